@@ -1,0 +1,182 @@
+//! Idempotency keys: a POST that is sent twice has one effect and one answer.
+//!
+//! A key counts for one subject, method and path. SDKs put an `auto_` key on every POST, so those of messages live in
+//! memory alone ([`crate::memory`]), their hash in the message's row; after a restart the rows of the last two
+//! minutes are read back as soon as an SDK says that it tries again. Keys that a client chose, and the answers of all
+//! other POSTs, are kept by the store. Only a 2xx is kept; anything else frees the key.
+
+use crate::error::{AppError, Result};
+use crate::flight::{Flights, Hash};
+use crate::memory::{KEYS_MAX, Memory};
+use crate::principal::Principal;
+use crate::App;
+use aws_lc_rs::digest::{Context, SHA256};
+use bytes::Bytes;
+use domain::clock::Timestamp;
+use domain::id::MessageId;
+use domain::limit::{IDEMPOTENCY_AUTO_MS, IDEMPOTENCY_MS};
+use domain::message::Message;
+use std::sync::Arc;
+use store::idempotency::Replay;
+use store::message::MessageKey;
+use tokio::sync::OnceCell;
+
+/// How the keys begin that SDKs make.
+const AUTO_PREFIX: &str = "auto_";
+/// A key, in bytes at most.
+const KEY_BYTES_MAX: usize = 256;
+
+/// What a POST says about itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Posted<'a> {
+    /// The path, as the client wrote it.
+    pub path: &'a str,
+    /// The `idempotency-key` header.
+    pub key: Option<&'a [u8]>,
+    /// Whether an SDK marked it as a repeated try (`svix-retry-count` of 1 or more).
+    pub retried: bool,
+    /// The body.
+    pub body: &'a Bytes,
+}
+
+/// An answer that can be given again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body, JSON or empty.
+    pub body: Bytes,
+}
+
+/// What is remembered of keys in memory.
+pub(crate) struct Idempotency {
+    pub(crate) messages: Flights<store::error::Result<Arc<Message>>>,
+    answers: Flights<Answered>,
+    memory: Memory,
+    started_at: Timestamp,
+    recalled: OnceCell<()>,
+}
+
+impl Idempotency {
+    pub(crate) fn new(started_at: Timestamp) -> Self {
+        Self {
+            messages: Flights::default(),
+            answers: Flights::default(),
+            memory: Memory::new(KEYS_MAX, started_at),
+            started_at,
+            recalled: OnceCell::new(),
+        }
+    }
+
+    /// The message that an `auto_` key made.
+    pub(crate) fn find(&self, hash: &Hash, now: Timestamp) -> Option<MessageId> {
+        self.memory.get(hash, now)
+    }
+
+    /// Remembers the message that an `auto_` key made.
+    pub(crate) fn remember(&self, hash: Hash, message: MessageId, now: Timestamp) {
+        if self.memory.put(hash, message, now) {
+            let horizon = now.plus_ms(-IDEMPOTENCY_AUTO_MS);
+            self.messages.sweep(horizon);
+            self.answers.sweep(horizon);
+        }
+    }
+}
+
+impl App {
+    /// Runs `work` once for the request's key; later requests get the same answer.
+    ///
+    /// # Errors
+    /// `Conflict` when a key that a client chose was used with another body; `Refused` for a key that is too long.
+    pub async fn once<W>(&self, principal: &Principal, posted: Posted<'_>, work: W) -> Result<Answered>
+    where
+        W: Future<Output = Answered> + Send + 'static,
+    {
+        let Some(key) = message_key(principal, posted, true)? else { return Ok(work.await) };
+        let mut turn = self.inner.idempotency.answers.board(key.hash, self.now()).await;
+        turn.finish().await;
+        if let Some(earlier) = self.store().replay_get(key.hash).await? {
+            if key.explicit && earlier.body_hash != key.body_hash {
+                return Err(other_body());
+            }
+            return Ok(Answered { status: earlier.status, body: earlier.body });
+        }
+        let app = self.clone();
+        let kept = async move {
+            let answered = work.await;
+            app.keep(key, &answered).await;
+            answered
+        };
+        let answered = turn.run(Box::pin(kept)).await;
+        answered.ok_or_else(|| AppError::Broken("a turn ended without its work".into()))
+    }
+
+    /// Reads back, once, what keys made shortly before this process started.
+    pub(crate) async fn recall(&self) -> Result<()> {
+        let idempotency = &self.inner.idempotency;
+        let now = self.now();
+        if now.since(idempotency.started_at) > IDEMPOTENCY_AUTO_MS {
+            return Ok(());
+        }
+        let load = async || {
+            let since = idempotency.started_at.plus_ms(-IDEMPOTENCY_AUTO_MS);
+            for (key, message) in self.store().message_keys_since(since).await? {
+                if !key.explicit {
+                    idempotency.remember(key.hash, message, now);
+                }
+            }
+            Ok(())
+        };
+        idempotency.recalled.get_or_try_init(load).await.copied()
+    }
+
+    /// A failure to keep the answer does not undo what was done, so it does not fail the request.
+    async fn keep(&self, key: MessageKey, answered: &Answered) {
+        if !(200..300).contains(&answered.status) {
+            return;
+        }
+        let lifetime = if key.explicit { IDEMPOTENCY_MS } else { IDEMPOTENCY_AUTO_MS };
+        let replay = Replay {
+            body_hash: key.body_hash,
+            status: answered.status,
+            body: answered.body.clone(),
+            expires_at: self.now().plus_ms(lifetime),
+        };
+        if let Err(error) = self.store().replay_put(key.hash, replay).await {
+            tracing::warn!(%error, "the answer to a request with an idempotency key could not be kept");
+        }
+    }
+}
+
+/// The key of a request, if it has one. The body is hashed where a client chose the key, or when `hash_body` asks.
+pub(crate) fn message_key(
+    principal: &Principal,
+    posted: Posted<'_>,
+    hash_body: bool,
+) -> Result<Option<MessageKey>> {
+    let Some(key) = posted.key.filter(|key| !key.is_empty()) else { return Ok(None) };
+    if key.len() > KEY_BYTES_MAX {
+        let detail = format!("The idempotency key has {} bytes: at most {KEY_BYTES_MAX} are allowed.", key.len());
+        return Err(AppError::refused("generic_error", detail));
+    }
+    let explicit = !key.starts_with(AUTO_PREFIX.as_bytes());
+    // Lengths go in, so that no two triples read the same.
+    let path = posted.path.trim_end_matches('/').as_bytes();
+    let hash = hash(&[&principal.subject, b"POST", &path.len().to_be_bytes(), path, key]);
+    let body_hash = if explicit || hash_body { self::hash(&[posted.body]) } else { [0; 16] };
+    Ok(Some(MessageKey { hash, body_hash, explicit }))
+}
+
+pub(crate) fn other_body() -> AppError {
+    AppError::conflict(
+        "This idempotency key was used for a request with another body: choose a new key for a new request.",
+    )
+}
+
+fn hash(parts: &[&[u8]]) -> Hash {
+    let mut context = Context::new(&SHA256);
+    parts.iter().for_each(|part| context.update(part));
+    let mut out = [0; 16];
+    out.copy_from_slice(&context.finish().as_ref()[..16]);
+    out
+}

@@ -1,0 +1,270 @@
+//! Ingest: a posted event becomes a durable message. THE HOT PATH.
+//!
+//! It reads the routing table (who gets this?), enters the gauges of the matched endpoints and reserves a place in
+//! dispatch, then hands everything to the store's `accept`, whose answer means fsynced. No query, no copy of the
+//! payload, no lock held over an await. What cannot be sent right now (paused, scheduled, its queue full, memory full)
+//! is parked in the same transaction; what its endpoint's state forbids is canceled in it.
+
+use crate::error::{AppError, Problems, Result};
+use crate::flight::Turn;
+use crate::idempotency::{Posted, message_key, other_body};
+use crate::principal::{Principal, Right};
+use crate::App;
+use bytes::Bytes;
+use domain::application::{Application, ApplicationFields};
+use domain::clock::Timestamp;
+use domain::header;
+use domain::id::{EndpointKey, MessageId};
+use domain::limit::{
+    CHANNELS_MAX, DELIVER_AHEAD_MS_MAX, DELIVER_AHEAD_MS_MIN, PAYLOAD_RETENTION_DAYS_MAX, TAGS_MAX,
+};
+use domain::message::{Message, Overrides};
+use domain::name::{check_channel, check_plain, check_tag, check_uid};
+use domain::wire_id::Kind;
+use std::sync::Arc;
+use store::StoreError;
+use store::handoff::{Gauge, Slot};
+use store::message::{Admission, MessageKey, NewMessage};
+use store::routing::Route;
+
+const DAY_MS: i64 = 86_400_000;
+const HOUR_MS: i64 = 3_600_000;
+
+/// An event as a client posted it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewEvent {
+    /// The event type; it need not be in the catalogue.
+    pub event_type: String,
+    /// The client's own id.
+    pub event_id: Option<String>,
+    /// Channels.
+    pub channels: Option<Vec<String>>,
+    /// Labels.
+    pub tags: Option<Vec<String>>,
+    /// The payload's own bytes: a JSON object.
+    pub payload: Bytes,
+    /// Days that the payload is kept.
+    pub retention_days: Option<i64>,
+    /// Hours that the payload is kept; goes before the days.
+    pub retention_hours: Option<i64>,
+    /// When it is to be delivered, if later than at once.
+    pub deliver_at: Option<Timestamp>,
+    /// What is overridden for this message.
+    pub overrides: Overrides,
+    /// The application, to be created if it is not there.
+    pub application: Option<ApplicationFields>,
+}
+
+type Accepting<'a> = Turn<'a, store::error::Result<Arc<Message>>>;
+
+impl App {
+    /// Accepts an event. `Ok` means that it is fsynced and will be delivered.
+    ///
+    /// # Errors
+    /// `Invalid`, `NotFound`, `Forbidden`, `Conflict`; `Unavailable` when nothing could be stored.
+    pub async fn message_create(
+        &self,
+        principal: &Principal,
+        posted: Posted<'_>,
+        application: &str,
+        event: NewEvent,
+    ) -> Result<Arc<Message>> {
+        principal.may_in_environment(Right::Send)?;
+        let Some(key) = message_key(principal, posted, false)? else {
+            let application = self.addressed(principal, application, event.application.as_ref()).await?;
+            return Ok(self.store().accept(self.admit(&application, event, None)?).await?);
+        };
+        if posted.retried && !key.explicit {
+            self.recall().await?;
+        }
+        let mut turn = self.inner.idempotency.messages.board(key.hash, self.now()).await;
+        if turn.has_work() {
+            let left = turn.finish().await.and_then(std::result::Result::ok);
+            self.remember(key, left.as_deref());
+        }
+        let application = self.addressed(principal, application, event.application.as_ref()).await?;
+        if let Some(earlier) = self.earlier(key).await? {
+            return Ok(Arc::new(self.store().message_get(application.key, earlier).await?));
+        }
+        let new = self.admit(&application, event, Some(key))?;
+        self.accept_in_turn(&mut turn, new, key, &application).await
+    }
+
+    async fn accept_in_turn(
+        &self,
+        turn: &mut Accepting<'_>,
+        new: NewMessage,
+        key: MessageKey,
+        application: &Application,
+    ) -> Result<Arc<Message>> {
+        // The work owns what it needs: it outlives this call when the client goes away.
+        let store = Arc::clone(self.store());
+        match turn.run(Box::pin(async move { store.accept(new).await })).await {
+            Some(Ok(message)) => {
+                self.remember(key, Some(&message));
+                Ok(message)
+            }
+            Some(Err(StoreError::Repeated { message, same_body: true })) => {
+                Ok(Arc::new(self.store().message_get(application.key, message).await?))
+            }
+            Some(Err(StoreError::Repeated { same_body: false, .. })) => Err(other_body()),
+            Some(Err(error)) => Err(error.into()),
+            None => Err(AppError::Broken("a turn ended without its work".into())),
+        }
+    }
+
+    /// The message that this key made before.
+    async fn earlier(&self, key: MessageKey) -> Result<Option<MessageId>> {
+        if !key.explicit {
+            return Ok(self.inner.idempotency.find(&key.hash, self.now()));
+        }
+        match self.store().message_key_get(key.hash).await? {
+            Some((message, body_hash)) if body_hash == key.body_hash => Ok(Some(message)),
+            Some(_) => Err(other_body()),
+            None => Ok(None),
+        }
+    }
+
+    fn remember(&self, key: MessageKey, message: Option<&Message>) {
+        if let (Some(message), false) = (message, key.explicit) {
+            self.inner.idempotency.remember(key.hash, message.id, self.now());
+        }
+    }
+
+    /// The application that the path names, created on the way when the event says how.
+    async fn addressed(
+        &self,
+        principal: &Principal,
+        id: &str,
+        fields: Option<&ApplicationFields>,
+    ) -> Result<Arc<Application>> {
+        let found = self.workspace(principal, id, Right::Send);
+        let (Some(fields), Err(AppError::NotFound)) = (fields, &found) else { return found };
+        if fields.uid.as_deref() != Some(id) {
+            let mut problems = Problems::default();
+            let given = fields.uid.as_deref().unwrap_or("nothing");
+            let message = format!("must be the application's uid in the path, `{id}`; it is `{given}`");
+            problems.add_at(["application".into(), "uid".into()], message);
+            return Err(problems.finish().expect_err("a problem was added"));
+        }
+        let (application, _) = self.application_ensure(principal, fields.clone()).await?;
+        Ok(Arc::new(application))
+    }
+
+    fn admit(&self, application: &Application, event: NewEvent, key: Option<MessageKey>) -> Result<NewMessage> {
+        let now = self.now();
+        check(&event, now)?;
+        let routes = self.store().routing().routes(application.key);
+        let channels = event.channels.unwrap_or_default();
+        let wanting = routes.iter().filter(|route| route.endpoint.wants(&event.event_type, &channels));
+        let (deliveries, slot) = self.admissions(wanting, event.deliver_at.is_some());
+        let kept_ms = event.retention_hours.map(|hours| hours * HOUR_MS);
+        let kept_ms = kept_ms.or_else(|| event.retention_days.map(|days| days * DAY_MS));
+        let instance_ms = i64::from(self.settings().retention_days) * DAY_MS;
+        let payload_expires_at = kept_ms.filter(|ms| *ms < instance_ms).map(|ms| now.plus_ms(ms));
+        Ok(NewMessage {
+            application: application.key,
+            event_type: event.event_type,
+            event_id: event.event_id,
+            channels,
+            tags: event.tags.unwrap_or_default(),
+            payload: event.payload,
+            payload_expires_at,
+            deliver_at: event.deliver_at,
+            overrides: event.overrides,
+            deliveries,
+            key,
+            slot,
+        })
+    }
+
+    /// Decides for each endpoint, and reserves a place in dispatch for those that go there.
+    pub(crate) fn admissions<'a>(
+        &self,
+        routes: impl Iterator<Item = &'a Route>,
+        scheduled: bool,
+    ) -> (Vec<(EndpointKey, Admission)>, Option<Slot>) {
+        let mut entered: Vec<Arc<Gauge>> = Vec::new();
+        let mut deliveries: Vec<_> = routes
+            .map(|route| {
+                let fields = &route.endpoint.fields;
+                let admission = if fields.disabled {
+                    Admission::Cancel
+                } else if !scheduled && !fields.paused && route.gauge.enter() {
+                    entered.push(Arc::clone(&route.gauge));
+                    Admission::Handoff
+                } else {
+                    Admission::Park
+                };
+                (route.endpoint.key, admission)
+            })
+            .collect();
+        if entered.is_empty() {
+            return (deliveries, None);
+        }
+        let slot = self.inner.parts.handoff.reserve(entered);
+        if slot.is_none() {
+            let handed = deliveries.iter_mut().filter(|(_, admission)| *admission == Admission::Handoff);
+            handed.for_each(|(_, admission)| *admission = Admission::Park);
+        }
+        (deliveries, slot)
+    }
+}
+
+fn check(event: &NewEvent, now: Timestamp) -> Result<()> {
+    let mut problems = Problems::default();
+    problems.check("eventType", check_plain(&event.event_type));
+    if let Some(id) = &event.event_id {
+        problems.check("eventId", check_uid(id, Kind::Message));
+    }
+    check_list(&mut problems, "channels", event.channels.as_deref(), (1, CHANNELS_MAX, "channels_max"), check_channel);
+    check_list(&mut problems, "tags", event.tags.as_deref(), (0, TAGS_MAX, "tags_max"), check_tag);
+    check_retention(&mut problems, event);
+    if let Some(at) = event.deliver_at {
+        let ahead = at.since(now);
+        if !(DELIVER_AHEAD_MS_MIN..=DELIVER_AHEAD_MS_MAX).contains(&ahead) {
+            problems.add("deliverAt", format!("{at} is not between 1 minute and 24 hours from now"));
+        }
+    }
+    if let Err(bad) = header::check(&event.overrides.headers) {
+        problems.add_at(["transformationsParams".into(), "headers".into()], bad);
+    }
+    problems.finish()
+}
+
+fn check_retention(problems: &mut Problems, event: &NewEvent) {
+    let days_max = PAYLOAD_RETENTION_DAYS_MAX;
+    if let Some(days) = event.retention_days.filter(|days| !(1..=days_max).contains(days)) {
+        problems.add("payloadRetentionPeriod", format!("{days} days: 1 to {days_max} are allowed"));
+    }
+    let hours_max = 24 * days_max;
+    if let Some(hours) = event.retention_hours.filter(|hours| !(1..=hours_max).contains(hours)) {
+        problems.add("payloadRetentionHours", format!("{hours} hours: 1 to {hours_max} are allowed"));
+    }
+}
+
+/// Checks a list's length against (least, most, the limit's name), and each item.
+pub(crate) fn check_list(
+    problems: &mut Problems,
+    field: &'static str,
+    items: Option<&[String]>,
+    (least, most, limit): (usize, usize, &str),
+    check_item: impl Fn(&str) -> std::result::Result<(), domain::name::BadName>,
+) {
+    let Some(items) = items else { return };
+    if !(least..=most).contains(&items.len()) {
+        let count = items.len();
+        problems.add(field, format!("has {count} items: {least} to {most} are allowed ({limit})"));
+        return;
+    }
+    for (index, item) in items.iter().enumerate() {
+        problems.check_item(field, index, check_item(item));
+        if items[..index].contains(item) {
+            problems.add_item(field, index, format!("`{item}` is there twice"));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "ingest_tests.rs"]
+mod tests;

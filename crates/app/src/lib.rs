@@ -1,0 +1,139 @@
+//! Use cases: what a caller of Posthaste can do, whatever the door (API, console, command line) they came through.
+//!
+//! A use case takes the [`Principal`] that [`session`] made of a credential and plain values, checks what the
+//! principal may do, checks the values against the domain's rules, and makes one call to the store. It never knows
+//! about HTTP. Files are named by noun; `ingest` is the hot path (a message posted), with `idempotency` (and its parts
+//! `flight` and `memory`) beside it.
+//!
+//! Promises: a refusal stores nothing and says what was wrong ([`AppError`]); another tenant's id is not found;
+//! what is in memory here (sessions, idempotency keys) is bounded and may be lost without losing a promise.
+
+pub mod api_key;
+pub mod application;
+pub mod attempt;
+pub mod change;
+pub mod delivery;
+pub mod endpoint;
+pub mod error;
+pub mod event_type;
+pub mod example;
+mod flight;
+pub mod header;
+pub mod health;
+pub mod idempotency;
+pub mod ingest;
+pub mod jwt;
+mod memory;
+pub mod message;
+pub mod principal;
+pub mod random;
+pub mod secret;
+pub mod session;
+mod window;
+
+pub use error::{AppError, Problem, Problems, Result};
+pub use principal::{Principal, Right, Scope};
+
+use domain::clock::{Clock, Timestamp};
+use domain::environment::SignatureHeaders;
+use domain::wire_id::{IdCodec, Kind};
+use idempotency::Idempotency;
+use random::Random;
+use session::Sessions;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use store::Store;
+use store::handoff::Handoff;
+
+/// What an [`App`] is made of.
+pub struct AppParts {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The way to dispatch.
+    pub handoff: Handoff,
+    /// Where requests may go.
+    pub policy: egress::Policy,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness for ids, secrets and keys.
+    pub random: Arc<dyn Random>,
+    /// The ids of messages and attempts.
+    pub ids: IdCodec,
+    /// What the operator chose.
+    pub settings: AppSettings,
+}
+
+/// What the operator chose.
+#[derive(Debug)]
+pub struct AppSettings {
+    /// How tokens are verified and made.
+    pub jwt: jwt::Jwt,
+    /// The signature headers of new environments.
+    pub signature_headers: SignatureHeaders,
+    /// Days that messages are kept: a payload is never kept longer.
+    pub retention_days: u32,
+}
+
+/// Every use case. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    parts: AppParts,
+    sessions: Sessions,
+    idempotency: Idempotency,
+    stopping: AtomicBool,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("App(…)")
+    }
+}
+
+impl App {
+    /// The use cases over these parts.
+    #[must_use]
+    pub fn new(parts: AppParts) -> Self {
+        let started_at = parts.clock.now();
+        let inner = Inner {
+            parts,
+            sessions: Sessions::default(),
+            idempotency: Idempotency::new(started_at),
+            stopping: AtomicBool::new(false),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The codec of message and attempt ids.
+    #[must_use]
+    pub fn ids(&self) -> &IdCodec {
+        &self.inner.parts.ids
+    }
+
+    /// The present, as the use cases see it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.parts.clock.now()
+    }
+
+    fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.parts.store
+    }
+
+    fn settings(&self) -> &AppSettings {
+        &self.inner.parts.settings
+    }
+
+    fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.inner.parts.random.fill(&mut bytes);
+        bytes
+    }
+
+    fn new_id(&self, kind: Kind) -> String {
+        kind.make(self.now(), self.random())
+    }
+}

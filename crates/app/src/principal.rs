@@ -1,0 +1,111 @@
+//! Who is asking, and what they may do.
+
+use crate::error::{AppError, Result};
+use crate::App;
+use domain::application::Application;
+use domain::environment::Environment;
+use domain::id::ApplicationKey;
+use domain::role::Role;
+use std::sync::Arc;
+
+/// Who a credential speaks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// The environment that it opens.
+    pub environment: Arc<Environment>,
+    /// How much of it.
+    pub scope: Scope,
+    /// What it may do there.
+    pub role: Role,
+    /// A hash of who it is, the same for every token of the same subject.
+    pub subject: [u8; 16],
+    /// Which flagged event types it sees; none sees all.
+    pub feature_flags: Option<Vec<String>>,
+}
+
+/// How much of an environment a principal opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of it.
+    Environment,
+    /// One application. The wire id is compared too where it is known, so that a key that a later application got
+    /// could never open it.
+    Application {
+        /// Its small key.
+        key: ApplicationKey,
+        /// Its wire id, as a token names it.
+        id: Option<String>,
+    },
+}
+
+/// What an operation needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// To look.
+    Read,
+    /// To send, resend and test.
+    Send,
+    /// To change endpoints and to see secrets.
+    Manage,
+    /// To change applications, event types and keys.
+    Administer,
+}
+
+impl Right {
+    /// The least role that has it.
+    #[must_use]
+    pub const fn least_role(self) -> Role {
+        match self {
+            Self::Read => Role::Viewer,
+            Self::Send => Role::Member,
+            Self::Manage => Role::Manager,
+            Self::Administer => Role::Administrator,
+        }
+    }
+}
+
+impl Principal {
+    /// Whether this principal may do what needs `right`.
+    ///
+    /// # Errors
+    /// `Forbidden`, with the role that is needed.
+    pub fn may(&self, right: Right) -> Result<()> {
+        let least = right.least_role();
+        if self.role >= least {
+            return Ok(());
+        }
+        Err(AppError::Forbidden(format!("This key's role is {}; this needs {least} or more.", self.role)))
+    }
+
+    /// Whether this principal may do what concerns the whole environment and needs `right`.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub fn may_in_environment(&self, right: Right) -> Result<()> {
+        if self.scope != Scope::Environment {
+            return Err(AppError::Forbidden(
+                "This token is for one application; this needs a token for the environment.".into(),
+            ));
+        }
+        self.may(right)
+    }
+
+    fn opens(&self, application: &Application) -> bool {
+        match &self.scope {
+            Scope::Environment => true,
+            Scope::Application { key, id } => {
+                *key == application.key && id.as_ref().is_none_or(|id| *id == application.id)
+            }
+        }
+    }
+}
+
+impl App {
+    /// The application that a path names, for an operation that needs `right`.
+    pub(crate) fn workspace(&self, principal: &Principal, id: &str, right: Right) -> Result<Arc<Application>> {
+        let found = self.store().routing().application(principal.environment.key, id);
+        let application = found.filter(|a| principal.opens(a)).ok_or(AppError::NotFound)?;
+        principal.may(right)?;
+        Ok(application)
+    }
+}

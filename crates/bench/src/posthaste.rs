@@ -1,0 +1,192 @@
+//! `posthaste serve` on a throw-away store: started, set up through its public API, killed, started again.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testkit::{HttpClient, Process, free_port};
+
+use crate::Outcome;
+use crate::options::Options;
+
+const SECRET: &str = "a secret of the benchmark, for nothing else";
+const ENVIRONMENT: &str = "org_2benchBENCHbenchBENCHbench00";
+const READY_TIMEOUT: Duration = Duration::from_secs(120);
+const READY_PAUSE: Duration = Duration::from_millis(2);
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A store, and the server on it while it runs.
+#[derive(Debug)]
+pub(crate) struct Posthaste {
+    binary: PathBuf,
+    settings: Vec<(String, String)>,
+    folder: TempDir,
+    token: String,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    process: Process,
+    address: SocketAddr,
+    api: HttpClient,
+}
+
+impl Posthaste {
+    /// A server on an empty store. `settings` come after the usual ones and win.
+    pub(crate) async fn start(binary: &Path, dir: &Path, settings: &[(String, String)]) -> Outcome<Self> {
+        let folder = tempfile::Builder::new().prefix("bench-store-").tempdir_in(dir)?;
+        let mut posthaste = Self {
+            binary: binary.to_owned(),
+            settings: settings.to_vec(),
+            folder,
+            token: token()?,
+            running: None,
+        };
+        posthaste.resume(&[]).await?;
+        Ok(posthaste)
+    }
+
+    /// Starts the server on the store as it is, with these settings besides; says how long until it was ready.
+    pub(crate) async fn resume(&mut self, settings: &[(String, String)]) -> Outcome<Duration> {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let begin = Instant::now();
+        let process = Process::start(self.command(address, settings));
+        let api = HttpClient::new(format!("http://{address}/api/v1"));
+        self.running = Some(Running { process, address, api });
+        self.wait_until_ready(begin).await?;
+        Ok(begin.elapsed())
+    }
+
+    /// SIGKILL, in the middle of whatever it does.
+    pub(crate) async fn kill(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.process.kill9();
+            running.process.wait(STOP_TIMEOUT).await;
+        }
+    }
+
+    /// SIGTERM, and wait until it has finished in its own way.
+    pub(crate) async fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.process.terminate();
+            running.process.wait(STOP_TIMEOUT).await;
+        }
+    }
+
+    pub(crate) fn pid(&self) -> Outcome<u32> {
+        Ok(self.running()?.process.pid())
+    }
+
+    pub(crate) fn address(&self) -> Outcome<SocketAddr> {
+        Ok(self.running()?.address)
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Creates an application; its id.
+    pub(crate) async fn application(&self, name: &str) -> Outcome<String> {
+        self.create("/app", &json!({ "name": name })).await
+    }
+
+    /// Creates an endpoint that takes every event type; its id.
+    pub(crate) async fn endpoint(&self, application: &str, url: &str) -> Outcome<String> {
+        self.create(&format!("/app/{application}/endpoint"), &json!({ "url": url })).await
+    }
+
+    /// A page of a list.
+    pub(crate) async fn get(&self, path: &str) -> Outcome<Value> {
+        match self.running()?.api.get(path, &self.token).await {
+            (200, page) => Ok(page),
+            (status, answer) => Err(format!("GET {path} answered {status}: {answer}").into()),
+        }
+    }
+
+    async fn create(&self, path: &str, body: &Value) -> Outcome<String> {
+        let (status, answer) = self.running()?.api.post(path, &self.token, body).await;
+        match answer["id"].as_str() {
+            Some(id) if (200..300).contains(&status) => Ok(id.to_owned()),
+            _ => Err(format!("POST {path} answered {status}: {answer}").into()),
+        }
+    }
+
+    fn running(&self) -> Outcome<&Running> {
+        self.running.as_ref().ok_or_else(|| "posthaste is not running".into())
+    }
+
+    fn command(&self, address: SocketAddr, settings: &[(String, String)]) -> Command {
+        let folder = self.folder.path();
+        let mut command = Command::new(&self.binary);
+        command
+            .arg("serve")
+            .current_dir(folder)
+            .env_clear()
+            .env("POSTHASTE_LISTEN", address.to_string())
+            .env("POSTHASTE_DATA_DIR", folder)
+            .env("POSTHASTE_STORE", format!("sqlite:{}", folder.join("posthaste.db").display()))
+            .env("POSTHASTE_JWT_SECRET", SECRET)
+            .env("POSTHASTE_ENCRYPTION_KEY", "an encryption key of the benchmark, for nothing else")
+            .env("POSTHASTE_EGRESS_ALLOW", "127.0.0.0/8")
+            .env("POSTHASTE_LOG", "warn")
+            .envs(self.settings.iter().cloned())
+            .envs(settings.iter().cloned());
+        command
+    }
+
+    async fn wait_until_ready(&self, begin: Instant) -> Outcome<()> {
+        let running = self.running()?;
+        while begin.elapsed() < READY_TIMEOUT {
+            let ping = running.api.send(http::Method::GET, "/health/ping", &[], "").await;
+            if ping.is_ok_and(|reply| reply.status == 204) {
+                return Ok(());
+            }
+            if !running.process.is_running() {
+                break;
+            }
+            tokio::time::sleep(READY_PAUSE).await;
+        }
+        let output = running.process.lines().join("\n");
+        Err(format!("{} serve was not ready after {:?}:\n{output}", self.binary.display(), begin.elapsed())
+            .into())
+    }
+}
+
+/// The binary to measure: as told, or the one beside ours, built first when it is missing.
+pub(crate) fn find_binary(options: &Options) -> Outcome<PathBuf> {
+    if let Some(path) = &options.posthaste {
+        return Ok(std::path::absolute(path)?);
+    }
+    let beside = std::env::current_exe()?.with_file_name("posthaste");
+    if !beside.exists() {
+        eprintln!(
+            "bench: {} is missing, so it is built now: cargo build --release -p posthaste",
+            beside.display()
+        );
+        let target = beside.ancestors().nth(2).ok_or("the binary stands in a target folder")?;
+        let built = Command::new("cargo")
+            .args(["build", "--release", "-p", "posthaste", "--manifest-path"])
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
+            .arg("--target-dir")
+            .arg(target)
+            .status()?;
+        if !built.success() {
+            return Err("posthaste could not be built".into());
+        }
+    }
+    Ok(beside)
+}
+
+/// An environment token as the SDKs carry it.
+fn token() -> Outcome<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let claims = json!({
+        "iss": "bench", "iat": now - 60, "nbf": now - 60, "exp": now + 30 * 24 * 3_600, "sub": ENVIRONMENT,
+    });
+    Ok(encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes()))?)
+}

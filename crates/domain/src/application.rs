@@ -1,0 +1,35 @@
+//! An application: one customer of our user, its workspace (wire id `app_…`).
+
+use crate::clock::Timestamp;
+use crate::id::{ApplicationKey, EnvironmentKey};
+use crate::name::Metadata;
+
+/// What a client may set of an application.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApplicationFields {
+    /// The client's own id, unique in the environment.
+    pub uid: Option<String>,
+    /// A name for people.
+    pub name: String,
+    /// Messages a second over all its endpoints.
+    pub throttle_rate: Option<u16>,
+    /// The client's own notes.
+    pub metadata: Metadata,
+}
+
+/// An application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Application {
+    /// The small key.
+    pub key: ApplicationKey,
+    /// The environment that it belongs to.
+    pub environment: EnvironmentKey,
+    /// The wire id, `app_…`.
+    pub id: String,
+    /// What clients may set.
+    pub fields: ApplicationFields,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}

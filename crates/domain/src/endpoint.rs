@@ -1,0 +1,110 @@
+//! An endpoint: where an application's events go (the console calls it a *webhook*; wire id `ep_…`).
+
+use crate::clock::Timestamp;
+use crate::header::Header;
+use crate::id::{ApplicationKey, EndpointKey};
+use crate::limit::OLD_SECRETS_MAX;
+use crate::name::Metadata;
+use signing::{Secret, Signer};
+
+/// What a client may set of an endpoint through its main resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndpointFields {
+    /// The client's own id, unique in the application.
+    pub uid: Option<String>,
+    /// Where requests go; `http` or `https`.
+    pub url: String,
+    /// A text for people.
+    pub description: String,
+    /// The client's own notes.
+    pub metadata: Metadata,
+    /// Switched off: matched messages are kept as canceled deliveries.
+    pub disabled: bool,
+    /// Kept, not sent, until resumed.
+    pub paused: bool,
+    /// The event types it wants; none is all.
+    pub event_types: Option<Vec<String>>,
+    /// The channels it wants; none is every message.
+    pub channels: Option<Vec<String>>,
+    /// Messages a second; none is no limit.
+    pub throttle_rate: Option<u16>,
+}
+
+/// A secret of an endpoint.
+#[derive(Clone, Debug)]
+pub struct EndpointSecret {
+    /// The key itself.
+    pub secret: Secret,
+    /// When it stops signing; none for the current one.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// An endpoint.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// The small key.
+    pub key: EndpointKey,
+    /// The application that it belongs to.
+    pub application: ApplicationKey,
+    /// The wire id, `ep_…`.
+    pub id: String,
+    /// What clients may set.
+    pub fields: EndpointFields,
+    /// Headers added to each request.
+    pub headers: Vec<Header>,
+    /// The current secret first, then the old ones, newest first.
+    pub secrets: Vec<EndpointSecret>,
+    /// Why the server itself switched it off.
+    pub disabled_reason: Option<String>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Too many old secrets still sign.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{OLD_SECRETS_MAX} old secrets still sign for this endpoint (old_secrets_max): wait until one has expired"
+)]
+pub struct TooManySecrets;
+
+impl Endpoint {
+    /// Whether a message of this type and these channels is for this endpoint: the type matches, and the endpoint has
+    /// no channels or shares one with the message.
+    #[must_use]
+    pub fn wants(&self, event_type: &str, channels: &[String]) -> bool {
+        let type_fits = self.fields.event_types.as_ref().is_none_or(|types| types.iter().any(|t| t == event_type));
+        let channel_fits =
+            self.fields.channels.as_ref().is_none_or(|wanted| wanted.iter().any(|c| channels.contains(c)));
+        type_fits && channel_fits
+    }
+
+    /// The keys that sign at `now`, current first.
+    pub fn signers(&self, now: Timestamp) -> impl Iterator<Item = Signer> + '_ {
+        self.secrets.iter().filter(move |s| s.expires_at.is_none_or(|end| end > now)).map(|s| s.secret.signer())
+    }
+
+    /// Makes `fresh` the current secret; the one before goes on signing until `overlap_ends`.
+    ///
+    /// # Errors
+    /// [`TooManySecrets`] when ten old ones still sign.
+    pub fn rotate_secret(
+        &mut self,
+        fresh: Secret,
+        overlap_ends: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), TooManySecrets> {
+        let mut kept: Vec<_> = self.secrets.clone();
+        for secret in kept.iter_mut().filter(|s| s.expires_at.is_none()) {
+            secret.expires_at = Some(overlap_ends);
+        }
+        kept.retain(|s| s.expires_at.is_some_and(|end| end > now));
+        if kept.len() > OLD_SECRETS_MAX {
+            return Err(TooManySecrets);
+        }
+        kept.insert(0, EndpointSecret { secret: fresh, expires_at: None });
+        self.secrets = kept;
+        Ok(())
+    }
+}

@@ -1,0 +1,36 @@
+//! An event type: a name in the environment's catalogue, with its description and schemas.
+
+use crate::clock::Timestamp;
+use crate::id::EnvironmentKey;
+
+/// What a client may set of an event type.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EventTypeFields {
+    /// What the event means.
+    pub description: String,
+    /// No longer offered; existing messages stay.
+    pub archived: bool,
+    /// Still offered, better not used.
+    pub deprecated: bool,
+    /// Version → JSON Schema.
+    pub schemas: Option<serde_json::Map<String, serde_json::Value>>,
+    /// A group for the catalogue.
+    pub group_name: Option<String>,
+    /// Hidden from tokens without one of these flags; none is visible to all.
+    pub feature_flags: Option<Vec<String>>,
+}
+
+/// An event type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventType {
+    /// The environment whose catalogue it is in.
+    pub environment: EnvironmentKey,
+    /// Its name, unique there.
+    pub name: String,
+    /// What clients may set.
+    pub fields: EventTypeFields,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}

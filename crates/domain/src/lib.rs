@@ -1,0 +1,23 @@
+//! The nouns and rules of Posthaste, pure: no async, no I/O, no `now()`.
+//!
+//! Time, randomness and ids are handed in, values come out. Everything that decides what a delivery becomes stands
+//! here, so that it can be tested by tables; the layers above only carry the decision out.
+
+pub mod api_key;
+pub mod application;
+pub mod attempt;
+pub mod checkpoint;
+pub mod clock;
+pub mod delivery;
+pub mod endpoint;
+pub mod environment;
+pub mod event_type;
+pub mod header;
+pub mod id;
+pub mod limit;
+pub mod message;
+pub mod name;
+pub mod page;
+pub mod retry;
+pub mod role;
+pub mod wire_id;

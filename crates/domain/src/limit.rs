@@ -1,0 +1,60 @@
+//! Every limit has a name. The API's refusals quote these.
+
+/// A request's body, in bytes (2 MiB): more is 413 `payload_too_large`.
+pub const REQUEST_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Nesting of a JSON body; deeper is refused as not JSON that we read.
+pub const JSON_DEPTH_MAX: usize = 127;
+/// An id, uid, event id, event type or group name, in characters.
+pub const NAME_CHARS_MAX: usize = 256;
+/// A channel or a tag, in characters.
+pub const CHANNEL_CHARS_MAX: usize = 128;
+/// Channels of one message or endpoint.
+pub const CHANNELS_MAX: usize = 10;
+/// Tags of one message.
+pub const TAGS_MAX: usize = 5;
+/// Metadata, in bytes as JSON.
+pub const METADATA_BYTES_MAX: usize = 4096;
+/// One header value of an endpoint, in bytes.
+pub const HEADER_VALUE_BYTES_MAX: usize = 4096;
+/// Headers of one endpoint.
+pub const HEADERS_MAX: usize = 64;
+/// A URL, in bytes.
+pub const URL_BYTES_MAX: usize = 65_536;
+/// Old secrets that still sign beside an endpoint's current one.
+pub const OLD_SECRETS_MAX: usize = 10;
+/// How long a rotated secret goes on signing unless told otherwise, in seconds.
+pub const SECRET_GRACE_SECONDS_DEFAULT: u32 = 86_400;
+/// Longest overlap of a rotated secret, in seconds (7 days).
+pub const SECRET_GRACE_SECONDS_MAX: u32 = 604_800;
+/// Items of a page: default and most.
+pub const PAGE_ITEMS_DEFAULT: u16 = 50;
+/// Items of a page at most.
+pub const PAGE_ITEMS_MAX: u16 = 250;
+/// Days that a payload may be asked to be kept.
+pub const PAYLOAD_RETENTION_DAYS_MAX: i64 = 90;
+/// `deliverAt`: at least a minute ahead, in milliseconds.
+pub const DELIVER_AHEAD_MS_MIN: i64 = 60_000;
+/// `deliverAt`: at most a day ahead, in milliseconds.
+pub const DELIVER_AHEAD_MS_MAX: i64 = 86_400_000;
+/// How long an explicit idempotency key and an event id are remembered, in milliseconds (24 h for event ids).
+pub const EVENT_ID_MS: i64 = 24 * 3_600_000;
+/// How long an explicit idempotency key replays, in milliseconds (12 h).
+pub const IDEMPOTENCY_MS: i64 = 12 * 3_600_000;
+/// How long an `auto_` idempotency key replays, in milliseconds: SDKs retry within seconds.
+pub const IDEMPOTENCY_AUTO_MS: i64 = 120_000;
+/// Bytes of a receiver's answer that are kept with the attempt.
+pub const RESPONSE_STORED_BYTES_MAX: usize = 16 * 1024;
+/// Deliveries of one endpoint that wait in memory; more are parked.
+pub const ENDPOINT_QUEUE_MAX: u32 = 2_000;
+/// Deliveries that wait in memory altogether; more are parked.
+pub const QUEUE_MAX: usize = 40_000;
+/// A first attempt that has queued so long is parked (PROTOCOL rule 15), in milliseconds.
+pub const QUEUED_MS_MAX: i64 = 5_000;
+/// Requests on the wire altogether.
+pub const IN_FLIGHT_MAX: usize = 2_048;
+/// Requests on the wire to one endpoint.
+pub const ENDPOINT_IN_FLIGHT_MAX: u32 = 128;
+/// Commands that one commit carries at most.
+pub const COMMIT_COMMANDS_MAX: usize = 1_024;
+/// Endpoints of one application.
+pub const ENDPOINTS_PER_APPLICATION_MAX: usize = 10_000;

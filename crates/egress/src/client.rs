@@ -1,0 +1,169 @@
+//! The client: a request in, a response or a reason out, before the deadline.
+//!
+//! One deadline lies around everything from the name's lookup to the body's last byte. A kept connection that turns
+//! out to be dead is replaced once, at once, by a fresh one: receivers close idle connections when they like, and that
+//! must not count as a failed attempt. The caller is asked before every try whether the request is still its to make.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    Limits, Policy, Resolve, SendError, TlsError, TlsOptions,
+    connect::{Connector, Target},
+    connection::{Connection, ExchangeError, Message},
+    error::Progress,
+    pool::Pool,
+    tls,
+};
+
+/// Sends requests under one [`Policy`]. Clones share the connections.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    connector: Connector,
+    pool: Pool,
+}
+
+/// A request to somebody else's server.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Where to: absolute, `http` or `https`, without credentials.
+    pub uri: Uri,
+    /// The headers. `Host` and what frames the message (`Content-Length`, `Transfer-Encoding`, `Connection`,
+    /// `Upgrade`, `Expect`) are replaced by our own.
+    pub headers: HeaderMap,
+    /// The body, sent as it is.
+    pub body: Bytes,
+    /// When to give up, from the lookup of the name to the last byte of the response.
+    pub deadline: Instant,
+}
+
+/// What the server answered, whatever its status.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// The status, 200–999 (interim responses are passed over).
+    pub status: u16,
+    /// The headers as they came.
+    pub headers: HeaderMap,
+    /// The body as it came (never decompressed), at most [`Limits::response_bytes_max`] bytes.
+    pub body: Bytes,
+    /// Whether there was more body than that.
+    pub truncated: bool,
+}
+
+impl Client {
+    /// A client with its own connections, which believes Mozilla's certificate authorities.
+    pub fn new(policy: Policy, limits: Limits, resolver: Arc<dyn Resolve>) -> Client {
+        let tls = tls::config(TlsOptions::default()).expect("nothing was added that could be wrong");
+        Client::from_connector(Connector { policy, limits, resolver, tls })
+    }
+
+    /// The same policy, limits and resolver with other TLS settings, and with connections of its own: one that was
+    /// made under another identity is never used again for this one.
+    ///
+    /// # Errors
+    /// [`TlsError`] where a certificate or the key cannot be used.
+    pub fn with_tls(&self, options: TlsOptions) -> Result<Client, TlsError> {
+        let Connector { policy, limits, resolver, .. } = &self.0.connector;
+        let tls = tls::config(options)?;
+        let (policy, resolver) = (policy.clone(), Arc::clone(resolver));
+        Ok(Client::from_connector(Connector { policy, limits: *limits, resolver, tls }))
+    }
+
+    fn from_connector(connector: Connector) -> Client {
+        let pool = Pool::new(connector.limits, Instant::now());
+        Client(Arc::new(Inner { connector, pool }))
+    }
+
+    /// What may be reached.
+    pub fn policy(&self) -> &Policy {
+        &self.0.connector.policy
+    }
+
+    /// Closes connections that have been idle too long. Sending does this by the way; a process that has stopped
+    /// sending should call it now and then.
+    pub fn close_idle(&self) {
+        self.0.pool.sweep(Instant::now());
+    }
+
+    /// Sends one request. `still_allowed` is asked right before anything is written, so also before the retry of a
+    /// connection that went stale; it should be quick, for it runs on the hot path.
+    ///
+    /// Dropping the future closes the connection: the receiver may have got the request or not.
+    ///
+    /// # Errors
+    /// [`SendError`]: every status is a response, so this means there was none.
+    pub async fn send(
+        &self,
+        request: Request,
+        still_allowed: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Response, SendError> {
+        let started = Instant::now();
+        let progress = Progress::default();
+        let Request { method, uri, headers, body, deadline } = request;
+        let message = Message { method, uri, headers, body };
+        let sent = timeout_at(deadline, self.0.send(message, started, &progress, still_allowed)).await;
+        sent.unwrap_or_else(|_| Err(progress.timed_out(started.elapsed())))
+    }
+}
+
+impl Inner {
+    async fn send(
+        &self,
+        message: Message,
+        now: Instant,
+        progress: &Progress,
+        still_allowed: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Response, SendError> {
+        let target = Target::of(&message.uri)?;
+        allow(still_allowed)?;
+        if let Some(kept) = self.kept(&target, now).await {
+            match self.exchange(kept, &target, message.clone(), progress).await {
+                Err(ExchangeError::Silent(_)) => allow(still_allowed)?,
+                Err(ExchangeError::Broken(failure)) => return Err(failure),
+                Ok(response) => return Ok(response),
+            }
+        }
+        let transport = self.connector.connect(&target, progress).await?;
+        let fresh = Box::new(Connection::new(transport, &target, &self.connector.limits).await?);
+        // Connecting may have taken seconds, in which the request can have become another's.
+        allow(still_allowed)?;
+        self.exchange(fresh, &target, message, progress).await.map_err(|failure| match failure {
+            ExchangeError::Silent(failure) | ExchangeError::Broken(failure) => failure,
+        })
+    }
+
+    /// An idle connection that is still open.
+    async fn kept(&self, target: &Target, now: Instant) -> Option<Box<Connection>> {
+        while let Some(mut connection) = self.pool.take(target, now) {
+            if connection.is_alive().await {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    async fn exchange(
+        &self,
+        mut connection: Box<Connection>,
+        target: &Target,
+        message: Message,
+        progress: &Progress,
+    ) -> Result<Response, ExchangeError> {
+        let response = connection.exchange(message, &self.connector.limits, progress).await?;
+        if !response.truncated && connection.is_alive().await {
+            self.pool.put(target.clone(), connection, Instant::now());
+        }
+        Ok(response)
+    }
+}
+
+fn allow(still_allowed: &(dyn Fn() -> bool + Sync)) -> Result<(), SendError> {
+    still_allowed().then_some(()).ok_or(SendError::NotAllowed)
+}

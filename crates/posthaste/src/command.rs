@@ -1,0 +1,96 @@
+//! The command line: one file a verb. A verb reads the settings, does its work, and fails with a sentence.
+
+mod config;
+mod dev;
+mod key;
+mod serve;
+mod token;
+
+use crate::clock::SystemClock;
+use crate::config::{Config, Report};
+use crate::data_folder::DataFolder;
+use crate::failure::Failure;
+use crate::token::{Keys, Subject};
+use clap::{Parser, Subcommand};
+use domain::clock::Clock;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Sends webhooks: your back end posts an event, Posthaste delivers it, signed and retried, to every endpoint that
+/// wants it, and keeps the record.
+///
+/// Try it with `posthaste dev`. For real use, `posthaste serve`.
+#[derive(Debug, Parser)]
+#[command(name = "posthaste", version, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    verb: Verb,
+    /// The settings file (TOML). Without it ./posthaste.toml is read when it is there; variables of the environment
+    /// (POSTHASTE_…) win over the file. `posthaste config` shows every setting.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the server: the API, the delivery engine and the store in one process.
+    Serve,
+    /// Try it out: a server, a demo application, a receiver, and one event sent and shown step by step.
+    ///
+    /// Listens on 127.0.0.1:8071 and keeps its data in ./posthaste-data unless the settings say otherwise. Delivery to
+    /// this machine itself is opened, so do not offer it to others: that is what `serve` is for.
+    Dev,
+    /// Print every setting: its value, where that came from, its default and its meaning.
+    Config,
+    /// Make API tokens (JWT).
+    #[command(subcommand)]
+    Token(token::Verb),
+    /// Manage API keys: opaque credentials with a role, which can be revoked.
+    #[command(subcommand)]
+    Key(key::Verb),
+}
+
+/// Does what the arguments of this process ask for.
+#[must_use]
+pub fn run() -> ExitCode {
+    let line = CommandLine::parse();
+    match dispatch(line) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("posthaste: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn dispatch(line: CommandLine) -> Result<(), Failure> {
+    let (config, report) = Config::load(line.config)?;
+    match line.verb {
+        Verb::Serve => runtime()?.block_on(serve::run(config)),
+        Verb::Dev => runtime()?.block_on(dev::run(config, &report)),
+        Verb::Config => config::run(&report),
+        Verb::Token(verb) => token::run(&config, verb),
+        Verb::Key(verb) => runtime()?.block_on(key::run(config, verb)),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("posthaste")
+        .build()
+        .map_err(|error| Failure::Refused(format!("the threads cannot be started: {error}")))
+}
+
+/// Opens the data folder and reads, or makes, the keys in it.
+fn open_keys(config: &Config) -> Result<(DataFolder, Keys), Failure> {
+    let folder = DataFolder::open(&config.data_dir)?;
+    let keys = Keys::read(config, &folder)?;
+    Ok((folder, keys))
+}
+
+/// A short-lived token with which a command of ours speaks with our own server.
+fn own_token(config: &Config, keys: &Keys, subject: &Subject) -> Result<String, Failure> {
+    const OWN_TOKEN_SECONDS: i64 = 600;
+    Ok(keys.mint(config, subject, OWN_TOKEN_SECONDS, SystemClock.now())?)
+}

@@ -1,0 +1,75 @@
+//! `posthaste dev`: a server to try out, with a receiver of its own and one event shown step by step.
+//!
+//! Everything that it shows goes through the public API over real HTTP, as a back end's requests would. A second run
+//! with the same data folder goes on with its data: the demo's endpoint is pointed at the new receiver.
+
+mod demo;
+mod receiver;
+mod story;
+
+use super::{Config, Failure, Report, open_keys, own_token};
+use crate::client::ApiClient;
+use crate::clock::SystemClock;
+use crate::lifecycle::{Signals, end_at_once, raise_file_limit};
+use crate::serve::Server;
+use crate::telemetry;
+use crate::token::{ENVIRONMENT_DEFAULT, Keys, Subject};
+use demo::Demo;
+use domain::clock::Clock;
+use receiver::DevReceiver;
+use std::sync::Arc;
+use story::Story;
+
+/// How long the token holds that is printed.
+const TOKEN_SECONDS: i64 = 30 * 86_400;
+
+/// Runs the demo, then serves until it is told to stop.
+pub(super) async fn run(mut config: Config, report: &Report) -> Result<(), Failure> {
+    open_this_machine(&mut config);
+    // The story is what the person wants to read; the log joins it only for what goes wrong, or when asked for.
+    let filter = if report.is_set("LOG") { config.log.as_str() } else { "warn" };
+    telemetry::start(filter, config.log_format);
+    raise_file_limit();
+    let mut signals = Signals::listen().map_err(|error| Failure::Refused(error.to_string()))?;
+    let (folder, keys) = open_keys(&config)?;
+    let server = Server::start(&config, &keys, folder, Arc::new(SystemClock)).await?;
+    let shown = tokio::select! {
+        shown = show(&config, &keys, &server) => shown.map(|()| None),
+        _ = signals.next() => Ok(None),
+        reason = server.failed() => Ok(Some(reason)),
+    };
+    println!("\nStopping.");
+    tokio::select! {
+        () = server.stop() => {}
+        _ = signals.next() => end_at_once(),
+    }
+    shown?.map_or(Ok(()), |reason| Err(Failure::Refused(format!("the store has failed: {reason}"))))
+}
+
+/// The story, then each request that the receiver gets; never ends by itself.
+async fn show(config: &Config, keys: &Keys, server: &Server) -> Result<(), Failure> {
+    let receiver = DevReceiver::start(server).await?;
+    let subject = Subject { environment: ENVIRONMENT_DEFAULT.to_owned(), application: None };
+    let api = ApiClient::new(server.address(), own_token(config, keys, &subject)?);
+    let mut demo = Demo { api: &api, receiver, clock: &SystemClock };
+    let story = Story::new();
+    story.opening(&config.data_dir);
+    let setup = demo.set_up().await?;
+    story.set_up(&setup);
+    let sent = demo.send().await?;
+    story.sent(api.base(), &sent);
+    let arrived = demo.arrival(&setup, &sent).await?;
+    story.arrived(&arrived);
+    story.recorded(&demo.record(&sent).await?);
+    let token = keys.mint(config, &subject, TOKEN_SECONDS, SystemClock.now())?;
+    story.your_turn(api.base(), &token, &setup);
+    loop {
+        story.later(&demo.receiver.next().await?);
+    }
+}
+
+/// The receiver listens on this machine, so delivery to it is opened; nothing else is.
+fn open_this_machine(config: &mut Config) {
+    let loopback = ["127.0.0.0/8", "::1/128"].into_iter().filter_map(|net| net.parse().ok());
+    config.egress_allow.extend(loopback);
+}

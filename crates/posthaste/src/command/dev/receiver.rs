@@ -1,0 +1,70 @@
+//! The receiver that `dev` runs: takes every request, answers 204, passes it on to be shown.
+
+use super::{Failure, Server};
+use crate::listener::Listener;
+use axum::Router;
+use axum::extract::State;
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Uri};
+use std::net::SocketAddr;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// Requests that wait to be shown; when the terminal is that slow, further ones are answered and not shown.
+const SHOWN_QUEUE_MAX: usize = 1_000;
+
+/// A request as the receiver got it.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub method: Method,
+    pub uri: Uri,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub at: Instant,
+}
+
+impl Received {
+    /// A header's text, empty when it is missing or not text.
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+/// The running receiver.
+#[derive(Debug)]
+pub(super) struct DevReceiver {
+    address: SocketAddr,
+    requests: mpsc::Receiver<Received>,
+}
+
+impl DevReceiver {
+    /// Starts it on a free port; it stops with the server.
+    pub(super) async fn start(server: &Server) -> Result<Self, Failure> {
+        let listener = Listener::bind("127.0.0.1:0", "the receiver's port").await?;
+        let address = listener.address();
+        let (sender, requests) = mpsc::channel(SHOWN_QUEUE_MAX);
+        let router = Router::new().fallback(receive).with_state(sender);
+        server.spawn_listener(listener, router);
+        Ok(Self { address, requests })
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// The next request.
+    pub(super) async fn next(&mut self) -> Result<Received, Failure> {
+        self.requests.recv().await.ok_or_else(|| Failure::Refused("the receiver has stopped".to_owned()))
+    }
+}
+
+async fn receive(
+    State(sender): State<mpsc::Sender<Received>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let _ = sender.try_send(Received { method, uri, headers, body, at: Instant::now() });
+    StatusCode::NO_CONTENT
+}

@@ -1,0 +1,139 @@
+//! `posthaste key create|list|revoke`
+//!
+//! With a live server on this data folder the work goes through its API, so that what it holds in memory is never
+//! bypassed; without one, through the same API in this process, with no socket and no engine.
+
+use super::token::check;
+use super::{Config, Failure, Subject, open_keys, own_token};
+use crate::client::{ApiClient, CallError};
+use crate::clock::SystemClock;
+use crate::serve::Core;
+use crate::token::ENVIRONMENT_DEFAULT;
+use clap::{Args, Subcommand};
+use domain::role::Role;
+use domain::wire_id::Kind;
+use http::Method;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// What can be done with API keys.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Make a key and print it. It is shown this once: only its hash is kept.
+    Create(Create),
+    /// List the keys of an environment, revoked ones included.
+    List(Place),
+    /// Revoke a key: it opens nothing from this moment on.
+    Revoke(Revoke),
+}
+
+/// Whose keys.
+#[derive(Debug, Args)]
+pub(super) struct Place {
+    /// The environment that the key opens.
+    #[arg(long, value_name = "org_…", default_value = ENVIRONMENT_DEFAULT)]
+    environment: String,
+}
+
+/// The arguments of `key create`.
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    #[command(flatten)]
+    place: Place,
+    /// Open this application alone (its id or uid).
+    #[arg(long, value_name = "APPLICATION")]
+    application: Option<String>,
+    /// What the key may do.
+    #[arg(long, default_value = "administrator", value_parser = ["administrator", "manager", "member", "viewer"])]
+    role: String,
+    /// A name to recognise it by.
+    #[arg(long, default_value = "made on the command line")]
+    name: String,
+}
+
+/// The arguments of `key revoke`.
+#[derive(Debug, Args)]
+pub(super) struct Revoke {
+    #[command(flatten)]
+    place: Place,
+    /// The key's id, as `key list` shows it.
+    #[arg(value_name = "key_…")]
+    id: String,
+}
+
+/// Does one of them.
+pub(super) async fn run(config: Config, verb: Verb) -> Result<(), Failure> {
+    let environment = match &verb {
+        Verb::Create(create) => &create.place.environment,
+        Verb::List(place) => &place.environment,
+        Verb::Revoke(revoke) => &revoke.place.environment,
+    };
+    check("--environment", Kind::Environment, environment)?;
+    let subject = Subject { environment: environment.clone(), application: None };
+    let (folder, keys) = open_keys(&config)?;
+    let token = own_token(&config, &keys, &subject)?;
+    if let Some(address) = folder.address() {
+        let live = ApiClient::new(address, token.clone());
+        if live.is_there().await {
+            return work(&live, verb).await;
+        }
+    }
+    let core = Core::open(&config, &keys, Arc::new(SystemClock)).map_err(|refusal| {
+        Failure::Refused(format!(
+            "no server answers for the data folder {}, and its store cannot be opened: {refusal}",
+            config.data_dir.display()
+        ))
+    })?;
+    let done = work(&ApiClient::inside(core.router(), token), verb).await;
+    core.close().await;
+    done
+}
+
+async fn work(api: &ApiClient, verb: Verb) -> Result<(), Failure> {
+    let done = match verb {
+        Verb::Create(create) => created(api, create).await,
+        Verb::List(_) => listed(api).await,
+        Verb::Revoke(revoke) => revoked(api, &revoke.id).await,
+    };
+    done.map_err(|error| Failure::Refused(error.to_string()))
+}
+
+async fn created(api: &ApiClient, create: Create) -> Result<(), CallError> {
+    let role = Role::from_word(&create.role).map_or("administrator", Role::word);
+    let body = json!({ "name": create.name, "role": role, "application": create.application });
+    let key = api.call(Method::POST, "/api/v1/key", Some(&body)).await?;
+    println!("{}", text(&key, "key"));
+    eprintln!("id {}; this is the only time that the key is shown", text(&key, "id"));
+    Ok(())
+}
+
+async fn listed(api: &ApiClient) -> Result<(), CallError> {
+    let answer = api.call(Method::GET, "/api/v1/key", None).await?;
+    let keys = answer.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
+    if keys.is_empty() {
+        println!("no keys");
+    }
+    for key in &keys {
+        let state = key.get("revokedAt").and_then(Value::as_str).map(|at| format!("revoked {at}"));
+        println!(
+            "{}  {}…  {:13}  {}  {}  {}",
+            text(key, "id"),
+            text(key, "prefix"),
+            text(key, "role"),
+            key.get("application").and_then(Value::as_str).unwrap_or("whole environment"),
+            state.unwrap_or_else(|| format!("made {}", text(key, "createdAt"))),
+            text(key, "name"),
+        );
+    }
+    Ok(())
+}
+
+async fn revoked(api: &ApiClient, id: &str) -> Result<(), CallError> {
+    api.call(Method::DELETE, &format!("/api/v1/key/{id}"), None).await?;
+    println!("{id} is revoked");
+    Ok(())
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value.get(field).and_then(Value::as_str).unwrap_or_default()
+}

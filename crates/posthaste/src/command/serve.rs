@@ -1,0 +1,44 @@
+//! `posthaste serve`
+
+use super::{Config, Failure, open_keys};
+use crate::clock::SystemClock;
+use crate::lifecycle::{Signals, end_at_once, raise_file_limit};
+use crate::serve::Server;
+use crate::telemetry;
+use std::sync::Arc;
+
+/// Runs the server until it is told to stop.
+pub(super) async fn run(config: Config) -> Result<(), Failure> {
+    telemetry::start(&config.log, config.log_format);
+    raise_file_limit();
+    let mut signals = Signals::listen().map_err(|error| Failure::Refused(error.to_string()))?;
+    let (folder, keys) = open_keys(&config)?;
+    let server = Server::start(&config, &keys, folder, Arc::new(SystemClock)).await?;
+    tracing::info!(
+        address = %server.address(),
+        data = %config.data_dir.display(),
+        version = env!("CARGO_PKG_VERSION"),
+        "posthaste serves"
+    );
+    let failed = tokio::select! {
+        signal = signals.next() => {
+            tracing::info!(signal, "stopping: finishing what is in flight");
+            None
+        }
+        reason = server.failed() => Some(reason),
+    };
+    tokio::select! {
+        () = server.stop() => {}
+        signal = signals.next() => {
+            tracing::warn!(signal, "told twice: ending at once");
+            end_at_once()
+        }
+    }
+    match failed {
+        None => {
+            tracing::info!("stopped");
+            Ok(())
+        }
+        Some(reason) => Err(Failure::Refused(format!("the store has failed, so the server stopped: {reason}"))),
+    }
+}

@@ -1,0 +1,132 @@
+//! The settings: one table, two sources, all problems at once.
+//!
+//! [`table`] is the list: every setting with its name, default, meaning and parser. [`source`] reads the TOML file and
+//! the environment (the environment wins) and refuses names that are not in the list. [`Config::load`] puts both
+//! together. Nothing here starts anything; a wrong setting is a refusal to start that names the setting, the value
+//! (never a secret's), what is allowed, and the nearest known name.
+
+mod nearest;
+mod problem;
+mod report;
+mod source;
+mod table;
+mod value;
+
+pub use problem::Problems;
+pub use report::{Origin, Report};
+pub use value::{JwtAlgorithm, LogFormat, SecretText};
+
+use app::jwt::Jwt;
+use domain::environment::SignatureHeaders;
+use domain::retry::Schedule;
+use ipnet::IpNet;
+use problem::Problem;
+use report::Row;
+use std::path::PathBuf;
+use std::time::Duration;
+use table::{Fallback, SETTINGS};
+
+/// Every setting, read and checked.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Where the API listens, `host:port`.
+    pub listen: String,
+    /// Where `/metrics` listens; none is the main listener.
+    pub metrics_listen: Option<String>,
+    /// The folder of everything that is kept.
+    pub data_dir: PathBuf,
+    /// The SQLite file.
+    pub sqlite_path: PathBuf,
+    /// The key that signs and checks JWTs (HS256, HS384, HS512).
+    pub jwt_secret: Option<SecretText>,
+    /// The one algorithm whose JWTs are taken.
+    pub jwt_algorithm: JwtAlgorithm,
+    /// The PEM public key that checks JWTs (RS256, RS384, RS512, EdDSA).
+    pub jwt_public_key: Option<String>,
+    /// The key that seals secrets at rest.
+    pub encryption_key: Option<SecretText>,
+    /// The intervals between tries.
+    pub schedule: Schedule,
+    /// Subnets opened to delivery beside the public ones.
+    pub egress_allow: Vec<IpNet>,
+    /// Public addresses are reached over https alone.
+    pub https_only: bool,
+    /// The deadline of one attempt.
+    pub request_timeout: Duration,
+    /// The signature headers of new environments.
+    pub signature_headers: SignatureHeaders,
+    /// How long messages and attempts are kept, in days.
+    pub retention_days: u32,
+    /// The address under which clients know this instance.
+    pub public_url: String,
+    /// The value of `X-Event-Origin`.
+    pub event_origin: String,
+    /// Proxies whose `Forwarded` headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The log filter.
+    pub log: String,
+    /// The log's form.
+    pub log_format: LogFormat,
+}
+
+impl Config {
+    /// Reads the settings: `file` (or `./posthaste.toml` when it is there) and this process's environment.
+    ///
+    /// # Errors
+    /// Every unknown name and every wrong value, together.
+    pub fn load(file: Option<PathBuf>) -> Result<(Self, Report), Problems> {
+        let mut problems = Vec::new();
+        let given = source::read(file, std::env::vars_os(), &mut problems);
+        Self::from_given(&given, problems)
+    }
+
+    fn from_given(given: &[source::Given], mut problems: Vec<Problem>) -> Result<(Self, Report), Problems> {
+        let mut config = Self::default();
+        let mut rows = Vec::with_capacity(SETTINGS.len());
+        for setting in SETTINGS {
+            let found = given.iter().rfind(|given| given.setting == setting.name);
+            let derived = match setting.fallback {
+                Fallback::Text(text) => Some(text.to_owned()),
+                Fallback::From(derive, _) => Some(derive(&config)),
+                Fallback::Absent(_) => None,
+            };
+            let text = found.map_or(derived.as_deref(), |given| Some(given.text.as_str()));
+            if let Some(Err(allowed)) = text.map(|text| (setting.put)(&mut config, text)) {
+                problems.push(Problem::wrong(setting, found, allowed));
+            }
+            let origin = found.map_or(Origin::Default, |given| given.origin.clone());
+            rows.push(Row { setting, value: text.map(str::to_owned), origin });
+        }
+        config.check_together(&mut problems);
+        if problems.is_empty() { Ok((config, Report(rows))) } else { Err(Problems(problems)) }
+    }
+
+    /// What only two settings together can get wrong.
+    fn check_together(&self, problems: &mut Vec<Problem>) {
+        let name = self.jwt_algorithm.word();
+        if self.jwt_algorithm.is_symmetric() && self.jwt_public_key.is_some() {
+            problems.push(Problem::text(format!(
+                "POSTHASTE_JWT_PUBLIC_KEY is set, but POSTHASTE_JWT_ALGORITHM is {name}, which checks tokens with \
+                 POSTHASTE_JWT_SECRET: leave the public key out, or set the algorithm to RS256, RS384, RS512 or EdDSA"
+            )));
+        }
+        if self.jwt_algorithm.is_symmetric() {
+            return;
+        }
+        match &self.jwt_public_key {
+            None => problems.push(Problem::text(format!(
+                "POSTHASTE_JWT_ALGORITHM is {name}, which needs POSTHASTE_JWT_PUBLIC_KEY: a public key as PEM, or \
+                 file:PATH of one"
+            ))),
+            Some(pem) => {
+                if let Err(error) = Jwt::new(name, pem.as_bytes()) {
+                    problems.push(Problem::text(format!("POSTHASTE_JWT_PUBLIC_KEY: {error}")));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "config/tests.rs"]
+mod tests;

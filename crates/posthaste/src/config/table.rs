@@ -1,0 +1,186 @@
+//! The list of settings. A setting is one entry here and nothing else: the file's key, the variable's name, the
+//! checks, the help and `posthaste config` follow from it.
+//!
+//! Entries are read in this order, so a default may build on what stands above it.
+
+use super::{Config, value};
+
+/// One setting.
+pub(super) struct Setting {
+    /// The name without its prefix: `POSTHASTE_` and this in the environment, this in lower case in the file.
+    pub name: &'static str,
+    /// What it does, in a sentence.
+    pub meaning: &'static str,
+    /// Whether its value is never shown.
+    pub secret: bool,
+    /// What holds when it is not set.
+    pub fallback: Fallback,
+    /// Reads the text into the config, or says what is allowed.
+    pub put: fn(&mut Config, &str) -> Result<(), String>,
+}
+
+/// What holds for a setting that is not set.
+pub(super) enum Fallback {
+    /// This text.
+    Text(&'static str),
+    /// A text that follows from settings above, and how that is told.
+    From(fn(&Config) -> String, &'static str),
+    /// Nothing; the words tell what then happens.
+    Absent(&'static str),
+}
+
+impl Setting {
+    /// The name in the environment.
+    pub(super) fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.name)
+    }
+
+    /// The key in the file.
+    pub(super) fn key(&self) -> String {
+        self.name.to_ascii_lowercase()
+    }
+}
+
+/// What every variable's name begins with.
+pub(super) const PREFIX: &str = "POSTHASTE_";
+
+/// All settings.
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "LISTEN",
+        meaning: "Where the API listens, as host:port.",
+        secret: false,
+        fallback: Fallback::Text("127.0.0.1:8071"),
+        put: |config, text| value::put(&mut config.listen, value::host_port(text)),
+    },
+    Setting {
+        name: "METRICS_LISTEN",
+        meaning: "A listener of its own for /metrics, as host:port.",
+        secret: false,
+        fallback: Fallback::Absent("/metrics on the main listener"),
+        put: |config, text| value::put(&mut config.metrics_listen, value::host_port(text).map(Some)),
+    },
+    Setting {
+        name: "DATA_DIR",
+        meaning: "The folder of everything that is kept. It is made when missing, for this user alone.",
+        secret: false,
+        fallback: Fallback::Text("./posthaste-data"),
+        put: |config, text| value::put(&mut config.data_dir, value::path(text)),
+    },
+    Setting {
+        name: "STORE",
+        meaning: "Where messages and their deliveries are stored: sqlite:PATH.",
+        secret: false,
+        fallback: Fallback::From(value::store_in_data_dir, "sqlite:<data dir>/posthaste.db"),
+        put: |config, text| value::put(&mut config.sqlite_path, value::store(text)),
+    },
+    Setting {
+        name: "JWT_SECRET",
+        meaning: "The key that signs API tokens (HS256, HS384, HS512). 16 characters or more, 32 are better.",
+        secret: true,
+        fallback: Fallback::Absent("generated into <data dir>/jwt-secret"),
+        put: |config, text| value::put(&mut config.jwt_secret, value::secret(text, value::JWT_SECRET_CHARS_MIN).map(Some)),
+    },
+    Setting {
+        name: "JWT_ALGORITHM",
+        meaning: "The one algorithm whose tokens are taken: HS256, HS384, HS512, RS256, RS384, RS512 or EdDSA.",
+        secret: false,
+        fallback: Fallback::Text("HS256"),
+        put: |config, text| value::put(&mut config.jwt_algorithm, value::algorithm(text)),
+    },
+    Setting {
+        name: "JWT_PUBLIC_KEY",
+        meaning: "For RS256, RS384, RS512 and EdDSA: the public key as PEM, or file:PATH of it.",
+        secret: false,
+        fallback: Fallback::Absent("none"),
+        put: |config, text| value::put(&mut config.jwt_public_key, value::public_key(text).map(Some)),
+    },
+    Setting {
+        name: "ENCRYPTION_KEY",
+        meaning: "The key that seals secrets at rest and makes ids unguessable. 32 characters or more. Keep a copy: \
+                  without it the store cannot be read.",
+        secret: true,
+        fallback: Fallback::Absent("generated into <data dir>/encryption-key"),
+        put: |config, text| {
+            value::put(&mut config.encryption_key, value::secret(text, value::ENCRYPTION_KEY_CHARS_MIN).map(Some))
+        },
+    },
+    Setting {
+        name: "RETRY_SCHEDULE",
+        meaning: "Seconds between tries after the first has failed, separated by commas. Empty is a single try.",
+        secret: false,
+        fallback: Fallback::Text("5,300,1800,7200,18000,36000,36000"),
+        put: |config, text| value::put(&mut config.schedule, value::schedule(text)),
+    },
+    Setting {
+        name: "EGRESS_ALLOW",
+        meaning: "Subnets opened to delivery beside the public addresses, separated by commas (10.0.0.0/8). Cloud \
+                  metadata services stay closed.",
+        secret: false,
+        fallback: Fallback::Text(""),
+        put: |config, text| value::put(&mut config.egress_allow, value::subnets(text)),
+    },
+    Setting {
+        name: "HTTPS_ONLY",
+        meaning: "Whether public addresses are reached over https alone. Opened subnets may always use http.",
+        secret: false,
+        fallback: Fallback::Text("true"),
+        put: |config, text| value::put(&mut config.https_only, value::boolean(text)),
+    },
+    Setting {
+        name: "REQUEST_TIMEOUT_SECONDS",
+        meaning: "How long one attempt may take, from the look-up of the name to the answer's last byte.",
+        secret: false,
+        fallback: Fallback::Text("15"),
+        put: |config, text| value::put(&mut config.request_timeout, value::seconds(text, 1..=30)),
+    },
+    Setting {
+        name: "SIGNATURE_HEADERS",
+        meaning: "The signature headers of new environments: webhook, svix or both.",
+        secret: false,
+        fallback: Fallback::Text("webhook"),
+        put: |config, text| value::put(&mut config.signature_headers, value::signature_headers(text)),
+    },
+    Setting {
+        name: "RETENTION_DAYS",
+        meaning: "How long messages and their attempts are kept, in days.",
+        secret: false,
+        fallback: Fallback::Text("90"),
+        put: |config, text| value::put(&mut config.retention_days, value::number(text, 1..=3_650)),
+    },
+    Setting {
+        name: "PUBLIC_URL",
+        meaning: "The address under which clients know this instance.",
+        secret: false,
+        fallback: Fallback::From(value::url_of_listener, "http://<listen>"),
+        put: |config, text| value::put(&mut config.public_url, value::public_url(text)),
+    },
+    Setting {
+        name: "EVENT_ORIGIN",
+        meaning: "The value of the X-Event-Origin header that deliveries carry.",
+        secret: false,
+        fallback: Fallback::From(value::host_of_public_url, "the host of the public URL"),
+        put: |config, text| value::put(&mut config.event_origin, value::header_value(text)),
+    },
+    Setting {
+        name: "TRUSTED_PROXIES",
+        meaning: "Subnets of proxies whose word about the client's address is believed, separated by commas.",
+        secret: false,
+        fallback: Fallback::Text(""),
+        put: |config, text| value::put(&mut config.trusted_proxies, value::subnets(text)),
+    },
+    Setting {
+        name: "LOG",
+        meaning: "What is logged: a level (error, warn, info, debug, trace), or target=level, separated by commas.",
+        secret: false,
+        fallback: Fallback::Text("info"),
+        put: |config, text| value::put(&mut config.log, value::log_filter(text)),
+    },
+    Setting {
+        name: "LOG_FORMAT",
+        meaning: "How log lines are written: text or json.",
+        secret: false,
+        fallback: Fallback::Text("text"),
+        put: |config, text| value::put(&mut config.log_format, value::log_format(text)),
+    },
+];

@@ -1,0 +1,127 @@
+use super::source::Given;
+use super::*;
+
+fn given(pairs: &[(&'static str, &str)]) -> Vec<Given> {
+    pairs
+        .iter()
+        .map(|(setting, text)| Given { setting, text: (*text).to_owned(), origin: Origin::Environment })
+        .collect()
+}
+
+fn load(pairs: &[(&'static str, &str)]) -> Result<(Config, Report), String> {
+    Config::from_given(&given(pairs), Vec::new()).map_err(|problems| problems.to_string())
+}
+
+#[test]
+fn every_default_is_itself_allowed_and_names_are_unique() {
+    let (config, _) = load(&[]).unwrap();
+    assert_eq!(config.listen, "127.0.0.1:8071");
+    assert_eq!(config.sqlite_path, PathBuf::from("./posthaste-data/posthaste.db"));
+    assert_eq!(config.schedule, Schedule::default());
+    assert_eq!(config.public_url, "http://127.0.0.1:8071");
+    assert_eq!(config.event_origin, "127.0.0.1");
+    assert_eq!((config.https_only, config.retention_days), (true, 90));
+    let names: std::collections::HashSet<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+    assert_eq!(names.len(), SETTINGS.len());
+}
+
+#[test]
+fn defaults_follow_what_they_build_on() {
+    let (config, _) = load(&[("LISTEN", "0.0.0.0:99"), ("DATA_DIR", "/srv/ph")]).unwrap();
+    assert_eq!(config.sqlite_path, PathBuf::from("/srv/ph/posthaste.db"));
+    assert_eq!(config.public_url, "http://127.0.0.1:99");
+    let (config, _) = load(&[("PUBLIC_URL", "https://hooks.example.com/")]).unwrap();
+    assert_eq!(config.event_origin, "hooks.example.com");
+    assert_eq!(config.public_url, "https://hooks.example.com");
+}
+
+#[test]
+fn every_wrong_value_is_refused_with_what_is_allowed() {
+    let wrong = [
+        ("LISTEN", "8071"),
+        ("LISTEN", "host:port"),
+        ("LISTEN", ":8071"),
+        ("LISTEN", "::1:8071"),
+        ("METRICS_LISTEN", ""),
+        ("DATA_DIR", ""),
+        ("STORE", "mysql://x"),
+        ("STORE", "sqlite:"),
+        ("STORE", "sqlite::memory:"),
+        ("STORE", "postgres://u:p@h/db"),
+        ("JWT_SECRET", "short"),
+        ("JWT_ALGORITHM", "none"),
+        ("JWT_ALGORITHM", "hs256"),
+        ("JWT_PUBLIC_KEY", "file:/nowhere"),
+        ("ENCRYPTION_KEY", ""),
+        ("RETRY_SCHEDULE", "5,soon"),
+        ("RETRY_SCHEDULE", "-5"),
+        ("RETRY_SCHEDULE", "604801"),
+        ("EGRESS_ALLOW", "10.0.0.0/33"),
+        ("EGRESS_ALLOW", "localhost"),
+        ("HTTPS_ONLY", "yes"),
+        ("REQUEST_TIMEOUT_SECONDS", "0"),
+        ("REQUEST_TIMEOUT_SECONDS", "31"),
+        ("SIGNATURE_HEADERS", "none"),
+        ("RETENTION_DAYS", "0"),
+        ("RETENTION_DAYS", "1.5"),
+        ("PUBLIC_URL", "ftp://x"),
+        ("PUBLIC_URL", "https://u:p@x"),
+        ("EVENT_ORIGIN", "two words"),
+        ("TRUSTED_PROXIES", "proxy"),
+        ("LOG", "inof"),
+        ("LOG", ""),
+        ("LOG_FORMAT", "xml"),
+    ];
+    for (name, text) in wrong {
+        let problem = load(&[(name, text)]).map(|_| ()).unwrap_err();
+        assert!(problem.contains(&format!("POSTHASTE_{name}")), "{name}={text}: {problem}");
+    }
+}
+
+#[test]
+fn all_problems_come_at_once_and_show_no_secret() {
+    let problems = load(&[
+        ("STORE", "postgres://user:canary@db/x"),
+        ("JWT_SECRET", "canary"),
+        ("ENCRYPTION_KEY", "canary"),
+        ("PUBLIC_URL", "https://user:canary@host/"),
+        ("LOG_FORMAT", "xml"),
+    ])
+    .map(|_| ())
+    .unwrap_err();
+    assert_eq!(problems.lines().count(), 6, "{problems}");
+    assert!(problems.starts_with("5 settings are wrong:"), "{problems}");
+    assert!(problems.contains("POSTHASTE_LOG_FORMAT is \"xml\": must be text or json"), "{problems}");
+    assert!(!problems.contains("canary"), "{problems}");
+}
+
+#[test]
+fn an_asymmetric_algorithm_and_its_key_need_each_other() {
+    // The public key of RFC 8410, section 10.1.
+    let key = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+               -----END PUBLIC KEY-----";
+    assert!(load(&[("JWT_ALGORITHM", "EdDSA")]).is_err());
+    assert!(load(&[("JWT_PUBLIC_KEY", key)]).is_err());
+    assert!(load(&[("JWT_ALGORITHM", "RS256"), ("JWT_PUBLIC_KEY", key)]).is_err());
+    assert!(load(&[("JWT_ALGORITHM", "EdDSA"), ("JWT_PUBLIC_KEY", key)]).is_ok());
+}
+
+#[test]
+fn an_empty_list_is_a_list() {
+    let (config, _) = load(&[("RETRY_SCHEDULE", ""), ("EGRESS_ALLOW", " 10.1.2.3 , ::1/128 ")]).unwrap();
+    assert!(config.schedule.seconds().is_empty());
+    assert_eq!(config.egress_allow.len(), 2);
+}
+
+#[test]
+fn the_report_lists_every_setting_and_hides_secrets() {
+    let secret = "canary-canary-canary-canary-canary";
+    let (config, report) = load(&[("JWT_SECRET", secret)]).unwrap();
+    let text = report.to_string();
+    for setting in SETTINGS {
+        assert!(text.contains(&format!("{} = ", setting.variable())), "{}", setting.name);
+    }
+    assert!(text.contains("POSTHASTE_JWT_SECRET = (set)"), "{text}");
+    assert!(!text.contains(secret) && !format!("{config:?}{report:?}").contains(secret));
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+}

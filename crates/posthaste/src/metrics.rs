@@ -1,0 +1,79 @@
+//! `/metrics`: what the store and the engine count, in the OpenMetrics text format.
+//!
+//! Nothing is counted here. A scrape reads the counters where they are kept and asks the store for its backlog. There
+//! are no ids and no URLs among the labels: the number of series does not grow with what is sent.
+
+mod write;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use domain::clock::Clock;
+use engine::EngineMetrics;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use store::Store;
+use store::metrics::StoreMetrics;
+use write::Writer;
+
+/// The OpenMetrics text format, which Prometheus reads.
+const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Where the numbers are.
+#[derive(Clone)]
+pub struct Sources {
+    /// The store, for its counters and its backlog.
+    pub store: Arc<dyn Store>,
+    /// The engine's counters.
+    pub engine: Arc<EngineMetrics>,
+    /// For ages.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The one route.
+pub fn router(sources: Sources) -> Router {
+    Router::new().route("/metrics", get(scrape)).with_state(sources)
+}
+
+async fn scrape(State(sources): State<Sources>) -> Response {
+    let (pending, oldest_due) = match sources.store.backlog().await {
+        Ok(backlog) => backlog,
+        Err(error) => return (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
+    };
+    let late = oldest_due.map_or(0, |due| sources.clock.now().since(due).max(0));
+    let snapshot =
+        Snapshot { store: Arc::clone(sources.store.metrics()), engine: sources.engine, pending, late_ms: late };
+    let mut registry = Registry::with_prefix("posthaste");
+    registry.register_collector(Box::new(snapshot));
+    let mut text = String::new();
+    match encode(&mut text, &registry) {
+        Ok(()) => ([(CONTENT_TYPE, FORMAT)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// The numbers of one scrape.
+#[derive(Debug)]
+struct Snapshot {
+    store: Arc<StoreMetrics>,
+    engine: Arc<EngineMetrics>,
+    pending: u64,
+    late_ms: i64,
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
+        let mut out = Writer(encoder);
+        self.of_the_store(&mut out)?;
+        self.of_the_engine(&mut out)?;
+        out.labelled_gauge("build", "The version that runs", &[("version", env!("CARGO_PKG_VERSION"))], 1)
+    }
+}

@@ -1,0 +1,189 @@
+//! The wiring: settings in, a running server out, and everything taken apart again in the right order.
+//!
+//! [`Core`] is what answers requests: store, use cases, API. [`Server`] is a core with the delivery engine behind it
+//! and a listener before it. Stopping: not ready → stop accepting → finish the requests in flight → finish the
+//! deliveries in flight and record them → release the lease.
+
+use crate::config::Config;
+use crate::data_folder::DataFolder;
+use crate::listener::Listener;
+use crate::metrics::{self, Sources};
+use crate::token::Keys;
+use app::random::{Random, SystemRandom};
+use app::{App, AppParts, AppSettings};
+use axum::Router;
+use domain::clock::Clock;
+use domain::wire_id::IdCodec;
+use egress::{Limits, Policy, SystemResolver};
+use engine::Engine;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use store::handoff::{self, HandoffReceiver};
+use store::seal;
+use store::sqlite::{Options, Sqlite};
+use store::Store;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long requests in flight may take once the server stops.
+const REQUESTS_STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// What recording may take on top of the deadline of the deliveries in flight.
+const RECORD_STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What answers requests.
+pub struct Core {
+    store: Arc<dyn Store>,
+    app: App,
+    policy: Policy,
+    ids: IdCodec,
+    handoff: HandoffReceiver,
+    clock: Arc<dyn Clock>,
+}
+
+/// A running server.
+pub struct Server {
+    store: Arc<dyn Store>,
+    app: App,
+    engine: Engine,
+    address: SocketAddr,
+    folder: DataFolder,
+    request_timeout: Duration,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Core {
+    /// Opens the store and puts the use cases over it.
+    ///
+    /// # Errors
+    /// A sentence: the file is another process's, was sealed with another key, cannot be written.
+    pub fn open(config: &Config, keys: &Keys, clock: Arc<dyn Clock>) -> Result<Self, String> {
+        let encryption_key = keys.encryption_key.reveal().as_bytes().to_vec();
+        let ids = IdCodec::new(&seal::derive(&encryption_key, "wire ids"));
+        let options = Options { encryption_key, clock: Arc::clone(&clock), probe: None };
+        let store: Arc<dyn Store> = Sqlite::open(&config.sqlite_path, options)
+            .map_err(|error| format!("the store {}: {error}", config.sqlite_path.display()))?;
+        let (sender, handoff) = handoff::channel();
+        let policy = Policy::new(config.egress_allow.clone(), config.https_only);
+        let app = App::new(AppParts {
+            store: Arc::clone(&store),
+            handoff: sender,
+            policy: policy.clone(),
+            clock: Arc::clone(&clock),
+            random: Arc::new(SystemRandom),
+            ids: ids.clone(),
+            settings: AppSettings {
+                jwt: keys.jwt(config)?,
+                signature_headers: config.signature_headers,
+                retention_days: config.retention_days,
+            },
+        });
+        Ok(Self { store, app, policy, ids, handoff, clock })
+    }
+
+    /// The API.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        api::router(self.app.clone())
+    }
+
+    /// Ends all writing and releases the lease.
+    pub async fn close(self) {
+        close(self.store).await;
+    }
+
+    fn start_engine(self, config: &Config) -> Result<(Arc<dyn Store>, App, Engine), String> {
+        let mut seed = [0; 8];
+        SystemRandom.fill(&mut seed);
+        let engine = Engine::start(engine::Parts {
+            store: Arc::clone(&self.store),
+            handoff: self.handoff,
+            egress: egress::Client::new(self.policy, Limits::default(), Arc::new(SystemResolver::new())),
+            ids: self.ids,
+            clock: self.clock,
+            settings: engine::Settings {
+                schedule: config.schedule.clone(),
+                request_timeout: config.request_timeout,
+                event_origin: config.event_origin.clone(),
+                retention_days: config.retention_days,
+                seed: u64::from_le_bytes(seed),
+            },
+        });
+        Ok((self.store, self.app, engine))
+    }
+}
+
+impl Server {
+    /// Binds the listeners, opens the store, starts the engine and serves.
+    ///
+    /// # Errors
+    /// A sentence for the person who starts it.
+    pub async fn start(
+        config: &Config,
+        keys: &Keys,
+        folder: DataFolder,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, String> {
+        // The port first: a second start by mistake ends here, before it touches the store.
+        let listener = Listener::bind(&config.listen, "POSTHASTE_LISTEN").await?;
+        let for_metrics = match &config.metrics_listen {
+            Some(listen) => Some(Listener::bind(listen, "POSTHASTE_METRICS_LISTEN").await?),
+            None => None,
+        };
+        let core = Core::open(config, keys, Arc::clone(&clock))?;
+        let api = core.router();
+        let (store, app, engine) = core.start_engine(config)?;
+        let address = listener.address();
+        folder.announce(address)?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let server =
+            Self { store, app, engine, address, folder, request_timeout: config.request_timeout, stop, tasks };
+        let sources = Sources { store: Arc::clone(&server.store), engine: server.engine.metrics(), clock };
+        let metrics = metrics::router(sources);
+        match for_metrics {
+            Some(own) => {
+                server.spawn_listener(own, metrics);
+                server.spawn_listener(listener, api);
+            }
+            None => server.spawn_listener(listener, api.merge(metrics)),
+        }
+        Ok(server)
+    }
+
+    /// Where the API listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves something else too, for as long as this server runs.
+    pub fn spawn_listener(&self, listener: Listener, router: Router) {
+        self.tasks.spawn(listener.serve(router, self.stop.clone(), self.tasks.clone()));
+    }
+
+    /// Waits until the store can never write again; answers why. Then the server is to be stopped.
+    pub async fn failed(&self) -> String {
+        self.store.failed().await
+    }
+
+    /// Stops gracefully. Nothing that was accepted is lost when this is cut short: it is only done later.
+    pub async fn stop(self) {
+        self.app.stop();
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(REQUESTS_STOP_TIMEOUT, self.tasks.wait()).await.is_err() {
+            tracing::warn!(open = self.tasks.len(), "connections still open are cut");
+        }
+        self.engine.stop(self.request_timeout + RECORD_STOP_TIMEOUT).await;
+        close(self.store).await;
+        self.folder.withdraw();
+    }
+}
+
+/// The writer is joined off the async threads: it finishes its queue first.
+async fn close(store: Arc<dyn Store>) {
+    if let Err(error) = tokio::task::spawn_blocking(move || store.close()).await {
+        tracing::error!(%error, "the store did not close well");
+    }
+}

@@ -1,0 +1,73 @@
+//! The instance's keys, and the tokens that they sign.
+
+use crate::config::{Config, SecretText};
+use crate::data_folder::DataFolder;
+use app::jwt::Jwt;
+use domain::clock::Timestamp;
+
+/// The environment of whoever names none: the same on every instance.
+pub const ENVIRONMENT_DEFAULT: &str = "org_00000000000000000000default";
+
+/// The keys of this instance, from the settings or from the data folder.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// Signs and checks JWTs; none when tokens are signed elsewhere (RS256 and the like).
+    pub jwt_secret: Option<SecretText>,
+    /// Seals secrets at rest.
+    pub encryption_key: SecretText,
+}
+
+/// Whom a token is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// The environment, `org_…`.
+    pub environment: String,
+    /// The one application that it opens, `app_…`; none is the whole environment.
+    pub application: Option<String>,
+}
+
+impl Keys {
+    /// Takes what the settings give and makes the rest in the data folder.
+    ///
+    /// # Errors
+    /// A sentence that names the file which cannot be read or made.
+    pub fn read(config: &Config, folder: &DataFolder) -> Result<Self, String> {
+        let or_made = |given: &Option<SecretText>, name| match given {
+            Some(secret) => Ok(secret.clone()),
+            None => folder.secret(name),
+        };
+        let symmetric = config.jwt_algorithm.is_symmetric();
+        let jwt_secret = symmetric.then(|| or_made(&config.jwt_secret, "jwt-secret")).transpose()?;
+        Ok(Self { jwt_secret, encryption_key: or_made(&config.encryption_key, "encryption-key")? })
+    }
+
+    /// What checks tokens and, where it holds the key, makes them.
+    ///
+    /// # Errors
+    /// A sentence, when the key does not fit the algorithm.
+    pub fn jwt(&self, config: &Config) -> Result<Jwt, String> {
+        let secret = self.jwt_secret.as_ref().map(SecretText::reveal);
+        let key = secret.or(config.jwt_public_key.as_deref()).unwrap_or_default();
+        Jwt::new(config.jwt_algorithm.word(), key.as_bytes()).map_err(|error| error.to_string())
+    }
+
+    /// A token for `subject` that holds so many seconds from `now`.
+    ///
+    /// # Errors
+    /// A sentence, when this instance does not hold the signing key.
+    pub fn mint(
+        &self,
+        config: &Config,
+        subject: &Subject,
+        seconds: i64,
+        now: Timestamp,
+    ) -> Result<String, String> {
+        let jwt = self.jwt(config)?;
+        let environment = &subject.environment;
+        match &subject.application {
+            None => jwt.environment_token(environment, now, seconds),
+            Some(application) => jwt.application_token(environment, application, None, now, seconds),
+        }
+        .map_err(|error| error.to_string())
+    }
+}

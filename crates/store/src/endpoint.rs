@@ -1,0 +1,56 @@
+//! Contract: endpoints.
+
+use crate::error::Result;
+use async_trait::async_trait;
+use domain::endpoint::{Endpoint, EndpointFields, EndpointSecret};
+use domain::header::Header;
+use domain::id::{ApplicationKey, EndpointKey};
+use domain::page::{Page, Slice};
+
+/// An endpoint before the store gave it a key.
+#[derive(Clone, Debug)]
+pub struct NewEndpoint {
+    /// The wire id, `ep_…`.
+    pub id: String,
+    /// The application that it belongs to.
+    pub application: ApplicationKey,
+    /// What clients may set.
+    pub fields: EndpointFields,
+    /// Headers added to each request.
+    pub headers: Vec<Header>,
+    /// Current secret first.
+    pub secrets: Vec<EndpointSecret>,
+}
+
+/// What a change of an endpoint replaces; absent parts stay.
+#[derive(Clone, Debug, Default)]
+pub struct EndpointChange {
+    /// All client-set fields.
+    pub fields: Option<EndpointFields>,
+    /// All headers.
+    pub headers: Option<Vec<Header>>,
+    /// All secrets.
+    pub secrets: Option<Vec<EndpointSecret>>,
+    /// Why the server switched it off (or, as none inside, that it did not).
+    pub disabled_reason: Option<Option<String>>,
+}
+
+/// What the store does with endpoints. An `id` argument is a wire id or a uid.
+#[async_trait]
+pub trait Endpoints: Send + Sync {
+    /// Creates one. `Taken("uid")`; `Limit` at 10,000 endpoints an application.
+    async fn endpoint_create(&self, new: NewEndpoint) -> Result<Endpoint>;
+    /// Reads it, lets `change` decide, writes it, all in one transaction, so that two changes at once both hold.
+    ///
+    /// What `change` refuses comes back as it is. `Taken("uid")`, `NotFound`.
+    async fn endpoint_update(&self, key: EndpointKey, change: ChangeEndpoint) -> Result<Endpoint>;
+    /// Deletes it; deliveries still pending are canceled when they would be claimed (PROTOCOL rule 12).
+    async fn endpoint_delete(&self, key: EndpointKey) -> Result<()>;
+    /// The endpoint of this wire id or uid.
+    async fn endpoint_find(&self, application: ApplicationKey, id: &str) -> Result<Endpoint>;
+    /// A page ordered by wire id.
+    async fn endpoint_list(&self, application: ApplicationKey, page: Page<String>) -> Result<Slice<Endpoint>>;
+}
+
+/// Decides, on the endpoint as it is in the transaction, what changes.
+pub type ChangeEndpoint = Box<dyn FnOnce(&Endpoint) -> Result<EndpointChange> + Send>;

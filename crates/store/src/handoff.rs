@@ -1,0 +1,135 @@
+//! The handoff: an accepted message itself, in memory, from the committing writer to dispatch.
+//!
+//! A place is reserved before the transaction begins (PROTOCOL rule 9), so that a committed message always fits; when
+//! there is none, the message is parked instead. [`Gauge`] tells ingest how full one endpoint's queue is, so that a
+//! slow endpoint's messages are parked at the door (PROTOCOL rule 15, and parking in ARCHITECTURE.md).
+
+use domain::id::EndpointKey;
+use domain::limit::{ENDPOINT_QUEUE_MAX, QUEUE_MAX};
+use domain::message::Message;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use tokio::sync::mpsc;
+
+/// An accepted message on its way to dispatch.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The message.
+    pub message: Arc<Message>,
+    /// The endpoints whose first attempt dispatch now holds.
+    pub endpoints: Vec<EndpointKey>,
+}
+
+/// The sending side, for ingest.
+#[derive(Clone, Debug)]
+pub struct Handoff {
+    sender: mpsc::Sender<Accepted>,
+    queued: Arc<AtomicUsize>,
+}
+
+/// The receiving side, for dispatch.
+#[derive(Debug)]
+pub struct HandoffReceiver {
+    /// Accepted messages in the order of their ids.
+    pub messages: mpsc::Receiver<Accepted>,
+    queued: Arc<AtomicUsize>,
+}
+
+/// A reserved place in dispatch, and in the queues of the endpoints whose gauges were entered. Dropped unfilled, it
+/// gives all of them back.
+#[derive(Debug)]
+pub struct Slot {
+    permit: Option<mpsc::OwnedPermit<Accepted>>,
+    queued: Arc<AtomicUsize>,
+    entered: Vec<Arc<Gauge>>,
+}
+
+/// Makes a handoff that holds at most [`QUEUE_MAX`] deliveries.
+#[must_use]
+pub fn channel() -> (Handoff, HandoffReceiver) {
+    let (sender, messages) = mpsc::channel(QUEUE_MAX);
+    let queued = Arc::new(AtomicUsize::new(0));
+    (Handoff { sender, queued: Arc::clone(&queued) }, HandoffReceiver { messages, queued })
+}
+
+impl Handoff {
+    /// Reserves a place for a message whose first attempts are those of the `entered` gauges; none when memory is full
+    /// or dispatch has ended: then the gauges are left again, and the deliveries are to be parked.
+    #[must_use]
+    pub fn reserve(&self, entered: Vec<Arc<Gauge>>) -> Option<Slot> {
+        let before = self.queued.fetch_add(entered.len(), Ordering::Relaxed);
+        let fits = before + entered.len() <= QUEUE_MAX;
+        // Dropping the slot gives back what was taken.
+        let mut slot = Slot { permit: None, queued: Arc::clone(&self.queued), entered };
+        slot.permit = Some(fits.then(|| self.sender.clone().try_reserve_owned().ok()).flatten()?);
+        Some(slot)
+    }
+}
+
+impl Slot {
+    /// Hands the committed message over. Called by the writer, right after the commit.
+    pub fn fill(mut self, accepted: Accepted) {
+        self.entered.clear();
+        if let Some(permit) = self.permit.take() {
+            permit.send(accepted);
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.queued.fetch_sub(self.entered.len(), Ordering::Relaxed);
+        self.entered.iter().for_each(|gauge| gauge.leave());
+    }
+}
+
+impl HandoffReceiver {
+    /// Notes that so many deliveries have left memory: settled, retried or parked.
+    pub fn left(&self, deliveries: usize) {
+        self.queued.fetch_sub(deliveries, Ordering::Relaxed);
+    }
+
+    /// Deliveries that are in memory by handoff.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+}
+
+/// How full one endpoint's queue is; shared by ingest and dispatch.
+#[derive(Debug, Default)]
+pub struct Gauge {
+    queued: AtomicU32,
+    closed: AtomicBool,
+}
+
+impl Gauge {
+    /// Takes a place in the endpoint's queue; false when the queue is full or closed, and the delivery is to be parked.
+    pub fn enter(&self) -> bool {
+        if self.closed.load(Ordering::Relaxed) {
+            return false;
+        }
+        let before = self.queued.fetch_add(1, Ordering::Relaxed);
+        if before >= ENDPOINT_QUEUE_MAX {
+            self.queued.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+
+    /// Gives a place back.
+    pub fn leave(&self) {
+        self.queued.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Closes the door (the breaker is open) or opens it.
+    pub fn set_closed(&self, closed: bool) {
+        self.closed.store(closed, Ordering::Relaxed);
+    }
+
+    /// Places taken.
+    #[must_use]
+    pub fn queued(&self) -> u32 {
+        self.queued.load(Ordering::Relaxed)
+    }
+}

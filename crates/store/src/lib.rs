@@ -1,0 +1,61 @@
+//! The store: what is durable, behind one contract.
+//!
+//! Each noun has its trait in a file of its name; [`Store`] is all of them. A method is one whole transaction, named
+//! by its meaning. SQL stands only under an engine's folder, written out per engine; the conformance suite under
+//! `tests/conformance` is the specification that every engine passes.
+//!
+//! The store also keeps what must change in the same instant as a commit: the [`routing`] table, the [`handoff`] of
+//! accepted messages, the checkpoint of its lease, and the [`wake`] list of endpoints with due rows.
+
+pub mod api_key;
+pub mod application;
+pub mod attempt;
+pub mod delivery;
+pub mod endpoint;
+pub mod environment;
+pub mod error;
+pub mod event_type;
+pub mod handoff;
+pub mod idempotency;
+pub mod message;
+pub mod metrics;
+pub mod prune;
+pub mod routing;
+pub mod seal;
+pub mod sqlite;
+pub mod wake;
+
+pub use error::StoreError;
+
+use async_trait::async_trait;
+use std::sync::Arc;
+
+/// Everything that an engine of the store does.
+#[async_trait]
+pub trait Store:
+    api_key::ApiKeys
+    + application::Applications
+    + attempt::Attempts
+    + delivery::Deliveries
+    + endpoint::Endpoints
+    + environment::Environments
+    + event_type::EventTypes
+    + idempotency::IdempotencyKeys
+    + message::Messages
+    + prune::Prune
+{
+    /// Who gets what: kept in step with every commit.
+    fn routing(&self) -> &routing::Routing;
+    /// What is read as metrics.
+    fn metrics(&self) -> &Arc<metrics::StoreMetrics>;
+    /// Endpoints that have rows which became due by a commit of this process.
+    fn wakes(&self) -> &wake::Wakes;
+    /// Whether requests may be sent under this process's lease right now (PROTOCOL rule 2).
+    fn lease_is_valid(&self) -> bool;
+    /// Whether commits work; a sentence when they do not.
+    fn health(&self) -> Result<(), String>;
+    /// Waits until the store can never write again; answers why. Then the process must end.
+    async fn failed(&self) -> String;
+    /// Ends all writing after what is queued, releases the lease (PROTOCOL rule 17) and joins the writer.
+    fn close(&self);
+}

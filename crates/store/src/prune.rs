@@ -1,0 +1,36 @@
+//! Contract: prune drops what is past its retention, in small steps.
+
+use crate::error::Result;
+use async_trait::async_trait;
+use domain::clock::Timestamp;
+
+/// What one step of prune did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Messages dropped.
+    pub messages: u64,
+    /// Attempts dropped.
+    pub attempts: u64,
+    /// Delivery rows dropped, pending ones canceled first.
+    pub deliveries: u64,
+    /// Payloads that went before their message.
+    pub payloads: u64,
+    /// Expired keys dropped.
+    pub keys: u64,
+}
+
+impl Pruned {
+    /// Whether the step found nothing to do.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What the store does to stay within its retention.
+#[async_trait]
+pub trait Prune: Send + Sync {
+    /// One bounded step: drops at most `rows_max` of each kind that are older than `horizon`, and payloads and keys that
+    /// expired before `now`. Never above an unsettled lease's checkpoint, attempts never before their message (PROTOCOL rule 17).
+    async fn prune_step(&self, horizon: Timestamp, now: Timestamp, rows_max: u32) -> Result<Pruned>;
+}

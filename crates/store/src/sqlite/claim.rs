@@ -1,0 +1,121 @@
+//! Claiming due rows on SQLite (PROTOCOL rules 10 and 12).
+//!
+//! The writer does it between its other commands, so that a row which was just settled is never seen. A claim is a
+//! token in memory and needs no write; only rows that can never be sent are changed.
+
+use super::delivery::refuse;
+use super::writer::{Applied, Memory};
+use crate::delivery::{Claimed, Claims};
+use crate::error::Result;
+use domain::attempt::Trigger;
+use domain::clock::Timestamp;
+use domain::delivery::DeliveryKey;
+use domain::id::{ClaimId, EndpointKey, MessageId};
+use rusqlite::{Connection, params};
+use tokio::sync::oneshot;
+
+/// Rows of a deleted or disabled endpoint that one claim cancels.
+const CANCELED_ROWS_MAX: i64 = 2_000;
+
+/// Claims due rows, up to so many for each endpoint.
+pub(super) fn claim(
+    connection: &Connection,
+    memory: &mut Memory,
+    wanted: Vec<(EndpointKey, u32)>,
+    now: Timestamp,
+    answer: oneshot::Sender<Result<Vec<Claims>>>,
+) -> Applied {
+    let mut found = Vec::with_capacity(wanted.len());
+    for (endpoint, room) in wanted {
+        match claim_one(connection, memory, endpoint, room, now) {
+            Ok(claims) => found.push(claims),
+            Err(error) => {
+                release(memory, &found);
+                return refuse(answer, error);
+            }
+        }
+    }
+    Ok(Box::new(move |memory, committed| {
+        if committed.is_err() {
+            release(memory, &found);
+        }
+        if let Err(Ok(unheard)) = answer.send(committed.map(|()| found)) {
+            // Nobody will carry these claims: they are free at once.
+            release(memory, &unheard);
+        }
+    }))
+}
+
+fn release(memory: &mut Memory, found: &[Claims]) {
+    for row in found.iter().flat_map(|claims| &claims.rows) {
+        memory.claims.remove(&row.key);
+    }
+}
+
+fn claim_one(
+    connection: &Connection,
+    memory: &mut Memory,
+    endpoint: EndpointKey,
+    room: u32,
+    now: Timestamp,
+) -> Result<Claims> {
+    let mut claims = Claims { endpoint, rows: Vec::new(), next_due: None };
+    match memory.shared.routing.route(endpoint) {
+        Some(route) if !route.endpoint.fields.disabled => {
+            // Resuming notes a wake, and the sweep comes by: nothing to remember for a paused endpoint.
+            if route.endpoint.fields.paused {
+                return Ok(claims);
+            }
+        }
+        _ => {
+            let canceled = cancel_rows(connection, endpoint)?;
+            claims.next_due = (canceled == CANCELED_ROWS_MAX).then_some(now);
+            return Ok(claims);
+        }
+    }
+    let mut statement = connection.prepare_cached(
+        "SELECT message, run, due_at, attempts, trigger, EXISTS (SELECT 1 FROM message WHERE id = delivery.message)
+         FROM delivery WHERE endpoint = ?1 AND state = 0 ORDER BY due_at, message",
+    )?;
+    let mut rows = statement.query([endpoint.0])?;
+    // The walk passes rows that are held already; those are at most what dispatch keeps for one endpoint.
+    while let Some(row) = rows.next()? {
+        let key = DeliveryKey { message: MessageId(row.get(0)?), endpoint, run: row.get(1)? };
+        let due_at = Timestamp(row.get(2)?);
+        if memory.claims.contains_key(&key) {
+            continue;
+        }
+        if due_at > now || claims.rows.len() >= room as usize {
+            claims.next_due = Some(due_at);
+            break;
+        }
+        if !row.get::<_, bool>(5)? {
+            drop_row(connection, key)?;
+            continue;
+        }
+        let trigger = super::row::coded(row.get(4)?, Trigger::from_code)?;
+        let claim = ClaimId(memory.next_claim);
+        memory.next_claim += 1;
+        memory.claims.insert(key, claim);
+        claims.rows.push(Claimed { key, claim, attempts: row.get(3)?, trigger, due_at });
+    }
+    Ok(claims)
+}
+
+fn cancel_rows(connection: &Connection, endpoint: EndpointKey) -> Result<i64> {
+    let canceled = connection
+        .prepare_cached(
+            "UPDATE delivery SET state = 1 WHERE endpoint = ?1 AND (message, run) IN
+                 (SELECT message, run FROM delivery WHERE endpoint = ?1 AND state = 0 ORDER BY due_at, message LIMIT ?2)",
+        )?
+        .execute(params![endpoint.0, CANCELED_ROWS_MAX])?;
+    Ok(i64::try_from(canceled).unwrap_or(i64::MAX))
+}
+
+/// The message is gone, so that nothing can ever ask for this row again.
+fn drop_row(connection: &Connection, key: DeliveryKey) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM delivery WHERE endpoint = ?1 AND message = ?2 AND run = ?3")?
+        .execute(params![key.endpoint.0, key.message.0, key.run])?;
+    Ok(())
+}

@@ -1,0 +1,247 @@
+//! Endpoints on SQLite. Headers and secrets stand sealed.
+
+use super::Sqlite;
+use super::application::taken;
+use super::query::{Conditions, json};
+use super::row::collect;
+use crate::endpoint::{ChangeEndpoint, EndpointChange, Endpoints, NewEndpoint};
+use crate::error::{Result, StoreError};
+use crate::seal::Sealer;
+use async_trait::async_trait;
+use domain::clock::Timestamp;
+use domain::endpoint::{Endpoint, EndpointFields, EndpointSecret};
+use domain::header::Header;
+use domain::id::{ApplicationKey, EndpointKey};
+use domain::limit::ENDPOINTS_PER_APPLICATION_MAX;
+use domain::page::{Page, Slice};
+use rusqlite::{Connection, Row, params};
+use std::sync::Arc;
+
+const COLUMNS: &str = "key, application, id, uid, url, description, metadata, disabled, disabled_reason, paused, event_types,
+     channels, throttle_rate, sealed_headers, sealed_secrets, created_at, updated_at";
+/// What the sealed columns are bound to.
+const HEADERS_PLACE: &str = "endpoint.headers";
+const SECRETS_PLACE: &str = "endpoint.secrets";
+
+fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Endpoint> {
+    let list = |column: Option<String>| column.map(|text| json(&text)).transpose();
+    let headers = sealer.open(HEADERS_PLACE, &row.get::<_, Vec<u8>>(13)?)?;
+    let secrets = sealer.open(SECRETS_PLACE, &row.get::<_, Vec<u8>>(14)?)?;
+    Ok(Endpoint {
+        key: EndpointKey(row.get(0)?),
+        application: ApplicationKey(row.get(1)?),
+        id: row.get(2)?,
+        fields: EndpointFields {
+            uid: row.get(3)?,
+            url: row.get(4)?,
+            description: row.get(5)?,
+            metadata: json(&row.get::<_, String>(6)?)?,
+            disabled: row.get(7)?,
+            paused: row.get(9)?,
+            event_types: list(row.get(10)?)?,
+            channels: list(row.get(11)?)?,
+            throttle_rate: row.get(12)?,
+        },
+        disabled_reason: row.get(8)?,
+        headers: json(&String::from_utf8_lossy(&headers))?,
+        secrets: unpack_secrets(&String::from_utf8_lossy(&secrets))?,
+        created_at: Timestamp(row.get(15)?),
+        updated_at: Timestamp(row.get(16)?),
+    })
+}
+
+fn unpack_secrets(text: &str) -> Result<Vec<EndpointSecret>> {
+    let packed: Vec<(String, Option<i64>)> = json(text)?;
+    let unpack = |(secret, expires_at): (String, Option<i64>)| {
+        let secret = signing::Secret::parse(&secret)
+            .map_err(|e| StoreError::Broken(format!("a stored secret does not read back: {e}")))?;
+        Ok(EndpointSecret { secret, expires_at: expires_at.map(Timestamp) })
+    };
+    packed.into_iter().map(unpack).collect()
+}
+
+fn pack_secrets(secrets: &[EndpointSecret]) -> String {
+    let packed: Vec<_> = secrets.iter().map(|s| (s.secret.export(), s.expires_at.map(|t| t.0))).collect();
+    serde_json::to_string(&packed).unwrap_or_default()
+}
+
+pub(super) fn load_all(
+    connection: &Connection,
+    application: ApplicationKey,
+    sealer: &Sealer,
+) -> Result<Vec<Endpoint>> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM endpoint WHERE application = ?1"))?;
+    collect(statement.query([application.0])?, |row| read(row, sealer))
+}
+
+fn get(connection: &Connection, key: EndpointKey, sealer: &Sealer) -> Result<Endpoint> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM endpoint WHERE key = ?1"))?;
+    statement.query([key.0])?.next()?.map_or(Err(StoreError::NotFound), |row| read(row, sealer))
+}
+
+fn column(list: Option<&Vec<String>>) -> Option<String> {
+    list.map(|texts| serde_json::to_string(texts).unwrap_or_default())
+}
+
+fn write_fields(connection: &Connection, key: EndpointKey, f: &EndpointFields) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE endpoint SET uid = ?2, url = ?3, description = ?4, metadata = ?5, disabled = ?6, paused = ?7,
+                    event_types = ?8, channels = ?9, throttle_rate = ?10 WHERE key = ?1",
+        )?
+        .execute(params![
+            key.0,
+            f.uid,
+            f.url,
+            f.description,
+            serde_json::to_string(&f.metadata).unwrap_or_default(),
+            f.disabled,
+            f.paused,
+            column(f.event_types.as_ref()),
+            column(f.channels.as_ref()),
+            f.throttle_rate
+        ])
+        .map_err(taken)?;
+    Ok(())
+}
+
+fn write_headers(connection: &Connection, key: EndpointKey, headers: &[Header], sealer: &Sealer) -> Result<()> {
+    let plain = serde_json::to_vec(headers).unwrap_or_default();
+    let sealed = sealer.seal(HEADERS_PLACE, &plain)?;
+    connection
+        .prepare_cached("UPDATE endpoint SET sealed_headers = ?2 WHERE key = ?1")?
+        .execute(params![key.0, sealed])?;
+    Ok(())
+}
+
+fn write_secrets(connection: &Connection, key: EndpointKey, secrets: &[EndpointSecret], sealer: &Sealer) -> Result<()> {
+    let sealed = sealer.seal(SECRETS_PLACE, pack_secrets(secrets).as_bytes())?;
+    connection
+        .prepare_cached("UPDATE endpoint SET sealed_secrets = ?2 WHERE key = ?1")?
+        .execute(params![key.0, sealed])?;
+    Ok(())
+}
+
+fn create(connection: &Connection, new: &NewEndpoint, sealer: &Sealer, now: Timestamp) -> Result<Endpoint> {
+    let there: i64 = connection
+        .prepare_cached("SELECT count(*) FROM endpoint WHERE application = ?1")?
+        .query_row([new.application.0], |row| row.get(0))?;
+    if there.unsigned_abs() >= ENDPOINTS_PER_APPLICATION_MAX as u64 {
+        return Err(StoreError::Limit(format!(
+            "the application has {there} endpoints: at most {ENDPOINTS_PER_APPLICATION_MAX} (endpoints_per_application_max)"
+        )));
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO endpoint (application, id, url, description, metadata, disabled, paused, sealed_headers,
+                                   sealed_secrets, created_at, updated_at)
+             VALUES (?1, ?2, '', '', '{}', 0, 0, x'', x'', ?3, ?3)",
+        )?
+        .execute(params![new.application.0, new.id, now.0])?;
+    let key = EndpointKey(connection.last_insert_rowid());
+    write_fields(connection, key, &new.fields)?;
+    write_headers(connection, key, &new.headers, sealer)?;
+    write_secrets(connection, key, &new.secrets, sealer)?;
+    get(connection, key, sealer)
+}
+
+fn change(
+    connection: &Connection,
+    key: EndpointKey,
+    change: EndpointChange,
+    sealer: &Sealer,
+    now: Timestamp,
+) -> Result<Endpoint> {
+    if let Some(fields) = &change.fields {
+        write_fields(connection, key, fields)?;
+    }
+    if let Some(headers) = &change.headers {
+        write_headers(connection, key, headers, sealer)?;
+    }
+    if let Some(secrets) = &change.secrets {
+        write_secrets(connection, key, secrets, sealer)?;
+    }
+    if let Some(reason) = &change.disabled_reason {
+        connection
+            .prepare_cached("UPDATE endpoint SET disabled_reason = ?2 WHERE key = ?1")?
+            .execute(params![key.0, reason])?;
+    }
+    connection
+        .prepare_cached("UPDATE endpoint SET updated_at = ?2 WHERE key = ?1")?
+        .execute(params![key.0, now.0])?;
+    get(connection, key, sealer)
+}
+
+#[async_trait]
+impl Endpoints for Sqlite {
+    async fn endpoint_create(&self, new: NewEndpoint) -> Result<Endpoint> {
+        let now = self.clock.0.now();
+        self.writer
+            .write(
+                move |c, memory| {
+                    if memory.shared.routing.application_exists(new.application) {
+                        create(c, &new, &memory.sealer, now)
+                    } else {
+                        Err(StoreError::NotFound)
+                    }
+                },
+                |memory, endpoint| memory.shared.routing.put_endpoint(endpoint.clone()),
+            )
+            .await
+    }
+
+    async fn endpoint_update(&self, key: EndpointKey, decide: ChangeEndpoint) -> Result<Endpoint> {
+        let now = self.clock.0.now();
+        self.writer
+            .write(
+                move |c, memory| {
+                    let decided = decide(&get(c, key, &memory.sealer)?)?;
+                    change(c, key, decided, &memory.sealer, now)
+                },
+                move |memory, endpoint| {
+                    memory.shared.routing.put_endpoint(endpoint.clone());
+                    // It may have been resumed, or disabled: dispatch looks at its rows again (PROTOCOL rule 12).
+                    memory.shared.wakes.note(key, now);
+                },
+            )
+            .await
+    }
+
+    async fn endpoint_delete(&self, key: EndpointKey) -> Result<()> {
+        let now = self.clock.0.now();
+        self.writer
+            .write(
+                move |c, _| {
+                    let gone = c.prepare_cached("DELETE FROM endpoint WHERE key = ?1")?.execute([key.0])?;
+                    if gone == 0 { Err(StoreError::NotFound) } else { Ok(()) }
+                },
+                move |memory, ()| {
+                    memory.shared.routing.remove_endpoint(key);
+                    memory.shared.wakes.note(key, now);
+                },
+            )
+            .await
+    }
+
+    async fn endpoint_find(&self, application: ApplicationKey, id: &str) -> Result<Endpoint> {
+        let routes = self.shared.routing.routes(application);
+        let by_uid = routes.iter().find(|r| r.endpoint.fields.uid.as_deref() == Some(id));
+        let found = by_uid.or_else(|| routes.iter().find(|r| r.endpoint.id == id));
+        found.map(|route| (*route.endpoint).clone()).ok_or(StoreError::NotFound)
+    }
+
+    async fn endpoint_list(&self, application: ApplicationKey, page: Page<String>) -> Result<Slice<Endpoint>> {
+        let sealer = Arc::clone(&self.sealer);
+        self.readers
+            .read(move |c| {
+                let mut conditions = Conditions::default();
+                conditions.with("application = ?", application.0).page("id", &page);
+                let sql = format!("SELECT {COLUMNS} FROM endpoint {}", conditions.tail("id", &page));
+                let mut statement = c.prepare_cached(&sql)?;
+                let rows = statement.query(rusqlite::params_from_iter(&conditions.values))?;
+                Ok(page.slice(collect(rows, |row| read(row, &sealer))?))
+            })
+            .await
+    }
+}

@@ -1,0 +1,78 @@
+//! Prune on SQLite (PROTOCOL rule 17): by id range from the log's old end, in steps of a few rows.
+
+use super::Sqlite;
+use super::writer::Memory;
+use crate::error::Result;
+use crate::prune::{Prune, Pruned};
+use async_trait::async_trait;
+use domain::clock::Timestamp;
+use domain::id::floor_of;
+use rusqlite::{Connection, OptionalExtension, params};
+
+#[async_trait]
+impl Prune for Sqlite {
+    async fn prune_step(&self, horizon: Timestamp, now: Timestamp, rows_max: u32) -> Result<Pruned> {
+        self.writer
+            .write(
+                move |c, memory| {
+                    let mut pruned = old_rows(c, memory, horizon, rows_max)?;
+                    expired(c, now, rows_max, &mut pruned)?;
+                    Ok(pruned)
+                },
+                |_, _| {},
+            )
+            .await
+    }
+}
+
+/// Drops the oldest messages below the horizon with their rows, and attempts whose messages are gone.
+fn old_rows(c: &Connection, memory: &mut Memory, horizon: Timestamp, rows_max: u32) -> Result<Pruned> {
+    let mut pruned = Pruned::default();
+    let settled = memory.lease.checkpoint(&memory.outstanding);
+    let end = floor_of(horizon).min(settled + 1);
+    let messages: Vec<(i64, String)> = c
+        .prepare_cached("SELECT id, endpoints FROM message WHERE id < ?1 ORDER BY id LIMIT ?2")?
+        .query_map(params![end, rows_max], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (message, endpoints) in &messages {
+        // Its rows go with it, pending ones too: a claim that dispatch holds finds nothing to change any more.
+        for endpoint in super::query::keys(endpoints)? {
+            let rows = c
+                .prepare_cached("DELETE FROM delivery WHERE endpoint = ?1 AND message = ?2")?
+                .execute(params![endpoint.0, message])?;
+            pruned.deliveries += rows as u64;
+        }
+        c.prepare_cached("DELETE FROM message WHERE id = ?1")?.execute([message])?;
+    }
+    pruned.messages = messages.len() as u64;
+    let oldest: Option<i64> = c.prepare_cached("SELECT min(id) FROM message")?.query_row([], |r| r.get(0)).optional()?.flatten();
+    // Attempts never before their message: only those below the horizon and below the oldest message that is left.
+    let attempts_end = oldest.map_or(end, |oldest| end.min(oldest));
+    let gone = c
+        .prepare_cached("DELETE FROM attempt WHERE id IN (SELECT id FROM attempt WHERE id < ?1 ORDER BY id LIMIT ?2)")?
+        .execute(params![attempts_end, rows_max])?;
+    pruned.attempts = gone as u64;
+    Ok(pruned)
+}
+
+/// Drops payloads and keys whose own time is over.
+fn expired(c: &Connection, now: Timestamp, rows_max: u32, pruned: &mut Pruned) -> Result<()> {
+    let payloads = c
+        .prepare_cached(
+            "UPDATE message SET payload = NULL, overrides = NULL, payload_expires_at = NULL WHERE id IN
+                 (SELECT id FROM message WHERE payload_expires_at <= ?1 LIMIT ?2)",
+        )?
+        .execute(params![now.0, rows_max])?;
+    let keys = c
+        .prepare_cached(
+            "DELETE FROM message_key WHERE (application, kind, key) IN
+                 (SELECT application, kind, key FROM message_key WHERE expires_at <= ?1 LIMIT ?2)",
+        )?
+        .execute(params![now.0, rows_max])?;
+    let replays = c
+        .prepare_cached("DELETE FROM replay WHERE hash IN (SELECT hash FROM replay WHERE expires_at <= ?1 LIMIT ?2)")?
+        .execute(params![now.0, rows_max])?;
+    pruned.payloads = payloads as u64;
+    pruned.keys = (keys + replays) as u64;
+    Ok(())
+}

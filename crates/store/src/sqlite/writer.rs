@@ -1,0 +1,391 @@
+//! The writer: one thread, one connection, group commit.
+//!
+//! It takes whatever commands wait, up to [`COMMIT_COMMANDS_MAX`], applies them in one transaction, commits, and then
+//! lets each command's [`After`] answer its caller. Only after the commit does anything outside hear of it: routing,
+//! handoff, wakes and the checkpoint change together with it (PROTOCOL rules 6, 9 and 10).
+
+use super::lease::Lease;
+use super::{SharedClock, checkpoint, claim, delivery, message};
+use crate::delivery::{Claims, Parked, Record};
+use crate::error::{Result, StoreError};
+use crate::message::NewMessage;
+use crate::metrics::StoreMetrics;
+use crate::routing::Routing;
+use crate::seal::Sealer;
+use crate::wake::Wakes;
+use domain::checkpoint::Outstanding;
+use domain::clock::Timestamp;
+use domain::delivery::DeliveryKey;
+use domain::id::{AttemptId, ClaimId, EndpointKey, IdClock};
+use domain::limit::COMMIT_COMMANDS_MAX;
+use domain::message::Message;
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+/// Commands that may wait for the writer; more callers wait their turn.
+const QUEUE: usize = 4 * COMMIT_COMMANDS_MAX;
+/// The checkpoint is written with a commit when it is this old, in milliseconds (PROTOCOL rule 6).
+const HEARTBEAT_MS: i64 = 500;
+
+/// Sees every commit and can stop it: a simulation's crash.
+pub trait Probe: Send + Sync {
+    /// Before COMMIT number `commit` (from 1): false ends the writer there, as if the process had died.
+    fn before_commit(&self, commit: u64) -> bool;
+    /// After the commit, before anyone hears of it: false ends the writer there.
+    fn after_commit(&self, commit: u64) -> bool;
+}
+
+/// What the writer shares with readers and callers.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) routing: Routing,
+    pub(super) wakes: Wakes,
+    pub(super) metrics: Arc<StoreMetrics>,
+    /// Why commits do not work at present.
+    trouble: Mutex<Option<String>>,
+    /// Set when the writer has ended for good after a failed commit.
+    failed: AtomicBool,
+    failing: Notify,
+}
+
+impl Shared {
+    pub(super) fn new(routing: Routing, wakes: Wakes, metrics: Arc<StoreMetrics>) -> Self {
+        Self { routing, wakes, metrics, trouble: Mutex::new(None), failed: AtomicBool::new(false), failing: Notify::new() }
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    pub(super) async fn until_failed(&self) -> String {
+        let failing = self.failing.notified();
+        if !self.has_failed() {
+            failing.await;
+        }
+        self.health().err().unwrap_or_default()
+    }
+
+    fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+        self.failing.notify_waiters();
+    }
+
+    pub(super) fn health(&self) -> std::result::Result<(), String> {
+        self.trouble.lock().clone().map_or(Ok(()), Err)
+    }
+}
+
+/// A hot command's outcome: its [`After`], and what went wrong with the disk or the SQL.
+pub(super) type Applied = std::result::Result<After, (After, StoreError)>;
+/// What a command answers once its commit is decided.
+pub(super) type After = Box<dyn FnOnce(&mut Memory, Result<()>) + Send>;
+/// A command that is not on the path of a message: it runs in a savepoint of its own.
+pub(super) type Cold = Box<dyn FnOnce(&Connection, &mut Memory) -> After + Send>;
+
+/// What the writer is asked to do.
+pub(super) enum Command {
+    Accept(Box<NewMessage>, oneshot::Sender<Result<Arc<Message>>>),
+    Record(Arc<Vec<Record>>, oneshot::Sender<Result<Vec<AttemptId>>>),
+    Park(Vec<Parked>, oneshot::Sender<Result<()>>),
+    Claim(Vec<(EndpointKey, u32)>, Timestamp, oneshot::Sender<Result<Vec<Claims>>>),
+    Cold(Cold),
+    FinishCheckpoint(oneshot::Sender<()>),
+    Close,
+}
+
+/// What the writer keeps in memory about its lease.
+pub(super) struct Memory {
+    pub(super) shared: Arc<Shared>,
+    pub(super) ids: IdClock,
+    pub(super) lease: Lease,
+    pub(super) outstanding: Outstanding,
+    /// Rows that are held by dispatch, with their tokens; on SQLite a claim needs no write (PROTOCOL rule 19).
+    pub(super) claims: HashMap<DeliveryKey, ClaimId>,
+    pub(super) next_claim: i64,
+    pub(super) sealer: Arc<Sealer>,
+    clock: SharedClock,
+}
+
+impl Memory {
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.0.now()
+    }
+}
+
+/// The writer's handle.
+#[derive(Debug)]
+pub(super) struct Writer {
+    sender: mpsc::Sender<Command>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    shared: Arc<Shared>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        connection: Connection,
+        start: super::lease::Start,
+        shared: Arc<Shared>,
+        clock: SharedClock,
+        probe: Option<Arc<dyn Probe>>,
+        sealer: Arc<Sealer>,
+    ) -> Result<Self> {
+        let (sender, commands) = mpsc::channel(QUEUE);
+        let memory = Memory {
+            shared: Arc::clone(&shared),
+            ids: start.ids,
+            lease: start.lease,
+            outstanding: Outstanding::default(),
+            claims: HashMap::new(),
+            next_claim: 1,
+            sealer,
+            clock,
+        };
+        let thread = Loop { connection, commands, memory, probe, commits: 0, heartbeat: Timestamp::default() };
+        let thread = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || thread.run())
+            .map_err(|e| StoreError::Unavailable(format!("no thread for the writer: {e}")))?;
+        Ok(Self { sender, thread: Mutex::new(Some(thread)), shared })
+    }
+
+    pub(super) fn sender(&self) -> mpsc::Sender<Command> {
+        self.sender.clone()
+    }
+
+    /// Sends a command and waits for its answer. The command is carried out even when the caller goes away.
+    pub(super) async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        self.sender.send(command(answer)).await.map_err(|_| self.ended())?;
+        answered.await.map_err(|_| self.ended())?
+    }
+
+    /// Runs `work` in a savepoint of the next commit; `apply` is run with its result right after the commit, in step
+    /// with all other changes of the routing table.
+    pub(super) async fn write<T, W, A>(&self, work: W, apply: A) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection, &mut Memory) -> Result<T> + Send + 'static,
+        A: FnOnce(&Memory, &T) + Send + 'static,
+    {
+        self.ask(|answer| {
+            Command::Cold(Box::new(move |connection, memory| {
+                let result = in_savepoint(connection, |c| work(c, memory));
+                Box::new(move |memory: &mut Memory, committed: Result<()>| {
+                    let result = committed.and(result);
+                    if let Ok(value) = &result {
+                        apply(memory, value);
+                    }
+                    // The caller may have gone away; the commit holds all the same.
+                    let _ = answer.send(result);
+                })
+            }))
+        })
+        .await
+    }
+
+    pub(super) fn close(&self) {
+        let Some(thread) = self.thread.lock().take() else { return };
+        let mut command = Command::Close;
+        // The queue drains while the writer lives; when it has ended, sending says so.
+        while let Err(mpsc::error::TrySendError::Full(back)) = self.sender.try_send(command) {
+            command = back;
+            std::thread::yield_now();
+        }
+        if thread.join().is_err() {
+            tracing::error!("the writer had panicked");
+        }
+    }
+
+    fn ended(&self) -> StoreError {
+        let why = self.shared.health().err().unwrap_or_else(|| "the store is closed".into());
+        StoreError::Unavailable(why)
+    }
+}
+
+fn in_savepoint<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    connection.execute_batch("SAVEPOINT command")?;
+    let result = work(connection);
+    if result.is_err() {
+        connection.execute_batch("ROLLBACK TO command")?;
+    }
+    connection.execute_batch("RELEASE command")?;
+    result
+}
+
+struct Loop {
+    connection: Connection,
+    commands: mpsc::Receiver<Command>,
+    memory: Memory,
+    probe: Option<Arc<dyn Probe>>,
+    commits: u64,
+    heartbeat: Timestamp,
+}
+
+/// Whether the writer goes on.
+#[derive(PartialEq, Eq)]
+enum Go {
+    On,
+    Stop,
+}
+
+impl Loop {
+    fn run(mut self) {
+        let mut batch = Vec::with_capacity(COMMIT_COMMANDS_MAX);
+        while self.commands.blocking_recv_many(&mut batch, COMMIT_COMMANDS_MAX) > 0 {
+            let mut go = Go::On;
+            let mut finished = Vec::new();
+            batch.retain_mut(|command| match command {
+                Command::Close => {
+                    go = Go::Stop;
+                    false
+                }
+                Command::FinishCheckpoint(_) => {
+                    finished.push(std::mem::replace(command, Command::Close));
+                    false
+                }
+                _ => true,
+            });
+            if !batch.is_empty() && self.commit(&mut batch) == Go::Stop {
+                return;
+            }
+            for command in finished {
+                self.finish_checkpoint(command);
+            }
+            if go == Go::Stop {
+                self.release();
+                return;
+            }
+        }
+    }
+
+    fn commit(&mut self, batch: &mut Vec<Command>) -> Go {
+        let commands = batch.len() as u64;
+        let mut afters = Vec::with_capacity(batch.len());
+        let applied = self.apply(batch, &mut afters);
+        self.commits += 1;
+        if self.probe.as_ref().is_some_and(|p| !p.before_commit(self.commits)) {
+            return Go::Stop;
+        }
+        let started = Instant::now();
+        let committed = applied.and_then(|()| self.end_transaction());
+        if self.probe.as_ref().is_some_and(|p| !p.after_commit(self.commits)) {
+            return Go::Stop;
+        }
+        let metrics = &self.memory.shared.metrics;
+        match &committed {
+            Ok(()) => {
+                metrics.batch.observe(commands);
+                metrics.commit_us.observe(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX));
+            }
+            Err(_) => {
+                metrics.commit_failures.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let go = self.note(committed.as_ref().err());
+        for after in afters {
+            after(&mut self.memory, committed.clone());
+        }
+        // Commands that were not reached have their answers dropped with them: their callers hear of the trouble.
+        batch.clear();
+        go
+    }
+
+    /// Applies every command in one transaction that is left open.
+    fn apply(&mut self, batch: &mut Vec<Command>, afters: &mut Vec<After>) -> Result<()> {
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let (connection, memory) = (&self.connection, &mut self.memory);
+        batch.reverse();
+        while let Some(command) = batch.pop() {
+            let after = match command {
+                Command::Accept(new, answer) => message::accept(connection, memory, *new, answer),
+                Command::Record(records, answer) => delivery::record(connection, memory, records, answer),
+                Command::Park(parked, answer) => delivery::park(connection, memory, parked, answer),
+                Command::Claim(wanted, now, answer) => claim::claim(connection, memory, wanted, now, answer),
+                Command::Cold(work) => Ok(work(connection, memory)),
+                Command::FinishCheckpoint(_) | Command::Close => continue,
+            };
+            let (after, trouble) = after.map_or_else(|(after, error)| (after, Some(error)), |after| (after, None));
+            afters.push(after);
+            if let Some(error) = trouble {
+                return Err(error);
+            }
+            // Some errors end the transaction by themselves; what followed would be committed piece by piece.
+            if connection.is_autocommit() {
+                return Err(StoreError::Unavailable("SQLite gave the transaction up".into()));
+            }
+        }
+        self.beat()
+    }
+
+    fn end_transaction(&self) -> Result<()> {
+        let commit = self.connection.prepare_cached("COMMIT").and_then(|mut statement| statement.execute([]));
+        commit.map(|_| ()).map_err(|error| match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::SystemIoFailure) => StoreError::DiskFailed(error.to_string()),
+            _ => error.into(),
+        })
+    }
+
+    /// Writes the checkpoint with this commit when it is old.
+    fn beat(&mut self) -> Result<()> {
+        let now = self.memory.now();
+        if now.since(self.heartbeat) < HEARTBEAT_MS {
+            return Ok(());
+        }
+        self.heartbeat = now;
+        // Only commits that were answered count: ids of this very transaction lie above what `outstanding` knows, so
+        // the bound is the lowest id that this transaction may have assigned.
+        let checkpoint = self.memory.lease.checkpoint(&self.memory.outstanding);
+        self.memory.lease.write(&self.connection, checkpoint)?;
+        Ok(())
+    }
+
+    fn note(&mut self, error: Option<&StoreError>) -> Go {
+        let Some(error) = error else {
+            self.memory.lease.committed_below(self.memory.ids.floor());
+            if self.memory.shared.trouble.lock().take().is_some() {
+                tracing::info!("the store writes again");
+            }
+            return Go::On;
+        };
+        if !self.connection.is_autocommit()
+            && let Err(rollback) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(error = %rollback, "a failed commit could not be rolled back");
+        }
+        let text = error.to_string();
+        if self.memory.shared.trouble.lock().replace(text.clone()).as_ref() != Some(&text) {
+            tracing::error!(error = text, "nothing was committed; callers are told");
+        }
+        // A full disk leaves the file as it was. After a failed sync nobody knows what the disk has (PROTOCOL rule 19).
+        if matches!(error, StoreError::DiskFailed(_)) {
+            tracing::error!("the store ends, so that a restart reads what the disk really has");
+            self.memory.shared.fail();
+            return Go::Stop;
+        }
+        Go::On
+    }
+
+    fn finish_checkpoint(&self, command: Command) {
+        if let Err(error) = checkpoint::copy_back(&self.connection) {
+            tracing::warn!(%error, "the WAL could not be copied back; it grows until it can");
+        }
+        if let Command::FinishCheckpoint(done) = command {
+            // The checkpointer may have been stopped meanwhile.
+            let _ = done.send(());
+        }
+    }
+
+    /// Rule 17: settles what is left by leaving the lease to the next start, or removes it when nothing is left.
+    fn release(&mut self) {
+        let checkpoint = self.memory.lease.checkpoint(&self.memory.outstanding);
+        if let Err(error) = self.memory.lease.write(&self.connection, checkpoint) {
+            tracing::warn!(%error, "the last checkpoint could not be written; the next start looks further back");
+        }
+    }
+}

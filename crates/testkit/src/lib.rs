@@ -1,0 +1,29 @@
+//! What the tests of every crate share: the far ends of Posthaste's sockets.
+//!
+//! - [`Receiver`]: a customer's server, whose answers are scripted with [`Answer`], polite or hostile.
+//! - [`Process`]: a real binary, its output lines, its signals, its end.
+//! - [`HttpClient`]: a small JSON client with keep-alive.
+//! - [`cpu_time`], [`rss_peak`], [`reset_rss_peak`]: what a process used, from `/proc` (Linux).
+//! - [`free_port`]: a port where nothing listens; [`gzip_bomb`]: a small body that unpacks to a large one.
+//!
+//! It depends on no crate of ours, so that what a test expects never comes from the code under test.
+//! Helpers panic with a readable text where a test would only unwrap; whatever they start ends when they are dropped.
+
+mod answer;
+mod client;
+mod connection;
+mod gzip;
+mod port;
+mod process;
+mod receiver;
+mod script;
+mod shared_stream;
+mod usage;
+
+pub use answer::{Answer, Then};
+pub use client::{ClientError, HttpClient, Reply};
+pub use gzip::gzip_bomb;
+pub use port::free_port;
+pub use process::Process;
+pub use receiver::{Received, Receiver};
+pub use usage::{cpu_time, reset_rss_peak, rss_peak};
