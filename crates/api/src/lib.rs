@@ -1,1 +1,82 @@
-//! api
+//! The HTTP API: wire types and routes, one file a noun.
+//!
+//! A handler extracts, makes one call to `app` and answers. [`error`] is the only place that maps errors to HTTP.
+//! Routes and their OpenAPI description come from one list, so that they cannot drift. Every answer is made by
+//! [`answer`], which also lets browsers read it (CORS), so that no layer stands around the hot path, `POST …/msg`.
+//!
+//! | part | duty |
+//! |---|---|
+//! | `received`, `caller`, `query`, `path` | what a request says, read once, refused with its exact error |
+//! | `json` | bodies field by field, all wrong fields at once |
+//! | `page` | iterators of lists |
+//! | `once` | POSTs with an idempotency key |
+//! | `fallback`, `guard` | unknown routes, other methods, preflights, trailing slashes; panics |
+
+mod answer;
+mod api_key;
+mod application;
+mod attempt;
+mod caller;
+mod destination;
+mod endpoint;
+mod error;
+mod event_type;
+mod fallback;
+mod guard;
+mod header;
+mod health;
+mod json;
+mod message;
+mod message_in;
+mod message_out;
+mod once;
+mod openapi;
+mod page;
+mod path;
+mod query;
+mod received;
+mod resend;
+mod secret;
+mod session;
+mod wire;
+
+use app::App;
+use axum::extract::FromRef;
+
+/// What the operator chose for the API.
+#[derive(Clone, Copy, Debug)]
+pub struct ApiSettings {
+    /// A request's body, in bytes at most.
+    pub request_body_bytes_max: usize,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self { request_body_bytes_max: domain::limit::REQUEST_BODY_BYTES_MAX }
+    }
+}
+
+/// What every handler is given.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    app: App,
+    settings: ApiSettings,
+}
+
+impl FromRef<Api> for App {
+    fn from_ref(api: &Api) -> Self {
+        api.app.clone()
+    }
+}
+
+/// All routes of the API, over these use cases.
+pub fn router(app: App, settings: ApiSettings) -> axum::Router {
+    let (routes, document) = openapi::routes().split_for_parts();
+    fallback::around(routes.merge(openapi::route(&document)).with_state(Api { app, settings }))
+}
+
+/// The OpenAPI 3.1 description of all routes.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    openapi::routes().split_for_parts().1
+}

@@ -143,7 +143,7 @@ impl From<StoreError> for AppError {
                 Self::conflict("This idempotency key was used for another request: choose a new one.")
             }
             StoreError::Limit(text) => Self::refused("limit_reached", text),
-            StoreError::Unavailable(text) => Self::Unavailable(text),
+            StoreError::Unavailable(text) | StoreError::DiskFailed(text) => Self::Unavailable(text),
             StoreError::Broken(text) => Self::Broken(text),
         }
     }

@@ -59,7 +59,9 @@ impl<R> Flights<R> {
 
     /// Drops abandoned work from before `horizon`.
     pub(crate) fn sweep(&self, horizon: Timestamp) {
-        self.keys.lock().retain(|_, state| !matches!(state, State::Abandoned { since, .. } if *since < horizon));
+        self.keys
+            .lock()
+            .retain(|_, state| !matches!(state, State::Abandoned { since, .. } if *since < horizon));
     }
 
     fn join(&self, hash: Hash, now: Timestamp) -> Result<Turn<'_, R>, tokio::sync::futures::OwnedNotified> {

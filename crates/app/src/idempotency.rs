@@ -5,11 +5,11 @@
 //! minutes are read back as soon as an SDK says that it tries again. Keys that a client chose, and the answers of all
 //! other POSTs, are kept by the store. Only a 2xx is kept; anything else frees the key.
 
+use crate::App;
 use crate::error::{AppError, Result};
 use crate::flight::{Flights, Hash};
 use crate::memory::{KEYS_MAX, Memory};
 use crate::principal::Principal;
-use crate::App;
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use domain::clock::Timestamp;
@@ -29,6 +29,8 @@ const KEY_BYTES_MAX: usize = 256;
 /// What a POST says about itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Posted<'a> {
+    /// Who sent it.
+    pub principal: &'a Principal,
     /// The path, as the client wrote it.
     pub path: &'a str,
     /// The `idempotency-key` header.
@@ -88,11 +90,11 @@ impl App {
     ///
     /// # Errors
     /// `Conflict` when a key that a client chose was used with another body; `Refused` for a key that is too long.
-    pub async fn once<W>(&self, principal: &Principal, posted: Posted<'_>, work: W) -> Result<Answered>
+    pub async fn once<W>(&self, posted: Posted<'_>, work: W) -> Result<Answered>
     where
         W: Future<Output = Answered> + Send + 'static,
     {
-        let Some(key) = message_key(principal, posted, true)? else { return Ok(work.await) };
+        let Some(key) = message_key(posted, true)? else { return Ok(work.await) };
         let mut turn = self.inner.idempotency.answers.board(key.hash, self.now()).await;
         turn.finish().await;
         if let Some(earlier) = self.store().replay_get(key.hash).await? {
@@ -149,20 +151,17 @@ impl App {
 }
 
 /// The key of a request, if it has one. The body is hashed where a client chose the key, or when `hash_body` asks.
-pub(crate) fn message_key(
-    principal: &Principal,
-    posted: Posted<'_>,
-    hash_body: bool,
-) -> Result<Option<MessageKey>> {
+pub(crate) fn message_key(posted: Posted<'_>, hash_body: bool) -> Result<Option<MessageKey>> {
     let Some(key) = posted.key.filter(|key| !key.is_empty()) else { return Ok(None) };
     if key.len() > KEY_BYTES_MAX {
-        let detail = format!("The idempotency key has {} bytes: at most {KEY_BYTES_MAX} are allowed.", key.len());
+        let detail =
+            format!("The idempotency key has {} bytes: at most {KEY_BYTES_MAX} are allowed.", key.len());
         return Err(AppError::refused("generic_error", detail));
     }
     let explicit = !key.starts_with(AUTO_PREFIX.as_bytes());
     // Lengths go in, so that no two triples read the same.
     let path = posted.path.trim_end_matches('/').as_bytes();
-    let hash = hash(&[&principal.subject, b"POST", &path.len().to_be_bytes(), path, key]);
+    let hash = hash(&[&posted.principal.subject, b"POST", &path.len().to_be_bytes(), path, key]);
     let body_hash = if explicit || hash_body { self::hash(&[posted.body]) } else { [0; 16] };
     Ok(Some(MessageKey { hash, body_hash, explicit }))
 }

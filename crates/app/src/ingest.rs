@@ -5,21 +5,20 @@
 //! payload, no lock held over an await. What cannot be sent right now (paused, scheduled, its queue full, memory full)
 //! is parked in the same transaction; what its endpoint's state forbids is canceled in it.
 
+use crate::App;
 use crate::error::{AppError, Problems, Result};
 use crate::flight::Turn;
 use crate::idempotency::{Posted, message_key, other_body};
+use crate::list::{CHANNELS, TAGS, unique};
 use crate::principal::{Principal, Right};
-use crate::App;
 use bytes::Bytes;
 use domain::application::{Application, ApplicationFields};
 use domain::clock::Timestamp;
 use domain::header;
 use domain::id::{EndpointKey, MessageId};
-use domain::limit::{
-    CHANNELS_MAX, DELIVER_AHEAD_MS_MAX, DELIVER_AHEAD_MS_MIN, PAYLOAD_RETENTION_DAYS_MAX, TAGS_MAX,
-};
+use domain::limit::{DELIVER_AHEAD_MS_MAX, DELIVER_AHEAD_MS_MIN, PAYLOAD_RETENTION_DAYS_MAX};
 use domain::message::{Message, Overrides};
-use domain::name::{check_channel, check_plain, check_tag, check_uid};
+use domain::name::{check_plain, check_uid};
 use domain::wire_id::Kind;
 use std::sync::Arc;
 use store::StoreError;
@@ -64,13 +63,13 @@ impl App {
     /// `Invalid`, `NotFound`, `Forbidden`, `Conflict`; `Unavailable` when nothing could be stored.
     pub async fn message_create(
         &self,
-        principal: &Principal,
         posted: Posted<'_>,
         application: &str,
         event: NewEvent,
     ) -> Result<Arc<Message>> {
+        let principal = posted.principal;
         principal.may_in_environment(Right::Send)?;
-        let Some(key) = message_key(principal, posted, false)? else {
+        let Some(key) = message_key(posted, false)? else {
             let application = self.addressed(principal, application, event.application.as_ref()).await?;
             return Ok(self.store().accept(self.admit(&application, event, None)?).await?);
         };
@@ -87,7 +86,7 @@ impl App {
             return Ok(Arc::new(self.store().message_get(application.key, earlier).await?));
         }
         let new = self.admit(&application, event, Some(key))?;
-        self.accept_in_turn(&mut turn, new, key, &application).await
+        self.accept_in_turn(&mut turn, new, key).await
     }
 
     async fn accept_in_turn(
@@ -95,8 +94,8 @@ impl App {
         turn: &mut Accepting<'_>,
         new: NewMessage,
         key: MessageKey,
-        application: &Application,
     ) -> Result<Arc<Message>> {
+        let application = new.application;
         // The work owns what it needs: it outlives this call when the client goes away.
         let store = Arc::clone(self.store());
         match turn.run(Box::pin(async move { store.accept(new).await })).await {
@@ -105,7 +104,7 @@ impl App {
                 Ok(message)
             }
             Some(Err(StoreError::Repeated { message, same_body: true })) => {
-                Ok(Arc::new(self.store().message_get(application.key, message).await?))
+                Ok(Arc::new(self.store().message_get(application, message).await?))
             }
             Some(Err(StoreError::Repeated { same_body: false, .. })) => Err(other_body()),
             Some(Err(error)) => Err(error.into()),
@@ -151,11 +150,16 @@ impl App {
         Ok(Arc::new(application))
     }
 
-    fn admit(&self, application: &Application, event: NewEvent, key: Option<MessageKey>) -> Result<NewMessage> {
+    fn admit(
+        &self,
+        application: &Application,
+        event: NewEvent,
+        key: Option<MessageKey>,
+    ) -> Result<NewMessage> {
         let now = self.now();
         check(&event, now)?;
         let routes = self.store().routing().routes(application.key);
-        let channels = event.channels.unwrap_or_default();
+        let channels = unique(event.channels.unwrap_or_default());
         let wanting = routes.iter().filter(|route| route.endpoint.wants(&event.event_type, &channels));
         let (deliveries, slot) = self.admissions(wanting, event.deliver_at.is_some());
         let kept_ms = event.retention_hours.map(|hours| hours * HOUR_MS);
@@ -167,7 +171,7 @@ impl App {
             event_type: event.event_type,
             event_id: event.event_id,
             channels,
-            tags: event.tags.unwrap_or_default(),
+            tags: unique(event.tags.unwrap_or_default()),
             payload: event.payload,
             payload_expires_at,
             deliver_at: event.deliver_at,
@@ -217,8 +221,8 @@ fn check(event: &NewEvent, now: Timestamp) -> Result<()> {
     if let Some(id) = &event.event_id {
         problems.check("eventId", check_uid(id, Kind::Message));
     }
-    check_list(&mut problems, "channels", event.channels.as_deref(), (1, CHANNELS_MAX, "channels_max"), check_channel);
-    check_list(&mut problems, "tags", event.tags.as_deref(), (0, TAGS_MAX, "tags_max"), check_tag);
+    CHANNELS.check(&mut problems, "channels", event.channels.as_deref());
+    TAGS.check(&mut problems, "tags", event.tags.as_deref());
     check_retention(&mut problems, event);
     if let Some(at) = event.deliver_at {
         let ahead = at.since(now);
@@ -240,28 +244,6 @@ fn check_retention(problems: &mut Problems, event: &NewEvent) {
     let hours_max = 24 * days_max;
     if let Some(hours) = event.retention_hours.filter(|hours| !(1..=hours_max).contains(hours)) {
         problems.add("payloadRetentionHours", format!("{hours} hours: 1 to {hours_max} are allowed"));
-    }
-}
-
-/// Checks a list's length against (least, most, the limit's name), and each item.
-pub(crate) fn check_list(
-    problems: &mut Problems,
-    field: &'static str,
-    items: Option<&[String]>,
-    (least, most, limit): (usize, usize, &str),
-    check_item: impl Fn(&str) -> std::result::Result<(), domain::name::BadName>,
-) {
-    let Some(items) = items else { return };
-    if !(least..=most).contains(&items.len()) {
-        let count = items.len();
-        problems.add(field, format!("has {count} items: {least} to {most} are allowed ({limit})"));
-        return;
-    }
-    for (index, item) in items.iter().enumerate() {
-        problems.check_item(field, index, check_item(item));
-        if items[..index].contains(item) {
-            problems.add_item(field, index, format!("`{item}` is there twice"));
-        }
     }
 }
 

@@ -32,7 +32,9 @@ pub struct Jwt {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadJwtKey {
     /// Not one of [`ALGORITHMS`].
-    #[error("`{0}` is not an algorithm for tokens: use one of HS256, HS384, HS512, RS256, RS384, RS512, EdDSA")]
+    #[error(
+        "`{0}` is not an algorithm for tokens: use one of HS256, HS384, HS512, RS256, RS384, RS512, EdDSA"
+    )]
     Algorithm(String),
     /// Too short.
     #[error("the secret for tokens has {0} bytes: at least 16 are needed")]
@@ -44,8 +46,23 @@ pub enum BadJwtKey {
 
 /// A token cannot be made: the key only verifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this server verifies tokens with a public key and cannot make any: make them where the private key is")]
+#[error(
+    "this server verifies tokens with a public key and cannot make any: make them where the private key is"
+)]
 pub struct CannotSign;
+
+/// What a token is to open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant<'a> {
+    /// The environment, `org_…`.
+    pub environment: &'a str,
+    /// One application of it, `app_…`; none is the whole environment.
+    pub application: Option<&'a str>,
+    /// Which flagged event types an application's token sees.
+    pub feature_flags: Option<Vec<String>>,
+    /// For how long.
+    pub lifetime_seconds: i64,
+}
 
 /// What a good token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,37 +136,27 @@ impl Jwt {
         good.then_some(Verified { environment, application, feature_flags, expires_at })
     }
 
-    /// A token for a whole environment.
+    /// Makes a token.
     ///
     /// # Errors
     /// The key only verifies.
-    pub fn environment_token(
-        &self,
-        environment: &str,
-        now: Timestamp,
-        lifetime_seconds: i64,
-    ) -> Result<String, CannotSign> {
-        self.sign(Claims { sub: environment.to_owned(), org: None, ..claims(now, lifetime_seconds) })
-    }
-
-    /// A token for one application.
-    ///
-    /// # Errors
-    /// The key only verifies.
-    pub fn application_token(
-        &self,
-        environment: &str,
-        application: &str,
-        feature_flags: Option<Vec<String>>,
-        now: Timestamp,
-        lifetime_seconds: i64,
-    ) -> Result<String, CannotSign> {
-        let org = Some(environment.to_owned());
-        self.sign(Claims { sub: application.to_owned(), org, feature_flags, ..claims(now, lifetime_seconds) })
-    }
-
-    fn sign(&self, claims: Claims) -> Result<String, CannotSign> {
+    pub fn sign(&self, grant: Grant<'_>, now: Timestamp) -> Result<String, CannotSign> {
         let key = self.signing.as_ref().ok_or(CannotSign)?;
+        let environment = grant.environment.to_owned();
+        let (sub, org) = match grant.application {
+            Some(application) => (application.to_owned(), Some(environment)),
+            None => (environment, None),
+        };
+        let seconds = |moment: i64| Some(moment as f64);
+        let claims = Claims {
+            sub,
+            org,
+            feature_flags: grant.feature_flags,
+            iss: Some("posthaste".into()),
+            iat: seconds(now.seconds()),
+            nbf: seconds(now.seconds()),
+            exp: seconds(now.seconds().saturating_add(grant.lifetime_seconds)),
+        };
         encode(&Header::new(self.algorithm), &claims, key).map_err(|_| CannotSign)
     }
 }
@@ -157,19 +164,6 @@ impl Jwt {
 impl fmt::Debug for Jwt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Jwt({:?}, …)", self.algorithm)
-    }
-}
-
-fn claims(now: Timestamp, lifetime_seconds: i64) -> Claims {
-    let seconds = |moment: i64| Some(moment as f64);
-    Claims {
-        sub: String::new(),
-        org: None,
-        feature_flags: None,
-        iss: Some("posthaste".into()),
-        iat: seconds(now.seconds()),
-        nbf: seconds(now.seconds()),
-        exp: seconds(now.seconds().saturating_add(lifetime_seconds)),
     }
 }
 

@@ -23,6 +23,7 @@ pub mod health;
 pub mod idempotency;
 pub mod ingest;
 pub mod jwt;
+pub mod list;
 mod memory;
 pub mod message;
 pub mod principal;
@@ -32,7 +33,7 @@ pub mod session;
 mod window;
 
 pub use error::{AppError, Problem, Problems, Result};
-pub use principal::{Principal, Right, Scope};
+pub use principal::{Place, Principal, Right, Scope};
 
 use domain::clock::{Clock, Timestamp};
 use domain::environment::SignatureHeaders;

@@ -32,7 +32,9 @@ impl Memory {
     /// An empty memory of at most `keys_max` keys a generation.
     pub(crate) fn new(keys_max: usize, now: Timestamp) -> Self {
         let table = || HashMap::with_capacity(keys_max);
-        Self { generations: Mutex::new(Generations { young: table(), old: table(), began_at: now, keys_max }) }
+        Self {
+            generations: Mutex::new(Generations { young: table(), old: table(), began_at: now, keys_max }),
+        }
     }
 
     /// The message that this key made.

@@ -1,7 +1,7 @@
 //! Who is asking, and what they may do.
 
-use crate::error::{AppError, Result};
 use crate::App;
+use crate::error::{AppError, Result};
 use domain::application::Application;
 use domain::environment::Environment;
 use domain::id::ApplicationKey;
@@ -36,6 +36,17 @@ pub enum Scope {
         /// Its wire id, as a token names it.
         id: Option<String>,
     },
+}
+
+/// An endpoint or message of an application, as a path names it, and who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Who asks.
+    pub principal: &'a Principal,
+    /// The application's id or uid.
+    pub application: &'a str,
+    /// The endpoint's id or uid, or the message's id or event id.
+    pub id: &'a str,
 }
 
 /// What an operation needs.
@@ -102,7 +113,12 @@ impl Principal {
 
 impl App {
     /// The application that a path names, for an operation that needs `right`.
-    pub(crate) fn workspace(&self, principal: &Principal, id: &str, right: Right) -> Result<Arc<Application>> {
+    pub(crate) fn workspace(
+        &self,
+        principal: &Principal,
+        id: &str,
+        right: Right,
+    ) -> Result<Arc<Application>> {
         let found = self.store().routing().application(principal.environment.key, id);
         let application = found.filter(|a| principal.opens(a)).ok_or(AppError::NotFound)?;
         principal.may(right)?;

@@ -5,10 +5,10 @@
 //! forgotten at once when one is revoked here. Only credentials that were good are remembered, so that junk cannot
 //! push them out.
 
-use crate::error::{AppError, Result};
-use crate::jwt::{CannotSign, Verified};
-use crate::principal::{Principal, Scope};
 use crate::App;
+use crate::error::{AppError, Result};
+use crate::jwt::{CannotSign, Grant, Verified};
+use crate::principal::{Principal, Scope};
 use aws_lc_rs::digest::{SHA256, digest};
 use domain::api_key::ApiKey;
 use domain::clock::Timestamp;
@@ -54,7 +54,7 @@ impl Sessions {
         (session.ends_at > now).then(|| Arc::clone(&session.principal))
     }
 
-    fn remember(&self, credential: &[u8], principal: &Arc<Principal>, ends_at: Timestamp, now: Timestamp) {
+    fn remember(&self, credential: &[u8], session: Session, now: Timestamp) {
         let mut known = self.known.write();
         if known.len() >= SESSIONS_MAX {
             known.retain(|_, session| session.ends_at > now);
@@ -62,7 +62,7 @@ impl Sessions {
         if known.len() >= SESSIONS_MAX {
             known.clear();
         }
-        known.insert(credential.into(), Session { principal: Arc::clone(principal), ends_at });
+        known.insert(credential.into(), session);
     }
 
     /// Forgets all API keys: one was revoked.
@@ -90,38 +90,25 @@ impl App {
             self.token_session(credential, now).await?
         };
         let principal = Arc::new(principal);
-        self.inner.sessions.remember(credential, &principal, ends_at, now);
+        let session = Session { principal: Arc::clone(&principal), ends_at };
+        self.inner.sessions.remember(credential, session, now);
         Ok(principal)
     }
 
-    /// A token for an environment.
+    /// Makes a token.
     ///
     /// # Errors
     /// The server's key only verifies.
-    pub fn environment_token(&self, environment: &str, lifetime_seconds: i64) -> Result<String, CannotSign> {
-        self.settings().jwt.environment_token(environment, self.now(), lifetime_seconds)
-    }
-
-    /// A token for one application.
-    ///
-    /// # Errors
-    /// The server's key only verifies.
-    pub fn application_token(
-        &self,
-        environment: &str,
-        application: &str,
-        feature_flags: Option<Vec<String>>,
-        lifetime_seconds: i64,
-    ) -> Result<String, CannotSign> {
-        let jwt = &self.settings().jwt;
-        jwt.application_token(environment, application, feature_flags, self.now(), lifetime_seconds)
+    pub fn token_create(&self, grant: Grant<'_>) -> Result<String, CannotSign> {
+        self.settings().jwt.sign(grant, self.now())
     }
 
     async fn token_session(&self, token: &[u8], now: Timestamp) -> Result<(Principal, Timestamp)> {
         let verified = self.settings().jwt.verify(token, now).ok_or(AppError::Unauthenticated)?;
         let latest = now.plus_ms(TOKEN_MS_MAX);
         let ends_at = verified.expires_at.map_or(latest, |end| end.min(latest));
-        let subject = subject(&["jwt", &verified.environment, verified.application.as_deref().unwrap_or_default()]);
+        let subject =
+            subject(&["jwt", &verified.environment, verified.application.as_deref().unwrap_or_default()]);
         let principal = match verified.application.clone() {
             None => self.environment_principal(&verified, subject).await?,
             Some(id) => self.application_principal(verified, id, subject)?,

@@ -108,40 +108,50 @@ impl Client {
         let progress = Progress::default();
         let Request { method, uri, headers, body, deadline } = request;
         let message = Message { method, uri, headers, body };
-        let sent = timeout_at(deadline, self.0.send(message, started, &progress, still_allowed)).await;
-        sent.unwrap_or_else(|_| Err(progress.timed_out(started.elapsed())))
+        let sending = async {
+            let target = Target::of(&message.uri)?;
+            let call = Call { inner: &self.0, target, progress: &progress, still_allowed };
+            call.send(message, started).await
+        };
+        timeout_at(deadline, sending).await.unwrap_or_else(|_| Err(progress.timed_out(started.elapsed())))
     }
 }
 
-impl Inner {
-    async fn send(
-        &self,
-        message: Message,
-        now: Instant,
-        progress: &Progress,
-        still_allowed: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Response, SendError> {
-        let target = Target::of(&message.uri)?;
-        allow(still_allowed)?;
-        if let Some(kept) = self.kept(&target, now).await {
-            match self.exchange(kept, &target, message.clone(), progress).await {
-                Err(ExchangeError::Silent(_)) => allow(still_allowed)?,
+/// One request under way.
+struct Call<'a> {
+    inner: &'a Inner,
+    target: Target,
+    progress: &'a Progress,
+    still_allowed: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Call<'_> {
+    async fn send(&self, message: Message, now: Instant) -> Result<Response, SendError> {
+        self.allow()?;
+        if let Some(kept) = self.kept(now).await {
+            match self.exchange(kept, message.clone()).await {
+                Err(ExchangeError::Silent(_)) => self.allow()?,
                 Err(ExchangeError::Broken(failure)) => return Err(failure),
                 Ok(response) => return Ok(response),
             }
         }
-        let transport = self.connector.connect(&target, progress).await?;
-        let fresh = Box::new(Connection::new(transport, &target, &self.connector.limits).await?);
+        let connector = &self.inner.connector;
+        let transport = connector.connect(&self.target, self.progress).await?;
+        let fresh = Box::new(Connection::new(transport, &self.target, &connector.limits).await?);
         // Connecting may have taken seconds, in which the request can have become another's.
-        allow(still_allowed)?;
-        self.exchange(fresh, &target, message, progress).await.map_err(|failure| match failure {
+        self.allow()?;
+        self.exchange(fresh, message).await.map_err(|failure| match failure {
             ExchangeError::Silent(failure) | ExchangeError::Broken(failure) => failure,
         })
     }
 
+    fn allow(&self) -> Result<(), SendError> {
+        (self.still_allowed)().then_some(()).ok_or(SendError::NotAllowed)
+    }
+
     /// An idle connection that is still open.
-    async fn kept(&self, target: &Target, now: Instant) -> Option<Box<Connection>> {
-        while let Some(mut connection) = self.pool.take(target, now) {
+    async fn kept(&self, now: Instant) -> Option<Box<Connection>> {
+        while let Some(mut connection) = self.inner.pool.take(&self.target, now) {
             if connection.is_alive().await {
                 return Some(connection);
             }
@@ -152,18 +162,13 @@ impl Inner {
     async fn exchange(
         &self,
         mut connection: Box<Connection>,
-        target: &Target,
         message: Message,
-        progress: &Progress,
     ) -> Result<Response, ExchangeError> {
-        let response = connection.exchange(message, &self.connector.limits, progress).await?;
+        let response = connection.exchange(message, &self.inner.connector.limits, self.progress).await?;
+        // Asked here too, so that a connection that is to be closed takes no place in the pool.
         if !response.truncated && connection.is_alive().await {
-            self.pool.put(target.clone(), connection, Instant::now());
+            self.inner.pool.put(self.target.clone(), connection, Instant::now());
         }
         Ok(response)
     }
-}
-
-fn allow(still_allowed: &(dyn Fn() -> bool + Sync)) -> Result<(), SendError> {
-    still_allowed().then_some(()).ok_or(SendError::NotAllowed)
 }

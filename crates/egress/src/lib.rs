@@ -15,7 +15,8 @@
 //! [`Limits`] and the request's deadline give it. What the receiver did wrong comes back as a [`SendError`] with a
 //! sentence that may be shown to the customer.
 //!
-//! There are no tasks here: a connection is driven by the call that uses it, and dropping that call closes it.
+//! There are no tasks here: a connection is driven by the call that uses it, and dropping that call closes it. (A
+//! name's lookup borrows one of tokio's blocking threads.)
 
 mod client;
 mod connect;

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-const fn v4(a: u8, b: u8, c: u8, d: u8, length: u8) -> Ipv4Net {
+const fn v4([a, b, c, d]: [u8; 4], length: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length)
 }
 
@@ -16,21 +16,21 @@ const fn v6(a: u16, b: u16, c: u16, length: u8) -> Ipv6Net {
 }
 
 const SPECIAL_V4: &[(Ipv4Net, &str)] = &[
-    (v4(0, 0, 0, 0, 8), "an unspecified address (0.0.0.0/8)"),
-    (v4(10, 0, 0, 0, 8), "a private address (10.0.0.0/8)"),
-    (v4(100, 64, 0, 0, 10), "a carrier's internal address (100.64.0.0/10)"),
-    (v4(127, 0, 0, 0, 8), "a loopback address (127.0.0.0/8)"),
-    (v4(169, 254, 0, 0, 16), "a link-local address (169.254.0.0/16)"),
-    (v4(172, 16, 0, 0, 12), "a private address (172.16.0.0/12)"),
-    (v4(192, 0, 0, 0, 24), "an address for protocol use (192.0.0.0/24)"),
-    (v4(192, 0, 2, 0, 24), "an address for documentation (192.0.2.0/24)"),
-    (v4(192, 88, 99, 0, 24), "a 6to4 relay (192.88.99.0/24)"),
-    (v4(192, 168, 0, 0, 16), "a private address (192.168.0.0/16)"),
-    (v4(198, 18, 0, 0, 15), "an address for benchmarks (198.18.0.0/15)"),
-    (v4(198, 51, 100, 0, 24), "an address for documentation (198.51.100.0/24)"),
-    (v4(203, 0, 113, 0, 24), "an address for documentation (203.0.113.0/24)"),
-    (v4(224, 0, 0, 0, 4), "a multicast address (224.0.0.0/4)"),
-    (v4(240, 0, 0, 0, 4), "a reserved address (240.0.0.0/4)"),
+    (v4([0, 0, 0, 0], 8), "an unspecified address (0.0.0.0/8)"),
+    (v4([10, 0, 0, 0], 8), "a private address (10.0.0.0/8)"),
+    (v4([100, 64, 0, 0], 10), "a carrier's internal address (100.64.0.0/10)"),
+    (v4([127, 0, 0, 0], 8), "a loopback address (127.0.0.0/8)"),
+    (v4([169, 254, 0, 0], 16), "a link-local address (169.254.0.0/16)"),
+    (v4([172, 16, 0, 0], 12), "a private address (172.16.0.0/12)"),
+    (v4([192, 0, 0, 0], 24), "an address for protocol use (192.0.0.0/24)"),
+    (v4([192, 0, 2, 0], 24), "an address for documentation (192.0.2.0/24)"),
+    (v4([192, 88, 99, 0], 24), "a 6to4 relay (192.88.99.0/24)"),
+    (v4([192, 168, 0, 0], 16), "a private address (192.168.0.0/16)"),
+    (v4([198, 18, 0, 0], 15), "an address for benchmarks (198.18.0.0/15)"),
+    (v4([198, 51, 100, 0], 24), "an address for documentation (198.51.100.0/24)"),
+    (v4([203, 0, 113, 0], 24), "an address for documentation (203.0.113.0/24)"),
+    (v4([224, 0, 0, 0], 4), "a multicast address (224.0.0.0/4)"),
+    (v4([240, 0, 0, 0], 4), "a reserved address (240.0.0.0/4)"),
 ];
 
 const SPECIAL_V6: &[(Ipv6Net, &str)] = &[

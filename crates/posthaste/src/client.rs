@@ -30,7 +30,7 @@ pub struct ApiClient {
 
 #[derive(Clone, Debug)]
 enum Way {
-    Http(Client<HttpConnector, Full<Bytes>>),
+    Http(Box<Client<HttpConnector, Full<Bytes>>>),
     Inside(Router),
 }
 
@@ -54,7 +54,7 @@ impl ApiClient {
     /// A client of the server that listens at `address`.
     #[must_use]
     pub fn new(address: SocketAddr, token: String) -> Self {
-        let way = Way::Http(Client::builder(TokioExecutor::new()).build(HttpConnector::new()));
+        let way = Way::Http(Box::new(Client::builder(TokioExecutor::new()).build(HttpConnector::new())));
         Self { base: format!("http://{}", reachable(address)), token, way }
     }
 

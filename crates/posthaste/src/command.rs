@@ -10,11 +10,14 @@ use crate::clock::SystemClock;
 use crate::config::{Config, Report};
 use crate::data_folder::DataFolder;
 use crate::failure::Failure;
-use crate::token::{Keys, Subject};
+use crate::token::{Keys, environment_grant};
 use clap::{Parser, Subcommand};
 use domain::clock::Clock;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// How long a token of our own commands holds.
+const OWN_TOKEN_SECONDS: i64 = 600;
 
 /// Sends webhooks: your back end posts an event, Posthaste delivers it, signed and retried, to every endpoint that
 /// wants it, and keeps the record.
@@ -90,7 +93,6 @@ fn open_keys(config: &Config) -> Result<(DataFolder, Keys), Failure> {
 }
 
 /// A short-lived token with which a command of ours speaks with our own server.
-fn own_token(config: &Config, keys: &Keys, subject: &Subject) -> Result<String, Failure> {
-    const OWN_TOKEN_SECONDS: i64 = 600;
-    Ok(keys.mint(config, subject, OWN_TOKEN_SECONDS, SystemClock.now())?)
+fn own_token(config: &Config, keys: &Keys, environment: &str) -> Result<String, Failure> {
+    Ok(keys.mint(config, environment_grant(environment, OWN_TOKEN_SECONDS), SystemClock.now())?)
 }

@@ -34,7 +34,9 @@ impl DataFolder {
         let mode = fs::metadata(path).map_or(0, |about| about.permissions().mode());
         if mode & 0o077 != 0 {
             let shown = path.display();
-            tracing::warn!("other users may look into the data folder {shown}: `chmod 700 {shown}` closes it");
+            tracing::warn!(
+                "other users may look into the data folder {shown}: `chmod 700 {shown}` closes it"
+            );
         }
         Ok(Self(path.to_owned()))
     }

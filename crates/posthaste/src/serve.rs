@@ -19,10 +19,10 @@ use engine::Engine;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use store::Store;
 use store::handoff::{self, HandoffReceiver};
 use store::seal;
 use store::sqlite::{Options, Sqlite};
-use store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -83,7 +83,6 @@ impl Core {
     }
 
     /// The API.
-    #[must_use]
     pub fn router(&self) -> Router {
         api::router(self.app.clone())
     }
@@ -137,8 +136,16 @@ impl Server {
         let address = listener.address();
         folder.announce(address)?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let server =
-            Self { store, app, engine, address, folder, request_timeout: config.request_timeout, stop, tasks };
+        let server = Self {
+            store,
+            app,
+            engine,
+            address,
+            folder,
+            request_timeout: config.request_timeout,
+            stop,
+            tasks,
+        };
         let sources = Sources { store: Arc::clone(&server.store), engine: server.engine.metrics(), clock };
         let metrics = metrics::router(sources);
         match for_metrics {
@@ -169,7 +176,7 @@ impl Server {
 
     /// Stops gracefully. Nothing that was accepted is lost when this is cut short: it is only done later.
     pub async fn stop(self) {
-        self.app.stop();
+        self.app.stop_soon();
         self.stop.cancel();
         self.tasks.close();
         if tokio::time::timeout(REQUESTS_STOP_TIMEOUT, self.tasks.wait()).await.is_err() {

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, SecretText};
 use crate::data_folder::DataFolder;
-use app::jwt::Jwt;
+use app::jwt::{Grant, Jwt};
 use domain::clock::Timestamp;
 
 /// The environment of whoever names none: the same on every instance.
@@ -15,15 +15,6 @@ pub struct Keys {
     pub jwt_secret: Option<SecretText>,
     /// Seals secrets at rest.
     pub encryption_key: SecretText,
-}
-
-/// Whom a token is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subject {
-    /// The environment, `org_…`.
-    pub environment: String,
-    /// The one application that it opens, `app_…`; none is the whole environment.
-    pub application: Option<String>,
 }
 
 impl Keys {
@@ -51,23 +42,17 @@ impl Keys {
         Jwt::new(config.jwt_algorithm.word(), key.as_bytes()).map_err(|error| error.to_string())
     }
 
-    /// A token for `subject` that holds so many seconds from `now`.
+    /// A token for `grant`, made `now`.
     ///
     /// # Errors
     /// A sentence, when this instance does not hold the signing key.
-    pub fn mint(
-        &self,
-        config: &Config,
-        subject: &Subject,
-        seconds: i64,
-        now: Timestamp,
-    ) -> Result<String, String> {
-        let jwt = self.jwt(config)?;
-        let environment = &subject.environment;
-        match &subject.application {
-            None => jwt.environment_token(environment, now, seconds),
-            Some(application) => jwt.application_token(environment, application, None, now, seconds),
-        }
-        .map_err(|error| error.to_string())
+    pub fn mint(&self, config: &Config, grant: Grant<'_>, now: Timestamp) -> Result<String, String> {
+        self.jwt(config)?.sign(grant, now).map_err(|error| error.to_string())
     }
+}
+
+/// A grant of a whole environment for so many seconds.
+#[must_use]
+pub const fn environment_grant(environment: &str, lifetime_seconds: i64) -> Grant<'_> {
+    Grant { environment, application: None, feature_flags: None, lifetime_seconds }
 }

@@ -30,6 +30,13 @@ enum Prepared {
     Ed25519(Arc<Ed25519KeyPair>),
 }
 
+/// What is signed, in its parts; the timestamp as it is written in the header.
+pub(crate) struct Content<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) timestamp: &'a [u8],
+    pub(crate) body: &'a [u8],
+}
+
 impl Signer {
     pub(crate) fn hmac(key: &[u8]) -> Signer {
         let context = hmac::Context::with_key(&hmac::Key::new(HMAC_SHA256, key));
@@ -50,18 +57,21 @@ impl Signer {
     }
 
     /// [`Signer::sign`], appended to `out`.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the signed content is three parts, named as in the standard"
+    )]
     pub fn sign_into(&self, out: &mut String, id: &str, timestamp_seconds: i64, body: &[u8]) {
         let mut digits = [0; DECIMAL_BYTES_MAX];
         let timestamp = decimal(timestamp_seconds, &mut digits);
-        self.sign_text_into(out, id, timestamp, body);
+        self.sign_content_into(out, &Content { id, timestamp, body });
     }
 
-    /// As [`Signer::sign_into`], over the timestamp's own bytes.
-    pub(crate) fn sign_text_into(&self, out: &mut String, id: &str, timestamp: &[u8], body: &[u8]) {
+    pub(crate) fn sign_content_into(&self, out: &mut String, content: &Content<'_>) {
         match &self.0 {
             Prepared::Hmac(context) => {
                 let mut context = hmac::Context::clone(context);
-                for part in [id.as_bytes(), b".", timestamp, b".", body] {
+                for part in [content.id.as_bytes(), b".", content.timestamp, b".", content.body] {
                     context.update(part);
                 }
                 out.push_str(V1);
@@ -69,7 +79,7 @@ impl Signer {
             }
             Prepared::Ed25519(pair) => {
                 // Ed25519 reads its message twice, so it cannot be fed in pieces.
-                let signature = pair.sign(&signed_content(id, timestamp, body));
+                let signature = pair.sign(&content.joined());
                 out.push_str(V1A);
                 BASE64_STANDARD.encode_string(signature, out);
             }
@@ -96,9 +106,11 @@ pub fn signature_header(signers: &[Signer], id: &str, timestamp_seconds: i64, bo
     header
 }
 
-/// `{id}.{timestamp}.{body}` in one piece.
-pub(crate) fn signed_content(id: &str, timestamp: &[u8], body: &[u8]) -> Vec<u8> {
-    [id.as_bytes(), timestamp, body].join(&b'.')
+impl Content<'_> {
+    /// `{id}.{timestamp}.{body}` in one piece.
+    pub(crate) fn joined(&self) -> Vec<u8> {
+        [self.id.as_bytes(), self.timestamp, self.body].join(&b'.')
+    }
 }
 
 fn decimal(number: i64, digits: &mut [u8; DECIMAL_BYTES_MAX]) -> &[u8] {

@@ -11,7 +11,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 
 use crate::{
     Secret,
-    signer::{V1A, signed_content},
+    signer::{Content, V1A},
 };
 
 /// How far a timestamp may lie from now, in seconds, unless there is a reason for another number (the five minutes
@@ -50,6 +50,7 @@ pub enum VerifyError {
 ///
 /// # Errors
 /// The first [`VerifyError`] found.
+#[expect(clippy::too_many_arguments, reason = "what a receiver has in hand, header by header, and its clock")]
 pub fn verify(
     secret: &Secret,
     id: &str,
@@ -63,15 +64,16 @@ pub fn verify(
         return Err(VerifyError::Id);
     }
     check_age(timestamp, now_seconds, tolerance_seconds)?;
+    let content = Content { id, timestamp: timestamp.as_bytes(), body };
     let candidates = signature_header.split(' ').take(SIGNATURES_MAX);
     let matches = match secret.public_key() {
         Some(public_key) => {
-            let content = signed_content(id, timestamp.as_bytes(), body);
+            let content = content.joined();
             any(candidates, |candidate| is_ed25519_signature(public_key, &content, candidate))
         }
         None => {
             let mut expected = String::new();
-            secret.signer().sign_text_into(&mut expected, id, timestamp.as_bytes(), body);
+            secret.signer().sign_content_into(&mut expected, &content);
             any(candidates, |candidate| {
                 verify_slices_are_equal(expected.as_bytes(), candidate.as_bytes()).is_ok()
             })

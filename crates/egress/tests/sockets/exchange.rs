@@ -133,3 +133,12 @@ async fn a_body_of_two_megabytes_arrives_whole() {
     send(&client(), request).await.expect("a response");
     assert!(receiver.requests()[0].ends_with(&body));
 }
+
+#[tokio::test]
+async fn a_request_can_be_sent_from_a_task_of_its_own() {
+    let receiver = Receiver::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let (client, request) = (client(), post(&receiver.url("/")));
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async move { client.send(request, &|| true).await.map(|response| response.status) });
+    assert_eq!(tasks.join_all().await, [Ok(200)]);
+}

@@ -9,7 +9,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    task::{JoinHandle, JoinSet},
+    task::JoinSet,
 };
 
 /// A listening receiver. It stops when dropped.
@@ -17,7 +17,8 @@ pub(crate) struct Receiver {
     pub(crate) address: SocketAddr,
     accepted: Arc<Mutex<Vec<SocketAddr>>>,
     requests: Arc<Mutex<Vec<String>>>,
-    task: JoinHandle<()>,
+    /// The accepting loop, which ends with its owner.
+    _tasks: JoinSet<()>,
 }
 
 /// One connection, as its script sees it.
@@ -41,14 +42,15 @@ impl Receiver {
         let accepted = Arc::new(Mutex::new(Vec::new()));
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (counted, noted) = (Arc::clone(&accepted), Arc::clone(&requests));
-        let task = tokio::spawn(async move {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
             let mut scripts = JoinSet::new();
             while let Ok((stream, remote)) = listener.accept().await {
                 let number = note(&counted, remote);
                 scripts.spawn(script(Peer { stream, number, requests: Arc::clone(&noted) }));
             }
         });
-        Receiver { address, accepted, requests, task }
+        Receiver { address, accepted, requests, _tasks: tasks }
     }
 
     /// Answers every request with the same bytes, for as long as the connection lasts.
@@ -80,12 +82,6 @@ impl Receiver {
     /// All requests read so far, heads and bodies.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().expect("unpoisoned").clone()
-    }
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

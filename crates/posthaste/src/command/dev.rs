@@ -13,9 +13,10 @@ use crate::clock::SystemClock;
 use crate::lifecycle::{Signals, end_at_once, raise_file_limit};
 use crate::serve::Server;
 use crate::telemetry;
-use crate::token::{ENVIRONMENT_DEFAULT, Keys, Subject};
+use crate::token::{ENVIRONMENT_DEFAULT, Keys, environment_grant};
 use demo::Demo;
 use domain::clock::Clock;
+use ipnet::IpNet;
 use receiver::DevReceiver;
 use std::sync::Arc;
 use story::Story;
@@ -49,8 +50,7 @@ pub(super) async fn run(mut config: Config, report: &Report) -> Result<(), Failu
 /// The story, then each request that the receiver gets; never ends by itself.
 async fn show(config: &Config, keys: &Keys, server: &Server) -> Result<(), Failure> {
     let receiver = DevReceiver::start(server).await?;
-    let subject = Subject { environment: ENVIRONMENT_DEFAULT.to_owned(), application: None };
-    let api = ApiClient::new(server.address(), own_token(config, keys, &subject)?);
+    let api = ApiClient::new(server.address(), own_token(config, keys, ENVIRONMENT_DEFAULT)?);
     let mut demo = Demo { api: &api, receiver, clock: &SystemClock };
     let story = Story::new();
     story.opening(&config.data_dir);
@@ -61,7 +61,8 @@ async fn show(config: &Config, keys: &Keys, server: &Server) -> Result<(), Failu
     let arrived = demo.arrival(&setup, &sent).await?;
     story.arrived(&arrived);
     story.recorded(&demo.record(&sent).await?);
-    let token = keys.mint(config, &subject, TOKEN_SECONDS, SystemClock.now())?;
+    let grant = environment_grant(ENVIRONMENT_DEFAULT, TOKEN_SECONDS);
+    let token = keys.mint(config, grant, SystemClock.now())?;
     story.your_turn(api.base(), &token, &setup);
     loop {
         story.later(&demo.receiver.next().await?);
@@ -70,6 +71,6 @@ async fn show(config: &Config, keys: &Keys, server: &Server) -> Result<(), Failu
 
 /// The receiver listens on this machine, so delivery to it is opened; nothing else is.
 fn open_this_machine(config: &mut Config) {
-    let loopback = ["127.0.0.0/8", "::1/128"].into_iter().filter_map(|net| net.parse().ok());
+    let loopback = ["127.0.0.0/8", "::1/128"].into_iter().filter_map(|net| net.parse::<IpNet>().ok());
     config.egress_allow.extend(loopback);
 }

@@ -4,7 +4,7 @@
 //! bypassed; without one, through the same API in this process, with no socket and no engine.
 
 use super::token::check;
-use super::{Config, Failure, Subject, open_keys, own_token};
+use super::{Config, Failure, open_keys, own_token};
 use crate::client::{ApiClient, CallError};
 use crate::clock::SystemClock;
 use crate::serve::Core;
@@ -69,9 +69,8 @@ pub(super) async fn run(config: Config, verb: Verb) -> Result<(), Failure> {
         Verb::Revoke(revoke) => &revoke.place.environment,
     };
     check("--environment", Kind::Environment, environment)?;
-    let subject = Subject { environment: environment.clone(), application: None };
     let (folder, keys) = open_keys(&config)?;
-    let token = own_token(&config, &keys, &subject)?;
+    let token = own_token(&config, &keys, environment)?;
     if let Some(address) = folder.address() {
         let live = ApiClient::new(address, token.clone());
         if live.is_there().await {

@@ -39,6 +39,8 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
             tracing::info!("stopped");
             Ok(())
         }
-        Some(reason) => Err(Failure::Refused(format!("the store has failed, so the server stopped: {reason}"))),
+        Some(reason) => {
+            Err(Failure::Refused(format!("the store has failed, so the server stopped: {reason}")))
+        }
     }
 }

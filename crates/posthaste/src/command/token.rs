@@ -1,8 +1,9 @@
 //! `posthaste token create`
 
-use super::{Config, Failure, Subject, open_keys};
+use super::{Config, Failure, open_keys};
 use crate::clock::SystemClock;
-use crate::token::ENVIRONMENT_DEFAULT;
+use crate::token::{ENVIRONMENT_DEFAULT, environment_grant};
+use app::jwt::Grant;
 use clap::{Args, Subcommand};
 use domain::clock::Clock;
 use domain::wire_id::Kind;
@@ -41,9 +42,11 @@ pub(super) fn run(config: &Config, verb: Verb) -> Result<(), Failure> {
         check("--application", Kind::Application, application)?;
     }
     let (_, keys) = open_keys(config)?;
-    let subject = Subject { environment: create.environment, application: create.application };
-    let seconds = i64::from(create.expires_days) * DAY_SECONDS;
-    println!("{}", keys.mint(config, &subject, seconds, SystemClock.now())?);
+    let grant = Grant {
+        application: create.application.as_deref(),
+        ..environment_grant(&create.environment, i64::from(create.expires_days) * DAY_SECONDS)
+    };
+    println!("{}", keys.mint(config, grant, SystemClock.now())?);
     Ok(())
 }
 

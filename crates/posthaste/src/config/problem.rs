@@ -25,7 +25,9 @@ impl Problem {
             Some(Origin::Environment | Origin::Default) | None => setting.variable(),
         };
         match given {
-            Some(given) if !setting.secret => Self(format!("{name} is \"{}\": {allowed}", shown(&given.text))),
+            Some(given) if !setting.secret => {
+                Self(format!("{name} is \"{}\": {allowed}", shown(&given.text)))
+            }
             _ => Self(format!("{name} {allowed}")),
         }
     }

@@ -48,7 +48,10 @@ impl fmt::Display for Report {
                 writeln!(f, "{INDENT}{line}")?;
             }
         }
-        writeln!(f, "\nIn the file (posthaste.toml) a setting has its name in lower case, without POSTHASTE_.")
+        writeln!(
+            f,
+            "\nIn the file (posthaste.toml) a setting has its name in lower case, without POSTHASTE_."
+        )
     }
 }
 

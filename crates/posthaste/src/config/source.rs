@@ -91,7 +91,8 @@ fn entry(path: &Path, key: &str, value: &Value, problems: &mut Vec<Problem>) -> 
         return None;
     };
     let Some(text) = text_of(value) else {
-        problems.push(Problem::text(format!("{key} in {file} must be a text, a number, true, false or a list")));
+        problems
+            .push(Problem::text(format!("{key} in {file} must be a text, a number, true, false or a list")));
         return None;
     };
     Some(Given { setting, text, origin: Origin::File(path.to_owned()) })
@@ -119,5 +120,8 @@ fn unknown_variable(name: &str) -> Problem {
 }
 
 fn hint(near: Option<String>) -> String {
-    near.map_or_else(|| "; `posthaste config` lists them all".to_owned(), |name| format!("; did you mean {name}?"))
+    near.map_or_else(
+        || "; `posthaste config` lists them all".to_owned(),
+        |name| format!("; did you mean {name}?"),
+    )
 }

@@ -79,7 +79,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         meaning: "The key that signs API tokens (HS256, HS384, HS512). 16 characters or more, 32 are better.",
         secret: true,
         fallback: Fallback::Absent("generated into <data dir>/jwt-secret"),
-        put: |config, text| value::put(&mut config.jwt_secret, value::secret(text, value::JWT_SECRET_CHARS_MIN).map(Some)),
+        put: |config, text| {
+            value::put(&mut config.jwt_secret, value::secret(text, value::JWT_SECRET_CHARS_MIN).map(Some))
+        },
     },
     Setting {
         name: "JWT_ALGORITHM",
@@ -102,7 +104,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         secret: true,
         fallback: Fallback::Absent("generated into <data dir>/encryption-key"),
         put: |config, text| {
-            value::put(&mut config.encryption_key, value::secret(text, value::ENCRYPTION_KEY_CHARS_MIN).map(Some))
+            value::put(
+                &mut config.encryption_key,
+                value::secret(text, value::ENCRYPTION_KEY_CHARS_MIN).map(Some),
+            )
         },
     },
     Setting {

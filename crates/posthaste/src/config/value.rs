@@ -189,7 +189,8 @@ pub(super) fn public_url(text: &str) -> Parsed<String> {
 }
 
 pub(super) fn header_value(text: &str) -> Parsed<String> {
-    let fits = (1..=HEADER_VALUE_CHARS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    let fits =
+        (1..=HEADER_VALUE_CHARS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
     if fits {
         Ok(text.to_owned())
     } else {
@@ -200,7 +201,8 @@ pub(super) fn header_value(text: &str) -> Parsed<String> {
 /// A word alone must be a level: the filter's own grammar would take `inof` for the name of a target and log nothing.
 pub(super) fn log_filter(text: &str) -> Parsed<String> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    let known = |item: &str| item.contains(['=', '[']) || LEVELS.contains(&item.to_ascii_lowercase().as_str());
+    let known =
+        |item: &str| item.contains(['=', '[']) || LEVELS.contains(&item.to_ascii_lowercase().as_str());
     if text.is_empty() || !items(text).all(known) || tracing_subscriber::EnvFilter::try_new(text).is_err() {
         return Err(format!("must be a level ({}), or target=level, separated by commas", LEVELS.join(", ")));
     }

@@ -1,12 +1,19 @@
 //! Writes counters, gauges and histograms that are kept elsewhere, one line a metric at the caller's.
 
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Unit;
 use std::fmt;
 use store::metrics::Histogram;
+
+/// A metric's name, and what it means.
+pub(super) struct About {
+    pub name: &'static str,
+    pub help: &'static str,
+}
 
 /// A scrape's output.
 pub(super) struct Writer<'a>(pub DescriptorEncoder<'a>);
@@ -19,14 +26,8 @@ impl Writer<'_> {
     }
 
     /// Numbers that only rise, one for each value of a label.
-    pub(super) fn counters(
-        &mut self,
-        name: &str,
-        help: &str,
-        label: &str,
-        values: &[(&str, u64)],
-    ) -> fmt::Result {
-        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+    pub(super) fn counters(&mut self, about: About, label: &str, values: &[(&str, u64)]) -> fmt::Result {
+        let mut encoder = self.0.encode_descriptor(about.name, about.help, None, MetricType::Counter)?;
         values.iter().try_for_each(|(word, value)| {
             ConstCounter::new(*value).encode(encoder.encode_family(&[(label, *word)])?)
         })
@@ -47,55 +48,32 @@ impl Writer<'_> {
     /// A constant that tells something by its labels.
     pub(super) fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) -> fmt::Result {
         let encoder = self.0.encode_descriptor(name, help, None, MetricType::Info)?;
-        prometheus_client::metrics::info::Info::new(labels.to_vec()).encode(encoder)
+        Info::new(labels.to_vec()).encode(encoder)
     }
 
     /// How often which size occurred.
-    pub(super) fn sizes<const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: &Histogram<N>,
-    ) -> fmt::Result {
-        self.histogram(name, help, None, values, 1.0)
+    pub(super) fn sizes<const N: usize>(&mut self, about: About, values: &Histogram<N>) -> fmt::Result {
+        let encoder = self.0.encode_descriptor(about.name, about.help, None, MetricType::Histogram)?;
+        write(encoder, values, 1.0)
     }
 
     /// How often something took how long: kept in microseconds, written in seconds.
-    pub(super) fn durations<const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        microseconds: &Histogram<N>,
-    ) -> fmt::Result {
-        self.histogram(name, help, Some(&Unit::Seconds), microseconds, 1e6)
+    pub(super) fn durations<const N: usize>(&mut self, about: About, us: &Histogram<N>) -> fmt::Result {
+        let unit = Some(&Unit::Seconds);
+        let encoder = self.0.encode_descriptor(about.name, about.help, unit, MetricType::Histogram)?;
+        write(encoder, us, 1e6)
     }
+}
 
-    /// The format's own writer adds the buckets up, so each is handed in with what it has more than the one before.
-    fn histogram<const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        unit: Option<&Unit>,
-        values: &Histogram<N>,
-        per_unit: f64,
-    ) -> fmt::Result {
-        let (cumulative, count, sum) = values.read();
-        let mut below = 0;
-        let mut buckets: Vec<_> = cumulative
-            .into_iter()
-            .map(|(bound, so_far)| {
-                let more = so_far - below;
-                below = so_far;
-                (bound as f64 / per_unit, more)
-            })
-            .collect();
-        buckets.push((f64::INFINITY, count - below));
-        let mut encoder = self.0.encode_descriptor(name, help, unit, MetricType::Histogram)?;
-        encoder.encode_histogram::<prometheus_client::encoding::NoLabelSet>(
-            sum as f64 / per_unit,
-            count,
-            &buckets,
-            None,
-        )
+/// The format's own writer adds the buckets up, so each is handed in with what it has more than the one before.
+fn write<const N: usize>(mut encoder: MetricEncoder, values: &Histogram<N>, per_unit: f64) -> fmt::Result {
+    let (cumulative, count, sum) = values.read();
+    let mut below = 0;
+    let mut buckets = Vec::with_capacity(N + 1);
+    for (bound, so_far) in cumulative {
+        buckets.push((bound as f64 / per_unit, so_far - below));
+        below = so_far;
     }
+    buckets.push((f64::INFINITY, count - below));
+    encoder.encode_histogram::<NoLabelSet>(sum as f64 / per_unit, count, &buckets, None)
 }

@@ -57,7 +57,8 @@ pub(super) struct Arrived {
 impl Demo<'_> {
     pub(super) async fn set_up(&self) -> Result<SetUp, Failure> {
         let application = json!({ "name": "Demo", "uid": "demo" });
-        let application = self.call(Method::POST, "/api/v1/app?get_if_exists=true", Some(&application)).await?;
+        let application =
+            self.call(Method::POST, "/api/v1/app?get_if_exists=true", Some(&application)).await?;
         let (endpoint, again) = self.endpoint().await?;
         let secret = self.call(Method::GET, "/api/v1/app/demo/endpoint/receiver/secret", None).await?;
         Ok(SetUp {
@@ -88,7 +89,8 @@ impl Demo<'_> {
 
     pub(super) async fn send(&self) -> Result<Sent, Failure> {
         let started = Instant::now();
-        let sent = self.api.send(Method::POST, "/api/v1/app/demo/msg", Some(Bytes::from_static(EVENT.as_bytes())));
+        let sent =
+            self.api.send(Method::POST, "/api/v1/app/demo/msg", Some(Bytes::from_static(EVENT.as_bytes())));
         let (status, answer) = sent.await.map_err(|error| refused("the event", &error))?;
         let took = started.elapsed();
         let answer = String::from_utf8_lossy(&answer).into_owned();
@@ -101,7 +103,8 @@ impl Demo<'_> {
         let ours = async {
             loop {
                 let request = self.receiver.next().await?;
-                if request.header("webhook-id") == sent.message_id || request.header("svix-id") == sent.message_id
+                if request.header("webhook-id") == sent.message_id
+                    || request.header("svix-id") == sent.message_id
                 {
                     return Ok::<_, Failure>(request);
                 }
@@ -151,7 +154,9 @@ impl Demo<'_> {
         };
         let seconds = STEP_TIMEOUT.as_secs();
         timeout(STEP_TIMEOUT, look).await.map_err(|_| {
-            Failure::Refused(format!("the attempt was not recorded within {seconds} seconds, which is a fault of ours"))
+            Failure::Refused(format!(
+                "the attempt was not recorded within {seconds} seconds, which is a fault of ours"
+            ))
         })?
     }
 
@@ -170,5 +175,7 @@ fn refused(what: &str, error: &CallError) -> Failure {
 }
 
 fn unexpected(answer: &str) -> Failure {
-    Failure::Refused(format!("the server that `dev` just started answered something else than expected: {answer}"))
+    Failure::Refused(format!(
+        "the server that `dev` just started answered something else than expected: {answer}"
+    ))
 }

@@ -3,8 +3,10 @@
 use super::{Failure, Server};
 use crate::listener::Listener;
 use axum::Router;
-use axum::extract::State;
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
 use bytes::Bytes;
+use domain::limit::REQUEST_BODY_BYTES_MAX;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use std::net::SocketAddr;
 use tokio::sync::mpsc;
@@ -58,13 +60,12 @@ impl DevReceiver {
     }
 }
 
-async fn receive(
-    State(sender): State<mpsc::Sender<Received>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> StatusCode {
-    let _ = sender.try_send(Received { method, uri, headers, body, at: Instant::now() });
+async fn receive(State(sender): State<mpsc::Sender<Received>>, request: Request) -> StatusCode {
+    let at = Instant::now();
+    let (head, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, REQUEST_BODY_BYTES_MAX).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE;
+    };
+    let _ = sender.try_send(Received { method: head.method, uri: head.uri, headers: head.headers, body, at });
     StatusCode::NO_CONTENT
 }

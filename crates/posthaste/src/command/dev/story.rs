@@ -48,14 +48,19 @@ impl Story {
 
     pub(super) fn arrived(&self, arrived: &Arrived) {
         let request = &arrived.request;
-        self.heading(&format!("3  What the receiver got, {} after the event was posted", milliseconds(arrived.after)));
+        self.heading(&format!(
+            "3  What the receiver got, {} after the event was posted",
+            milliseconds(arrived.after)
+        ));
         println!("   {} {} HTTP/1.1", request.method, request.uri);
         for (name, value) in &request.headers {
             println!("   {name}: {}", String::from_utf8_lossy(value.as_bytes()));
         }
         println!("\n   {}", String::from_utf8_lossy(&request.body));
         match &arrived.verified {
-            Ok(()) => println!("\n   The signature is right: checked with the endpoint's secret, as your customer does."),
+            Ok(()) => println!(
+                "\n   The signature is right: checked with the endpoint's secret, as your customer does."
+            ),
             Err(reason) => println!("\n   The signature is WRONG, which must never happen: {reason}"),
         }
     }
@@ -76,7 +81,9 @@ impl Story {
 
     pub(super) fn your_turn(&self, base: &str, token: &str, setup: &SetUp) {
         self.heading("Now you");
-        println!("   Paste this first. The token opens your environment for 30 days, so keep it to yourself:\n");
+        println!(
+            "   Paste this first. The token opens your environment for 30 days, so keep it to yourself:\n"
+        );
         println!("TOKEN={token}\n");
         println!("   Create an endpoint (this one leads to the receiver above; yours can be any address):\n");
         println!("curl {base}/api/v1/app/demo/endpoint -H \"Authorization: Bearer $TOKEN\" \\");
@@ -85,7 +92,9 @@ impl Story {
         println!("curl {base}/api/v1/app/demo/msg -H \"Authorization: Bearer $TOKEN\" \\");
         println!("  -d '{{\"eventType\": \"order.paid\", \"payload\": {{\"order\": \"A-1002\"}}}}'\n");
         println!("   List the attempts to deliver to an endpoint, newest first:\n");
-        println!("curl {base}/api/v1/app/demo/attempt/endpoint/receiver -H \"Authorization: Bearer $TOKEN\"\n");
+        println!(
+            "curl {base}/api/v1/app/demo/attempt/endpoint/receiver -H \"Authorization: Bearer $TOKEN\"\n"
+        );
         println!("   It goes on serving at {base}; Ctrl-C stops it. What the receiver gets is shown here.");
     }
 
@@ -100,7 +109,12 @@ impl Story {
             "" => request.header("svix-id"),
             id => id,
         };
-        println!("   received {} {}  {id}\n      {}", request.method, request.uri.path(), shown.escape_debug());
+        println!(
+            "   received {} {}  {id}\n      {}",
+            request.method,
+            request.uri.path(),
+            shown.escape_debug()
+        );
     }
 
     fn heading(&self, text: &str) {

@@ -1,0 +1,179 @@
+//! Applications: one for each customer of our user.
+
+use crate::App;
+use crate::change::Change;
+use crate::error::{AppError, Problems, Result};
+use crate::principal::{Principal, Right};
+use domain::application::{Application, ApplicationFields};
+use domain::name::{Metadata, check_metadata, check_text, check_uid};
+use domain::page::{Page, Slice};
+use domain::wire_id::Kind;
+use std::sync::Arc;
+use store::StoreError;
+pub use store::application::ApplicationFilter;
+
+/// What a PATCH changes.
+#[derive(Clone, Debug, Default)]
+pub struct ApplicationPatch {
+    /// The client's own id.
+    pub uid: Change<String>,
+    /// A name for people; it cannot be cleared.
+    pub name: Option<String>,
+    /// Messages a second over all endpoints.
+    pub throttle_rate: Change<u16>,
+    /// The client's own notes.
+    pub metadata: Change<Metadata>,
+}
+
+impl App {
+    /// Creates an application; with `get_if_exists` a known uid is answered with the existing one. The flag tells
+    /// whether it was created.
+    ///
+    /// # Errors
+    /// `Invalid`, `Forbidden`, `Conflict` when the uid is taken.
+    pub async fn application_create(
+        &self,
+        principal: &Principal,
+        fields: ApplicationFields,
+        get_if_exists: bool,
+    ) -> Result<(Application, bool)> {
+        principal.may_in_environment(Right::Administer)?;
+        if get_if_exists {
+            return self.application_ensure(principal, fields).await;
+        }
+        check(&fields)?;
+        let id = self.new_id(Kind::Application);
+        Ok((self.store().application_create(principal.environment.key, id, fields).await?, true))
+    }
+
+    /// The application with these fields' uid, created if it is not there.
+    pub(crate) async fn application_ensure(
+        &self,
+        principal: &Principal,
+        fields: ApplicationFields,
+    ) -> Result<(Application, bool)> {
+        check(&fields)?;
+        let environment = principal.environment.key;
+        let uid = fields.uid.clone();
+        if let Some(found) =
+            uid.as_deref().and_then(|uid| self.store().routing().application(environment, uid))
+        {
+            return Ok((Application::clone(&found), false));
+        }
+        let created =
+            self.store().application_create(environment, self.new_id(Kind::Application), fields).await;
+        match (created, uid) {
+            // Someone else was faster.
+            (Err(StoreError::Taken(_)), Some(uid)) => {
+                Ok((self.store().application_find(environment, &uid).await?, false))
+            }
+            (created, _) => Ok((created?, true)),
+        }
+    }
+
+    /// The application of this id or uid.
+    ///
+    /// # Errors
+    /// `NotFound`, `Forbidden`.
+    pub fn application_get(&self, principal: &Principal, id: &str) -> Result<Arc<Application>> {
+        self.workspace(principal, id, Right::Read)
+    }
+
+    /// A page of the environment's applications.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub async fn application_list(
+        &self,
+        principal: &Principal,
+        filter: ApplicationFilter,
+        page: Page<String>,
+    ) -> Result<Slice<Application>> {
+        principal.may_in_environment(Right::Read)?;
+        Ok(self.store().application_list(principal.environment.key, filter, page).await?)
+    }
+
+    /// Replaces an application's fields, or creates it under this uid. The flag tells whether it was created.
+    ///
+    /// A uid in the path counts as given when the fields have none.
+    ///
+    /// # Errors
+    /// `Invalid`, `Forbidden`, `Conflict`; `NotFound` for an unknown id that is not a uid.
+    pub async fn application_put(
+        &self,
+        principal: &Principal,
+        id: &str,
+        mut fields: ApplicationFields,
+    ) -> Result<(Application, bool)> {
+        principal.may_in_environment(Right::Administer)?;
+        if fields.uid.is_none() && !id.starts_with(Kind::Application.prefix()) {
+            fields.uid = Some(id.to_owned());
+        }
+        check(&fields)?;
+        match self.workspace(principal, id, Right::Administer) {
+            Ok(found) => Ok((self.store().application_update(found.key, fields).await?, false)),
+            Err(AppError::NotFound) if !id.starts_with(Kind::Application.prefix()) => {
+                let new = self.new_id(Kind::Application);
+                Ok((self.store().application_create(principal.environment.key, new, fields).await?, true))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Changes some of an application's fields.
+    ///
+    /// # Errors
+    /// `Invalid`, `NotFound`, `Forbidden`, `Conflict`.
+    pub async fn application_patch(
+        &self,
+        principal: &Principal,
+        id: &str,
+        patch: ApplicationPatch,
+    ) -> Result<Application> {
+        let found = self.workspace(principal, id, Right::Manage)?;
+        let mut fields = found.fields.clone();
+        patch.uid.apply_to(&mut fields.uid);
+        patch.throttle_rate.apply_to(&mut fields.throttle_rate);
+        patch.metadata.apply_or_default(&mut fields.metadata);
+        if let Some(name) = patch.name {
+            fields.name = name;
+        }
+        check(&fields)?;
+        Ok(self.store().application_update(found.key, fields).await?)
+    }
+
+    /// Deletes an application with its endpoints.
+    ///
+    /// # Errors
+    /// `NotFound`, `Forbidden`.
+    pub async fn application_delete(&self, principal: &Principal, id: &str) -> Result<()> {
+        principal.may_in_environment(Right::Administer)?;
+        let found = self.workspace(principal, id, Right::Administer)?;
+        self.store().application_delete(found.key).await?;
+        self.inner.sessions.forget_api_keys();
+        Ok(())
+    }
+}
+
+fn check(fields: &ApplicationFields) -> Result<()> {
+    let mut problems = Problems::default();
+    if fields.name.is_empty() {
+        problems.add("name", "must have at least 1 character");
+    }
+    problems.check("name", check_text(&fields.name));
+    if let Some(uid) = &fields.uid {
+        problems.check("uid", check_uid(uid, Kind::Application));
+    }
+    problems.check("metadata", check_metadata(&fields.metadata));
+    check_throttle(&mut problems, fields.throttle_rate);
+    problems.finish()
+}
+
+pub(crate) fn check_throttle(problems: &mut Problems, rate: Option<u16>) {
+    if rate == Some(0) {
+        problems.add(
+            "throttleRate",
+            "0 would never send: give at least 1 message a second, or null for no limit",
+        );
+    }
+}

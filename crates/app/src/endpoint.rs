@@ -1,0 +1,310 @@
+//! Endpoints: where an application's events go. Their secrets and headers are in `secret` and `header`.
+
+use crate::App;
+use crate::application::check_throttle;
+use crate::change::Change;
+use crate::error::{Problems, Result};
+use crate::list::{CHANNELS, Rule, unique};
+use crate::principal::{Place, Principal, Right};
+use crate::window::Window;
+use domain::application::Application;
+use domain::clock::Timestamp;
+use domain::endpoint::{Endpoint, EndpointFields, EndpointSecret};
+use domain::header::{self, Header};
+use domain::id::EnvironmentKey;
+use domain::limit::URL_BYTES_MAX;
+use domain::name::{Metadata, check_metadata, check_plain, check_text, check_uid};
+use domain::page::{Page, Slice};
+use domain::wire_id::Kind;
+use signing::Secret;
+use store::attempt::DeliveryCounts;
+use store::endpoint::{EndpointChange, NewEndpoint};
+use url::Url;
+
+/// How far back statistics look at most, in days.
+const STATS_DAYS_MAX: i64 = 28;
+/// Event types of one endpoint at most: more are better said by a filter.
+const EVENT_TYPES_MAX: usize = 1_000;
+
+/// An endpoint as a client posts or puts it.
+#[derive(Clone, Debug, Default)]
+pub struct EndpointInput {
+    /// All client-set fields; `paused` counts only through [`EndpointInput::paused`].
+    pub fields: EndpointFields,
+    /// Whether it is paused; absent keeps.
+    pub paused: Option<bool>,
+    /// Its first secret as text; generated if absent. Only on creation.
+    pub secret: Option<String>,
+    /// Headers added to each request. Only on creation.
+    pub headers: Vec<Header>,
+}
+
+/// What a PATCH changes.
+#[derive(Clone, Debug, Default)]
+pub struct EndpointPatch {
+    /// The client's own id.
+    pub uid: Change<String>,
+    /// Where requests go.
+    pub url: Option<String>,
+    /// A text for people.
+    pub description: Change<String>,
+    /// The client's own notes.
+    pub metadata: Change<Metadata>,
+    /// Switched off.
+    pub disabled: Change<bool>,
+    /// Kept, not sent.
+    pub paused: Change<bool>,
+    /// The event types it wants.
+    pub event_types: Change<Vec<String>>,
+    /// The channels it wants.
+    pub channels: Change<Vec<String>>,
+    /// Messages a second.
+    pub throttle_rate: Change<u16>,
+}
+
+impl App {
+    /// Creates an endpoint.
+    ///
+    /// # Errors
+    /// `Invalid`, `NotFound`, `Forbidden`, `Conflict` when the uid is taken, `Refused` at the limit of endpoints.
+    pub async fn endpoint_create(
+        &self,
+        principal: &Principal,
+        application: &str,
+        input: EndpointInput,
+    ) -> Result<Endpoint> {
+        let application = self.workspace(principal, application, Right::Manage)?;
+        self.endpoint_add(&application, input).await
+    }
+
+    /// The endpoint of this id or uid.
+    ///
+    /// # Errors
+    /// `NotFound`, `Forbidden`.
+    pub async fn endpoint_get(&self, at: Place<'_>) -> Result<Endpoint> {
+        self.endpoint_of(at, Right::Read).await
+    }
+
+    /// A page of an application's endpoints.
+    ///
+    /// # Errors
+    /// `NotFound`, `Forbidden`.
+    pub async fn endpoint_list(
+        &self,
+        principal: &Principal,
+        application: &str,
+        page: Page<String>,
+    ) -> Result<Slice<Endpoint>> {
+        let application = self.workspace(principal, application, Right::Read)?;
+        Ok(self.store().endpoint_list(application.key, page).await?)
+    }
+
+    /// Replaces an endpoint's fields, or creates it under this uid. The flag tells whether it was created.
+    ///
+    /// # Errors
+    /// As [`App::endpoint_create`]; `NotFound` for an unknown id that is not a uid.
+    pub async fn endpoint_put(&self, at: Place<'_>, mut input: EndpointInput) -> Result<(Endpoint, bool)> {
+        let application = self.workspace(at.principal, at.application, Right::Manage)?;
+        let by_uid = !at.id.starts_with(Kind::Endpoint.prefix());
+        if input.fields.uid.is_none() && by_uid {
+            input.fields.uid = Some(at.id.to_owned());
+        }
+        let found = match self.store().endpoint_find(application.key, at.id).await {
+            Err(store::StoreError::NotFound) if by_uid => {
+                return Ok((self.endpoint_add(&application, input).await?, true));
+            }
+            found => found?,
+        };
+        let mut fields = self.checked(application.environment, input.fields).await?;
+        let paused = input.paused;
+        let change = move |now: &Endpoint| {
+            fields.paused = paused.unwrap_or(now.fields.paused);
+            Ok(replacing(now, fields))
+        };
+        let updated = self.store().endpoint_update(found.key, Box::new(change)).await?;
+        self.resume(&found, &updated);
+        Ok((updated, false))
+    }
+
+    /// Changes some of an endpoint's fields.
+    ///
+    /// # Errors
+    /// `Invalid`, `NotFound`, `Forbidden`, `Conflict`.
+    pub async fn endpoint_patch(&self, at: Place<'_>, patch: EndpointPatch) -> Result<Endpoint> {
+        let found = self.endpoint_of(at, Right::Manage).await?;
+        let mut tried = found.fields.clone();
+        patch.clone().apply(&mut tried);
+        let mut problems = Problems::default();
+        check(&tried, &mut problems);
+        self.check_url(&tried.url, patch.url.is_some(), &mut problems);
+        let types = patch.event_types.value().map(Vec::as_slice).unwrap_or_default();
+        self.check_event_types(at.principal.environment.key, types, &mut problems).await?;
+        problems.finish()?;
+        let change = move |now: &Endpoint| {
+            let mut fields = now.fields.clone();
+            patch.apply(&mut fields);
+            Ok(replacing(now, fields))
+        };
+        let updated = self.store().endpoint_update(found.key, Box::new(change)).await?;
+        self.resume(&found, &updated);
+        Ok(updated)
+    }
+
+    /// Deletes an endpoint.
+    ///
+    /// # Errors
+    /// `NotFound`, `Forbidden`.
+    pub async fn endpoint_delete(&self, at: Place<'_>) -> Result<()> {
+        let found = self.endpoint_of(at, Right::Manage).await?;
+        Ok(self.store().endpoint_delete(found.key).await?)
+    }
+
+    /// Counts an endpoint's deliveries by state, over the last 28 days unless told otherwise.
+    ///
+    /// # Errors
+    /// `NotFound`, `Forbidden`, `Invalid` for a window over 28 days.
+    pub async fn endpoint_stats(
+        &self,
+        at: Place<'_>,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<DeliveryCounts> {
+        let found = self.endpoint_of(at, Right::Read).await?;
+        let window = Window { after: since, before: until }.named("since", "until");
+        let (since, until) = window.closed(STATS_DAYS_MAX, self.now())?;
+        Ok(self.store().delivery_counts(found.key, since, until).await?)
+    }
+
+    /// The endpoint that a path names, for an operation that needs `right`.
+    pub(crate) async fn endpoint_of(&self, at: Place<'_>, right: Right) -> Result<Endpoint> {
+        let application = self.workspace(at.principal, at.application, right)?;
+        Ok(self.store().endpoint_find(application.key, at.id).await?)
+    }
+
+    async fn endpoint_add(&self, application: &Application, input: EndpointInput) -> Result<Endpoint> {
+        let mut problems = Problems::default();
+        let secret = input.secret.as_deref().map(Secret::parse).transpose().unwrap_or_else(|error| {
+            problems.add("secret", error);
+            None
+        });
+        problems.check("headers", header::check(&input.headers));
+        let fields = EndpointFields { paused: input.paused.unwrap_or(false), ..input.fields };
+        let fields = self.checked_with(application.environment, fields, problems).await?;
+        let secret = secret.unwrap_or_else(|| Secret::generate(&mut |out| self.inner.parts.random.fill(out)));
+        let new = NewEndpoint {
+            id: self.new_id(Kind::Endpoint),
+            application: application.key,
+            fields,
+            headers: input.headers,
+            secrets: vec![EndpointSecret { secret, expires_at: None }],
+        };
+        Ok(self.store().endpoint_create(new).await?)
+    }
+
+    async fn checked(&self, environment: EnvironmentKey, fields: EndpointFields) -> Result<EndpointFields> {
+        self.checked_with(environment, fields, Problems::default()).await
+    }
+
+    async fn checked_with(
+        &self,
+        environment: EnvironmentKey,
+        fields: EndpointFields,
+        mut problems: Problems,
+    ) -> Result<EndpointFields> {
+        check(&fields, &mut problems);
+        self.check_url(&fields.url, true, &mut problems);
+        let types = fields.event_types.as_deref().unwrap_or_default();
+        self.check_event_types(environment, types, &mut problems).await?;
+        problems.finish()?;
+        let event_types = fields.event_types.map(unique);
+        let channels = fields.channels.map(unique);
+        Ok(EndpointFields { event_types, channels, ..fields })
+    }
+
+    /// A URL that was good stays good when something else is changed, even if the policy is stricter by now.
+    fn check_url(&self, text: &str, changed: bool, problems: &mut Problems) {
+        if !changed {
+            return;
+        }
+        if text.len() > URL_BYTES_MAX {
+            let bytes = text.len();
+            return problems
+                .add("url", format!("has {bytes} bytes: at most {URL_BYTES_MAX} (url_bytes_max)"));
+        }
+        match Url::parse(text) {
+            Err(error) => {
+                problems.add("url", format!("is not a URL ({error}): give https:// and a host name"))
+            }
+            Ok(url) => {
+                if let Err(blocked) = self.inner.parts.policy.check_url(&url) {
+                    problems.add("url", blocked);
+                }
+            }
+        }
+    }
+
+    async fn check_event_types(
+        &self,
+        environment: EnvironmentKey,
+        names: &[String],
+        problems: &mut Problems,
+    ) -> Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let missing = self.store().event_type_missing(environment, names).await?;
+        if !missing.is_empty() {
+            let list = missing.join("`, `");
+            problems.add("eventTypes", format!("these event types do not exist or are archived: `{list}`"));
+        }
+        Ok(())
+    }
+
+    /// Rows that waited while the endpoint was paused are due: dispatch is told at once.
+    fn resume(&self, before: &Endpoint, after: &Endpoint) {
+        if before.fields.paused && !after.fields.paused && !after.fields.disabled {
+            self.store().wakes().note(after.key, self.now());
+        }
+    }
+}
+
+impl EndpointPatch {
+    fn apply(self, fields: &mut EndpointFields) {
+        self.uid.apply_to(&mut fields.uid);
+        self.description.apply_or_default(&mut fields.description);
+        self.metadata.apply_or_default(&mut fields.metadata);
+        self.disabled.apply_or_default(&mut fields.disabled);
+        self.paused.apply_or_default(&mut fields.paused);
+        self.event_types.apply_to(&mut fields.event_types);
+        self.channels.apply_to(&mut fields.channels);
+        self.throttle_rate.apply_to(&mut fields.throttle_rate);
+        if let Some(url) = self.url {
+            fields.url = url;
+        }
+        fields.event_types = fields.event_types.take().map(unique);
+        fields.channels = fields.channels.take().map(unique);
+    }
+}
+
+/// A person's choice also ends the server's own reason for having switched the endpoint off.
+fn replacing(now: &Endpoint, fields: EndpointFields) -> EndpointChange {
+    let disabled_reason = (now.fields.disabled && !fields.disabled).then_some(None);
+    EndpointChange { fields: Some(fields), disabled_reason, ..EndpointChange::default() }
+}
+
+fn check(fields: &EndpointFields, problems: &mut Problems) {
+    if let Some(uid) = &fields.uid {
+        problems.check("uid", check_uid(uid, Kind::Endpoint));
+    }
+    problems.check("description", check_text(&fields.description));
+    problems.check("metadata", check_metadata(&fields.metadata));
+    check_throttle(problems, fields.throttle_rate);
+    let types = fields.event_types.as_deref();
+    Rule { least: 1, most: EVENT_TYPES_MAX, limit: "event_types_max", item: check_plain }.check(
+        problems,
+        "eventTypes",
+        types,
+    );
+    let channels = fields.channels.as_deref();
+    CHANNELS.check(problems, "channels", channels);
+}

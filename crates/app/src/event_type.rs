@@ -1,0 +1,212 @@
+//! Event types: the environment's catalogue of what can happen.
+
+use crate::App;
+use crate::change::Change;
+use crate::error::{AppError, Problems, Result};
+use crate::list::{Rule, unique};
+use crate::principal::{Principal, Right};
+use domain::event_type::{EventType, EventTypeFields};
+use domain::name::{check_plain, check_text};
+use domain::page::{Page, Slice};
+use serde_json::{Map, Value};
+use store::StoreError;
+
+/// Feature flags of one event type at most.
+const FEATURE_FLAGS_MAX: usize = 50;
+
+/// What a PATCH changes.
+#[derive(Clone, Debug, Default)]
+pub struct EventTypePatch {
+    /// What the event means.
+    pub description: Option<String>,
+    /// No longer offered.
+    pub archived: Option<bool>,
+    /// Better not used.
+    pub deprecated: Option<bool>,
+    /// Version → JSON Schema.
+    pub schemas: Change<Map<String, Value>>,
+    /// A group for the catalogue.
+    pub group_name: Change<String>,
+    /// Who sees it.
+    pub feature_flags: Change<Vec<String>>,
+}
+
+impl App {
+    /// Creates an event type, or brings an archived one back with these fields.
+    ///
+    /// # Errors
+    /// `Invalid`, `Forbidden`; `Conflict` with `event_type_exists` over a live one.
+    pub async fn event_type_create(
+        &self,
+        principal: &Principal,
+        name: &str,
+        fields: EventTypeFields,
+    ) -> Result<EventType> {
+        principal.may_in_environment(Right::Administer)?;
+        let fields = checked(Some(name), fields)?;
+        match self.store().event_type_create(principal.environment.key, name, fields).await {
+            Err(StoreError::Taken(_)) => Err(AppError::Conflict {
+                code: "event_type_exists",
+                detail: format!("The event type `{name}` exists: change it with PUT or PATCH."),
+            }),
+            created => Ok(created?),
+        }
+    }
+
+    /// The event type of this name.
+    ///
+    /// # Errors
+    /// `NotFound`, also when its flags hide it from this principal.
+    pub async fn event_type_get(&self, principal: &Principal, name: &str) -> Result<EventType> {
+        principal.may(Right::Read)?;
+        let found = self.store().event_type_get(principal.environment.key, name).await?;
+        if sees(principal, &found) { Ok(found) } else { Err(AppError::NotFound) }
+    }
+
+    /// A page of the catalogue, as this principal sees it.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub async fn event_type_list(
+        &self,
+        principal: &Principal,
+        archived_too: bool,
+        page: Page<String>,
+    ) -> Result<Slice<EventType>> {
+        principal.may(Right::Read)?;
+        let flags = principal.feature_flags.clone();
+        Ok(self.store().event_type_list(principal.environment.key, archived_too, flags, page).await?)
+    }
+
+    /// Creates or replaces an event type. The flag tells whether it was created.
+    ///
+    /// # Errors
+    /// `Invalid`, `Forbidden`.
+    pub async fn event_type_put(
+        &self,
+        principal: &Principal,
+        name: &str,
+        fields: EventTypeFields,
+    ) -> Result<(EventType, bool)> {
+        principal.may_in_environment(Right::Administer)?;
+        let fields = checked(Some(name), fields)?;
+        Ok(self.store().event_type_put(principal.environment.key, name, fields).await?)
+    }
+
+    /// Changes some of an event type's fields.
+    ///
+    /// # Errors
+    /// `Invalid`, `NotFound`, `Forbidden`.
+    pub async fn event_type_patch(
+        &self,
+        principal: &Principal,
+        name: &str,
+        patch: EventTypePatch,
+    ) -> Result<EventType> {
+        principal.may_in_environment(Right::Administer)?;
+        let environment = principal.environment.key;
+        let mut tried = EventTypeFields::default();
+        patch.clone().apply(&mut tried);
+        checked(None, tried)?;
+        let change = move |now: &EventType| {
+            let mut fields = now.fields.clone();
+            patch.apply(&mut fields);
+            fields
+        };
+        Ok(self.store().event_type_update(environment, name, Box::new(change)).await?)
+    }
+
+    /// Archives an event type, or deletes it for good.
+    ///
+    /// # Errors
+    /// `NotFound`, `Forbidden`.
+    pub async fn event_type_delete(&self, principal: &Principal, name: &str, expunge: bool) -> Result<()> {
+        principal.may_in_environment(Right::Administer)?;
+        let environment = principal.environment.key;
+        if expunge {
+            return Ok(self.store().event_type_expunge(environment, name).await?);
+        }
+        let archive = |now: &EventType| EventTypeFields { archived: true, ..now.fields.clone() };
+        self.store().event_type_update(environment, name, Box::new(archive)).await?;
+        Ok(())
+    }
+}
+
+impl EventTypePatch {
+    fn apply(self, fields: &mut EventTypeFields) {
+        self.schemas.apply_to(&mut fields.schemas);
+        self.group_name.apply_to(&mut fields.group_name);
+        self.feature_flags.apply_to(&mut fields.feature_flags);
+        if let Some(description) = self.description {
+            fields.description = description;
+        }
+        fields.archived = self.archived.unwrap_or(fields.archived);
+        fields.deprecated = self.deprecated.unwrap_or(fields.deprecated);
+    }
+}
+
+fn sees(principal: &Principal, event_type: &EventType) -> bool {
+    let (Some(flags), Some(needed)) = (&principal.feature_flags, &event_type.fields.feature_flags) else {
+        return true;
+    };
+    needed.iter().any(|flag| flags.contains(flag))
+}
+
+fn checked(name: Option<&str>, fields: EventTypeFields) -> Result<EventTypeFields> {
+    let mut problems = Problems::default();
+    if let Some(name) = name {
+        problems.check("name", check_plain(name));
+    }
+    problems.check("description", check_text(&fields.description));
+    if let Some(group) = &fields.group_name {
+        problems.check("groupName", check_plain(group));
+    }
+    let flags = fields.feature_flags.as_deref();
+    let rule = Rule { least: 1, most: FEATURE_FLAGS_MAX, limit: "feature_flags_max", item: check_plain };
+    rule.check(&mut problems, "featureFlags", flags);
+    for (version, schema) in fields.schemas.iter().flatten() {
+        if let Some(wrong) = wrong_schema(schema) {
+            problems.add_at(["schemas".into(), version.clone().into()], wrong);
+        }
+    }
+    problems.finish()?;
+    Ok(EventTypeFields { feature_flags: fields.feature_flags.map(unique), ..fields })
+}
+
+/// What keeps a value from being a JSON Schema. Nothing is fetched.
+fn wrong_schema(schema: &Value) -> Option<String> {
+    if !schema.is_object() {
+        return Some("a JSON Schema is an object here".into());
+    }
+    let error = jsonschema::meta::validate(schema).err()?;
+    Some(format!("is not a JSON Schema, at `{}`: {error}", error.instance_path()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_schema_is_checked_against_its_meta_schema() {
+        assert_eq!(wrong_schema(&json!({"type": "object", "properties": {"a": {"type": "string"}}})), None);
+        assert!(wrong_schema(&json!({"type": "objekt"})).unwrap().contains("/type"));
+        assert!(wrong_schema(&json!("object")).is_some());
+        assert!(wrong_schema(&json!({"$schema": "https://example.com/unknown", "type": 1})).is_some());
+    }
+
+    #[test]
+    fn wrong_fields_are_all_named_at_once() {
+        let fields = EventTypeFields {
+            group_name: Some("no spaces".into()),
+            feature_flags: Some(vec![]),
+            schemas: json!({"1": {"type": 7}}).as_object().cloned(),
+            ..EventTypeFields::default()
+        };
+        let Err(AppError::Invalid(problems)) = checked(Some("bad name"), fields) else {
+            panic!("not refused")
+        };
+        let at: Vec<_> = problems.iter().map(|p| p.at.join("/")).collect();
+        assert_eq!(at, ["body/name", "body/groupName", "body/featureFlags", "body/schemas/1"]);
+    }
+}

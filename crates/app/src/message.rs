@@ -1,0 +1,64 @@
+//! Messages: read, listed, their payloads removed. Posting one is in `ingest`.
+
+use crate::App;
+use crate::error::{AppError, Result};
+use crate::list::Listing;
+use crate::principal::{Place, Principal, Right};
+use crate::window::Window;
+use domain::application::Application;
+use domain::id::MessageId;
+use domain::message::Message;
+use domain::page::Slice;
+use std::sync::Arc;
+pub use store::message::MessageFilter;
+
+impl App {
+    /// The message of this id, or of this event id.
+    ///
+    /// # Errors
+    /// `NotFound`, `Forbidden`.
+    pub async fn message_get(&self, at: Place<'_>) -> Result<Message> {
+        Ok(self.message_of(at, Right::Read).await?.1)
+    }
+
+    /// A page of an application's messages, newest first.
+    ///
+    /// # Errors
+    /// `NotFound`, `Forbidden`, `Invalid` for a window over 90 days.
+    pub async fn message_list(
+        &self,
+        principal: &Principal,
+        application: &str,
+        Listing { filter, page }: Listing<MessageFilter, MessageId>,
+    ) -> Result<Slice<Message>> {
+        let application = self.workspace(principal, application, Right::Read)?;
+        let Window { after, before } = Window { after: filter.after, before: filter.before }.of_list()?;
+        let filter = MessageFilter { after, before, ..filter };
+        Ok(self.store().message_list(application.key, filter, page).await?)
+    }
+
+    /// Removes a message's payload for good.
+    ///
+    /// # Errors
+    /// `NotFound`, `Forbidden`.
+    pub async fn message_expunge(&self, at: Place<'_>) -> Result<()> {
+        at.principal.may_in_environment(Right::Administer)?;
+        let (application, message) = self.message_of(at, Right::Administer).await?;
+        Ok(self.store().message_expunge(application.key, message.id).await?)
+    }
+
+    /// The message that a path names, with its application, for an operation that needs `right`.
+    pub(crate) async fn message_of(
+        &self,
+        at: Place<'_>,
+        right: Right,
+    ) -> Result<(Arc<Application>, Message)> {
+        let application = self.workspace(at.principal, at.application, right)?;
+        let message = match self.ids().read_message(at.id) {
+            Some(message) => self.store().message_get(application.key, message).await?,
+            None if domain::name::check_plain(at.id).is_err() => return Err(AppError::NotFound),
+            None => self.store().message_by_event_id(application.key, at.id).await?,
+        };
+        Ok((application, message))
+    }
+}

@@ -1,0 +1,137 @@
+//! The breaker of one endpoint: after failures in a row it opens, so that deliveries wait in their rows and spend no
+//! attempts; then it lets one probe through at a time.
+//!
+//! A timeout weighs three failures, because it holds a socket for the whole deadline. Open times double from 10 s to
+//! 5 min while probes fail; one success closes it.
+
+use crate::queue::Ended;
+use domain::clock::Timestamp;
+
+/// The weight of failures in a row that opens it.
+const OPENS_AT: u32 = 12;
+/// What a timeout weighs; any other failure weighs one.
+const TIMEOUT_WEIGHT: u32 = 3;
+/// The first open time, in milliseconds.
+const OPEN_MS_MIN: i64 = 10_000;
+/// The longest open time, in milliseconds.
+const OPEN_MS_MAX: i64 = 300_000;
+
+/// The breaker.
+#[derive(Debug, Default)]
+pub(crate) struct Breaker {
+    weight: u32,
+    open: Option<Open>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    probe_at: Timestamp,
+    for_ms: i64,
+    /// The probe time has come: one request may go.
+    probing: bool,
+}
+
+impl Breaker {
+    /// Whether deliveries are to wait in their rows.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Whether there is nothing to remember.
+    pub(crate) const fn is_calm(&self) -> bool {
+        self.open.is_none() && self.weight == 0
+    }
+
+    /// Requests that may be in flight as far as the breaker goes.
+    pub(crate) const fn limit(&self) -> u32 {
+        match self.open {
+            None => u32::MAX,
+            Some(Open { probing: true, .. }) => 1,
+            Some(_) => 0,
+        }
+    }
+
+    /// When the next probe may be claimed, while it is open.
+    pub(crate) fn probe_at(&self) -> Option<Timestamp> {
+        self.open.map(|open| open.probe_at)
+    }
+
+    /// Lets one probe through if its time has come.
+    pub(crate) fn probe(&mut self, now: Timestamp) -> bool {
+        match &mut self.open {
+            Some(open) if open.probe_at <= now => {
+                open.probing = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Learns from an attempt; answers whether it opened by it, or opened again after a probe.
+    pub(crate) fn ended(&mut self, ended: Ended, now: Timestamp) -> bool {
+        let weight = match ended {
+            Ended::Nothing => return false,
+            Ended::Succeeded => {
+                *self = Self::default();
+                return false;
+            }
+            Ended::TimedOut => TIMEOUT_WEIGHT,
+            Ended::Refused | Ended::Unreachable => 1,
+        };
+        self.weight = self.weight.saturating_add(weight);
+        let for_ms = match self.open {
+            Some(Open { probing: false, .. }) => return false,
+            Some(open) => (open.for_ms * 2).min(OPEN_MS_MAX),
+            None if self.weight >= OPENS_AT => OPEN_MS_MIN,
+            None => return false,
+        };
+        self.open = Some(Open { probe_at: now.plus_ms(for_ms), for_ms, probing: false });
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+    #[test]
+    fn it_opens_after_failures_in_a_row_probes_and_closes_by_one_success() {
+        let mut breaker = Breaker::default();
+        for _ in 0..11 {
+            assert!(!breaker.ended(Ended::Refused, NOW));
+        }
+        assert!(breaker.ended(Ended::Refused, NOW));
+        assert_eq!((breaker.limit(), breaker.probe_at()), (0, Some(NOW.plus_ms(10_000))));
+        assert!(!breaker.probe(NOW.plus_ms(9_999)));
+        assert!(breaker.probe(NOW.plus_ms(10_000)));
+        assert_eq!(breaker.limit(), 1);
+        assert!(breaker.ended(Ended::TimedOut, NOW.plus_ms(10_000)));
+        assert_eq!(breaker.probe_at(), Some(NOW.plus_ms(30_000)));
+        assert!(breaker.probe(NOW.plus_ms(30_000)));
+        assert!(!breaker.ended(Ended::Succeeded, NOW));
+        assert!(breaker.is_calm());
+    }
+
+    #[test]
+    fn four_timeouts_open_it_and_a_success_between_failures_keeps_it_closed() {
+        let mut breaker = Breaker::default();
+        let opened: Vec<_> = (0..4).map(|_| breaker.ended(Ended::TimedOut, NOW)).collect();
+        assert_eq!(opened, [false, false, false, true]);
+        let mut breaker = Breaker::default();
+        for _ in 0..100 {
+            assert!(!breaker.ended(Ended::Refused, NOW));
+            breaker.ended(Ended::Succeeded, NOW);
+        }
+    }
+
+    #[test]
+    fn late_answers_of_requests_sent_before_it_opened_do_not_move_the_probe() {
+        let mut breaker = Breaker::default();
+        (0..4).for_each(|_| {
+            breaker.ended(Ended::TimedOut, NOW);
+        });
+        assert!(!breaker.ended(Ended::TimedOut, NOW.plus_ms(5_000)));
+        assert_eq!(breaker.probe_at(), Some(NOW.plus_ms(10_000)));
+    }
+}

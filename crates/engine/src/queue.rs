@@ -1,0 +1,243 @@
+//! Who is next: a line of deliveries for each endpoint, and a round between the lines.
+//!
+//! Each endpoint has its line, its limit of requests in flight (slow start) and its breaker. The round gives every
+//! endpoint that may send one turn at a time. Fresh deliveries go before claimed ones, with a floor for the claimed.
+//! Endpoints that have answered lately are *proven*; the others together never take more than three quarters of all
+//! requests in flight, so that a thousand hanging endpoints cannot take the healthy ones' turn.
+//!
+//! Pure: no clock, no I/O. Dispatch feeds it and carries out what it answers.
+
+use crate::breaker::Breaker;
+use crate::pace::Pace;
+use domain::attempt::Trigger;
+use domain::clock::Timestamp;
+use domain::delivery::DeliveryKey;
+use domain::id::EndpointKey;
+use domain::limit::{IN_FLIGHT_MAX, QUEUED_MS_MAX};
+use domain::message::Message;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use store::delivery::Held;
+use store::handoff::Gauge;
+
+/// Requests in flight to endpoints that are not proven, altogether.
+const UNPROVEN_MAX: usize = IN_FLIGHT_MAX / 4 * 3;
+/// Every so many turns of a line, a claimed delivery goes before the fresh ones.
+const CLAIMED_FLOOR: u8 = 4;
+
+/// A delivery in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    /// Which delivery.
+    pub(crate) key: DeliveryKey,
+    /// By which door it came.
+    pub(crate) held: Held,
+    /// Its message.
+    pub(crate) message: Arc<Message>,
+    /// Tries recorded so far in its run.
+    pub(crate) attempts: u32,
+    /// Why it is sent.
+    pub(crate) trigger: Trigger,
+    /// When it came into memory; for a claimed one, when it was due.
+    pub(crate) since: Timestamp,
+}
+
+/// How an attempt ended, as far as the line cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// A 2xx answer.
+    Succeeded,
+    /// Another answer.
+    Refused,
+    /// No complete answer in time.
+    TimedOut,
+    /// No answer at all.
+    Unreachable,
+    /// No attempt was made: the lease is lost, or the task ended early.
+    Nothing,
+}
+
+/// One endpoint's line.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    fresh: VecDeque<Item>,
+    claimed: VecDeque<Item>,
+    in_flight: u32,
+    pace: Pace,
+    pub(crate) breaker: Breaker,
+    proven: bool,
+    in_round: bool,
+    turns: u8,
+    gauge: Arc<Gauge>,
+}
+
+impl Line {
+    /// Claimed deliveries that wait or are in flight.
+    pub(crate) fn claimed(&self) -> usize {
+        self.claimed.len()
+    }
+
+    /// Requests in flight.
+    pub(crate) const fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    fn may_send(&self) -> bool {
+        self.in_flight < self.pace.limit().min(self.breaker.limit())
+            && !(self.fresh.is_empty() && self.claimed.is_empty())
+    }
+
+    fn pop(&mut self) -> Option<Item> {
+        self.turns = (self.turns + 1) % CLAIMED_FLOOR;
+        let claimed_first = self.turns == 0 || self.fresh.is_empty();
+        let item = if claimed_first { self.claimed.pop_front() } else { None };
+        item.or_else(|| self.pop_fresh()).or_else(|| self.claimed.pop_front())
+    }
+
+    fn pop_fresh(&mut self) -> Option<Item> {
+        let item = self.fresh.pop_front()?;
+        self.gauge.leave();
+        Some(item)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.fresh.is_empty() && self.claimed.is_empty() && self.in_flight == 0 && self.breaker.is_calm()
+    }
+}
+
+/// A delivery whose turn has come.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// The delivery.
+    pub(crate) item: Item,
+    /// Under which share of the requests in flight it is counted.
+    pub(crate) proven: bool,
+}
+
+/// All lines and the round between them.
+#[derive(Debug, Default)]
+pub(crate) struct Queues {
+    lines: HashMap<EndpointKey, Line>,
+    proven: VecDeque<EndpointKey>,
+    unproven: VecDeque<EndpointKey>,
+    in_flight: usize,
+    unproven_in_flight: usize,
+    waiting: usize,
+}
+
+impl Queues {
+    /// Adds a delivery to its endpoint's line. `gauge` is the endpoint's, entered already for a fresh one.
+    pub(crate) fn push(&mut self, item: Item, gauge: &Arc<Gauge>) {
+        let endpoint = item.key.endpoint;
+        let line = self.lines.entry(endpoint).or_default();
+        line.gauge = Arc::clone(gauge);
+        match item.held {
+            Held::Fresh => line.fresh.push_back(item),
+            Held::Claimed(_) => line.claimed.push_back(item),
+        }
+        self.waiting += 1;
+        self.enter_round(endpoint);
+    }
+
+    /// The next delivery to send, if one may be sent now.
+    pub(crate) fn next(&mut self) -> Option<Turn> {
+        while self.in_flight < IN_FLIGHT_MAX {
+            let unproven_may = self.unproven_in_flight < UNPROVEN_MAX;
+            // Proven endpoints first when the others' share is spent; else in turn, by whose round is longer.
+            let from_unproven = unproven_may && (self.proven.is_empty() || self.in_flight.is_multiple_of(2));
+            let endpoint = if from_unproven {
+                self.unproven.pop_front().or_else(|| self.proven.pop_front())
+            } else {
+                self.proven.pop_front()
+            }?;
+            let Some(line) = self.lines.get_mut(&endpoint) else { continue };
+            line.in_round = false;
+            if !line.may_send() {
+                continue;
+            }
+            let Some(item) = line.pop() else { continue };
+            let proven = line.proven;
+            line.in_flight += 1;
+            self.waiting -= 1;
+            self.in_flight += 1;
+            self.unproven_in_flight += usize::from(!proven);
+            self.enter_round(endpoint);
+            return Some(Turn { item, proven });
+        }
+        None
+    }
+
+    /// Notes how an attempt ended. Answers whether the breaker opened by it.
+    pub(crate) fn ended(&mut self, endpoint: EndpointKey, proven: bool, ended: Ended, now: Timestamp) -> bool {
+        self.in_flight -= 1;
+        self.unproven_in_flight -= usize::from(!proven);
+        let Some(line) = self.lines.get_mut(&endpoint) else { return false };
+        line.in_flight -= 1;
+        line.pace.ended(ended);
+        match ended {
+            Ended::Succeeded | Ended::Refused => line.proven = true,
+            Ended::TimedOut | Ended::Unreachable => line.proven = false,
+            Ended::Nothing => {}
+        }
+        let opened = line.breaker.ended(ended, now);
+        line.gauge.set_closed(line.breaker.is_open());
+        self.enter_round(endpoint);
+        opened
+    }
+
+    /// Takes everything out of an endpoint's line, to be parked.
+    pub(crate) fn drain(&mut self, endpoint: EndpointKey) -> Vec<Item> {
+        let Some(line) = self.lines.get_mut(&endpoint) else { return Vec::new() };
+        let mut items: Vec<_> = std::iter::from_fn(|| line.pop_fresh()).collect();
+        items.extend(line.claimed.drain(..));
+        self.waiting -= items.len();
+        items
+    }
+
+    /// Takes out first attempts that have waited too long (PROTOCOL rule 15), to be parked.
+    pub(crate) fn late(&mut self, now: Timestamp) -> Vec<Item> {
+        let mut late = Vec::new();
+        for line in self.lines.values_mut() {
+            while line.fresh.front().is_some_and(|item| now.since(item.since) > QUEUED_MS_MAX) {
+                late.extend(line.pop_fresh());
+            }
+        }
+        self.waiting -= late.len();
+        late
+    }
+
+    /// Forgets endpoints with nothing to do and nothing to remember.
+    pub(crate) fn forget_idle(&mut self) {
+        self.lines.retain(|_, line| !line.is_idle() || line.in_round);
+    }
+
+    /// The endpoint's line, made when there is none.
+    pub(crate) fn line(&mut self, endpoint: EndpointKey) -> &mut Line {
+        self.lines.entry(endpoint).or_default()
+    }
+
+    /// Deliveries in memory that wait for their turn.
+    pub(crate) const fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Requests in flight.
+    pub(crate) const fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Endpoints whose breaker is open.
+    pub(crate) fn breakers_open(&self) -> usize {
+        self.lines.values().filter(|line| line.breaker.is_open()).count()
+    }
+
+    fn enter_round(&mut self, endpoint: EndpointKey) {
+        let Some(line) = self.lines.get_mut(&endpoint) else { return };
+        if line.in_round || !line.may_send() {
+            return;
+        }
+        line.in_round = true;
+        let round = if line.proven { &mut self.proven } else { &mut self.unproven };
+        round.push_back(endpoint);
+    }
+}

@@ -1,0 +1,34 @@
+//! Records in batches: whatever attempts have ended since the last commit goes into the next one.
+//!
+//! A batch that the store cannot take now (a full disk) is kept and tried again; meanwhile the channel fills, attempts
+//! wait for a place, and dispatch sends nothing more. Nothing is lost, and nothing grows.
+
+use std::sync::Arc;
+use std::time::Duration;
+use store::delivery::Record;
+use store::{Store, StoreError};
+use tokio::sync::mpsc;
+
+/// Records that may wait.
+pub(crate) const QUEUE: usize = 4_096;
+/// Records of one commit.
+const BATCH_MAX: usize = 1_024;
+/// Between two tries of a batch.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// Runs until every sender is gone and everything is recorded, or the store has ended.
+pub(crate) async fn run(store: Arc<dyn Store>, mut records: mpsc::Receiver<Record>) {
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    while records.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_MAX));
+        let records = Arc::new(full);
+        while let Err(error) = store.record(Arc::clone(&records)).await {
+            if !store.lease_is_valid() || matches!(error, StoreError::Broken(_)) {
+                // The next process sends these again: at least once.
+                tracing::error!(%error, attempts = records.len(), "attempts could not be recorded");
+                break;
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+    }
+}
