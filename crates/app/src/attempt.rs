@@ -132,8 +132,7 @@ impl App {
     ) -> Result<Slice<EndpointMessage>> {
         let endpoint = self.endpoint_of(at, Right::Read).await?;
         let filter = bounded(filter)?;
-        let (application, key) = (endpoint.application, endpoint.key);
-        Ok(self.store().messages_of_endpoint(application, key, state, filter, page).await?)
+        Ok(self.store().messages_of_endpoint(endpoint.key, state, filter, page).await?)
     }
 
     /// A page of a message's endpoints with its latest state at each; deleted ones are left out. `from` is an

@@ -183,6 +183,7 @@ pub(crate) fn find_binary(options: &Options) -> Outcome<PathBuf> {
 }
 
 /// An environment token as the SDKs carry it.
+#[expect(clippy::disallowed_methods, reason = "a token's times are the present's")]
 fn token() -> Outcome<String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let claims = json!({

@@ -45,6 +45,7 @@ struct Message<'a> {
 }
 
 /// Serves, as the environment says, until it is ended.
+#[expect(clippy::disallowed_methods, reason = "a stand-in for bench's own tests: it is killed")]
 pub(crate) fn run() -> Outcome<()> {
     raise_file_limit();
     let journal = PathBuf::from(env::var("POSTHASTE_DATA_DIR")?).join("journal");
@@ -133,6 +134,7 @@ async fn handle(stand_in: Arc<StandIn>, request: Request<Incoming>) -> Response<
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a stand-in for bench's own tests: it is killed")]
 fn accept(stand_in: &Arc<StandIn>, application: &str, body: &Bytes) -> Response<Full<Bytes>> {
     let Ok(message) = serde_json::from_slice::<Message<'_>>(body) else {
         return answer(StatusCode::BAD_REQUEST, "");

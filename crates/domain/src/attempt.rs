@@ -129,6 +129,9 @@ mod tests {
         assert!(Trigger::ALL.iter().all(|t| Trigger::from_code(t.code()) == Some(*t)));
         assert!(Outcome::ALL.iter().all(|o| Outcome::from_code(o.code()) == Some(*o)));
         assert!(Disposition::ALL.iter().all(|d| Disposition::from_code(d.code()) == Some(*d)));
-        assert_eq!((Trigger::from_code(5), Outcome::from_code(5), Disposition::from_code(3)), (None, None, None));
+        assert_eq!(
+            (Trigger::from_code(5), Outcome::from_code(5), Disposition::from_code(3)),
+            (None, None, None)
+        );
     }
 }

@@ -3,7 +3,7 @@
 use crate::attempt::{Disposition, Outcome, Trigger};
 use crate::clock::Timestamp;
 use crate::id::{EndpointKey, MessageId};
-use crate::retry::Schedule;
+use crate::retry::{Schedule, put_off};
 
 /// The main run; a resend, replay or recovery is a run of its own with its own numbering and budget.
 pub const MAIN_RUN: i64 = 0;
@@ -109,18 +109,30 @@ impl Next {
     }
 }
 
-/// Decides what becomes of a delivery after try `number` (PROTOCOL rules 11 and 14).
-///
-/// A test request is tried once. `jitter` is uniform in 0..=1000.
+/// Which try it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Try {
+    /// 1 for the first of its run.
+    pub number: u32,
+    /// Why the run exists.
+    pub trigger: Trigger,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Uniform in 0..=1000.
+    pub jitter: u16,
+}
+
+/// Decides what becomes of a delivery after a try (PROTOCOL rules 11 and 14). A test request is tried once.
 #[must_use]
-pub fn decide(seen: Seen, number: u32, trigger: Trigger, schedule: &Schedule, now: Timestamp, jitter: u16) -> Next {
+pub fn decide(seen: Seen, this: Try, schedule: &Schedule) -> Next {
     if seen.outcome == Outcome::Succeeded {
         return Next::Succeeded;
     }
-    if seen.wish.is_some() || trigger == Trigger::Test {
+    if seen.wish.is_some() || this.trigger == Trigger::Test {
         return Next::Failed;
     }
-    schedule.next(number, now, jitter, seen.retry_after).map_or(Next::Failed, Next::Retry)
+    let scheduled = schedule.next(this.number, this.ended_at, this.jitter);
+    scheduled.map_or(Next::Failed, |time| Next::Retry(put_off(time, seen.retry_after, this.ended_at)))
 }
 
 #[cfg(test)]
@@ -129,7 +141,8 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
     fn after(outcome: Outcome, number: u32, wish: Option<Wish>, trigger: Trigger) -> Next {
-        decide(Seen { outcome, retry_after: None, wish }, number, trigger, &Schedule::default(), NOW, 500)
+        let this = Try { number, trigger, ended_at: NOW, jitter: 500 };
+        decide(Seen { outcome, retry_after: None, wish }, this, &Schedule::default())
     }
 
     #[test]
@@ -148,7 +161,11 @@ mod tests {
             (BadStatus, 1, None, Trigger::Test, Next::Failed),
         ];
         for (outcome, number, wish, trigger, expected) in table {
-            assert_eq!(after(outcome, number, wish, trigger), expected, "{outcome:?} {number} {wish:?} {trigger:?}");
+            assert_eq!(
+                after(outcome, number, wish, trigger),
+                expected,
+                "{outcome:?} {number} {wish:?} {trigger:?}"
+            );
         }
     }
 }

@@ -74,7 +74,8 @@ impl Endpoint {
     /// no channels or shares one with the message.
     #[must_use]
     pub fn wants(&self, event_type: &str, channels: &[String]) -> bool {
-        let type_fits = self.fields.event_types.as_ref().is_none_or(|types| types.iter().any(|t| t == event_type));
+        let type_fits =
+            self.fields.event_types.as_ref().is_none_or(|types| types.iter().any(|t| t == event_type));
         let channel_fits =
             self.fields.channels.as_ref().is_none_or(|wanted| wanted.iter().any(|c| channels.contains(c)));
         type_fits && channel_fits
@@ -82,7 +83,10 @@ impl Endpoint {
 
     /// The keys that sign at `now`, current first.
     pub fn signers(&self, now: Timestamp) -> impl Iterator<Item = Signer> + '_ {
-        self.secrets.iter().filter(move |s| s.expires_at.is_none_or(|end| end > now)).map(|s| s.secret.signer())
+        self.secrets
+            .iter()
+            .filter(move |s| s.expires_at.is_none_or(|end| end > now))
+            .map(|s| s.secret.signer())
     }
 
     /// Makes `fresh` the current secret; the one before goes on signing until `overlap_ends`.

@@ -85,7 +85,9 @@ fn check_one(name: &str, value: &str) -> Result<(), BadName> {
 pub fn is_sensitive(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     SENSITIVE.contains(&&*lower)
-        || ["token", "secret", "password", "api-key", "apikey", "authorization"].iter().any(|w| lower.contains(w))
+        || ["token", "secret", "password", "api-key", "apikey", "authorization"]
+            .iter()
+            .any(|w| lower.contains(w))
 }
 
 #[cfg(test)]
@@ -94,10 +96,13 @@ mod tests {
 
     #[test]
     fn framing_own_and_cloud_headers_are_refused_in_any_case() {
-        for name in ["Host", "CONTENT-LENGTH", "Webhook-Id", "svix-signature", "X-Amz-Target", "bad name", ""] {
+        for name in ["Host", "CONTENT-LENGTH", "Webhook-Id", "svix-signature", "X-Amz-Target", "bad name", ""]
+        {
             assert!(check(&[(name.into(), "x".into())]).is_err(), "{name}");
         }
-        assert!(check(&[("X-Custom".into(), "x".into()), ("Authorization".into(), "Bearer x".into())]).is_ok());
+        assert!(
+            check(&[("X-Custom".into(), "x".into()), ("Authorization".into(), "Bearer x".into())]).is_ok()
+        );
         assert!(check(&[("X-Custom".into(), "a\r\nb: c".into())]).is_err());
         assert!(check(&[("X-Custom".into(), "x".repeat(4097))]).is_err());
     }

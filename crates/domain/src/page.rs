@@ -103,13 +103,10 @@ mod tests {
 
     #[test]
     fn a_limit_of_zero_is_the_default_and_over_250_is_refused() {
-        assert_eq!([None, Some(0), Some(1), Some(250), Some(251)].map(items), [
-            Ok(50),
-            Ok(50),
-            Ok(1),
-            Ok(250),
-            Err(251)
-        ]);
+        assert_eq!(
+            [None, Some(0), Some(1), Some(250), Some(251)].map(items),
+            [Ok(50), Ok(50), Ok(1), Ok(250), Err(251)]
+        );
     }
 
     #[test]

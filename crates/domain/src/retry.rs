@@ -54,18 +54,20 @@ impl Schedule {
         &self.0
     }
 
-    /// When the try after number `tried` comes, or none when the budget is spent.
-    ///
-    /// `jitter` is uniform in 0..=1000; `asked` is what `Retry-After` asked for. It may put the try off, within 24 h,
-    /// and never brings it forward.
+    /// When the try after number `tried` is scheduled, or none when the budget is spent. `jitter` is uniform in 0..=1000.
     #[must_use]
-    pub fn next(&self, tried: u32, now: Timestamp, jitter: u16, asked: Option<Timestamp>) -> Option<Timestamp> {
+    pub fn next(&self, tried: u32, now: Timestamp, jitter: u16) -> Option<Timestamp> {
         let seconds = *self.0.get(usize::try_from(tried).ok()?.checked_sub(1)?)?;
         let base = i64::from(seconds) * 1000;
         let spread = base * JITTER_PERCENT / 100;
-        let scheduled = now.plus_ms(base - spread + 2 * spread * i64::from(jitter.min(1000)) / 1000);
-        Some(asked.map_or(scheduled, |time| time.min(now.plus_ms(RETRY_AFTER_MS_MAX)).max(scheduled)))
+        Some(now.plus_ms(base - spread + 2 * spread * i64::from(jitter.min(1000)) / 1000))
     }
+}
+
+/// Puts a scheduled try off as `Retry-After` asked: within 24 h from now, and never forward.
+#[must_use]
+pub fn put_off(scheduled: Timestamp, asked: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    asked.map_or(scheduled, |time| time.min(now.plus_ms(RETRY_AFTER_MS_MAX)).max(scheduled))
 }
 
 /// Reads a `Retry-After` header (RFC 9110, section 10.2.3): seconds or an HTTP date.
@@ -88,7 +90,8 @@ mod tests {
     #[test]
     fn the_default_schedule_is_the_documented_one_and_then_ends() {
         let schedule = Schedule::default();
-        let waits: Vec<_> = (1..=8).map(|n| schedule.next(n, NOW, 500, None).map(|t| t.since(NOW) / 1000)).collect();
+        let waits: Vec<_> =
+            (1..=8).map(|n| schedule.next(n, NOW, 500).map(|t| t.since(NOW) / 1000)).collect();
         assert_eq!(
             waits,
             [Some(5), Some(300), Some(1800), Some(7200), Some(18_000), Some(36_000), Some(36_000), None]
@@ -98,18 +101,15 @@ mod tests {
     #[test]
     fn jitter_stays_within_a_fifth() {
         let schedule = Schedule::default();
-        assert_eq!(schedule.next(1, NOW, 0, None), Some(NOW.plus_ms(4_000)));
-        assert_eq!(schedule.next(1, NOW, 1000, None), Some(NOW.plus_ms(6_000)));
+        assert_eq!(schedule.next(1, NOW, 0), Some(NOW.plus_ms(4_000)));
+        assert_eq!(schedule.next(1, NOW, 1000), Some(NOW.plus_ms(6_000)));
     }
 
     #[test]
-    fn retry_after_puts_off_within_a_day_and_never_brings_forward_or_extends_the_budget() {
-        let schedule = Schedule::default();
-        let ask = |ms| schedule.next(1, NOW, 500, Some(NOW.plus_ms(ms))).map(|t| t.since(NOW));
-        assert_eq!(ask(1_000), Some(5_000));
-        assert_eq!(ask(60_000), Some(60_000));
-        assert_eq!(ask(48 * 3_600_000), Some(24 * 3_600_000));
-        assert_eq!(schedule.next(8, NOW, 500, Some(NOW.plus_ms(1_000))), None);
+    fn retry_after_puts_off_within_a_day_and_never_brings_forward() {
+        let ask = |ms| put_off(NOW.plus_ms(5_000), Some(NOW.plus_ms(ms)), NOW).since(NOW);
+        assert_eq!([1_000, 60_000, 48 * 3_600_000].map(ask), [5_000, 60_000, 24 * 3_600_000]);
+        assert_eq!(put_off(NOW.plus_ms(5_000), None, NOW), NOW.plus_ms(5_000));
     }
 
     #[test]

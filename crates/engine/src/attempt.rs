@@ -7,7 +7,7 @@ use crate::{Settings, dispatch::Done};
 use bytes::Bytes;
 use domain::attempt::{NewAttempt, Outcome};
 use domain::clock::{Clock, Timestamp};
-use domain::delivery::{MAIN_RUN, Next, Seen, Wish, decide};
+use domain::delivery::{MAIN_RUN, Next, Seen, Try, Wish, decide};
 use domain::limit::RESPONSE_STORED_BYTES_MAX;
 use domain::retry::retry_after;
 use domain::wire_id::IdCodec;
@@ -82,7 +82,10 @@ pub(crate) async fn run(context: Arc<Context>, prepared: Arc<Prepared>, ticket: 
     let next = match answer.seen.outcome {
         // Without a payload no later try can do better.
         Outcome::Unreachable if item.message.body().is_none() => Next::Failed,
-        _ => decide(answer.seen, number, item.trigger, &context.settings.schedule, now, jitter),
+        _ => {
+            let this = Try { number, trigger: item.trigger, ended_at: now, jitter };
+            decide(answer.seen, this, &context.settings.schedule)
+        }
     };
     count(&context, &item, answer.seen.outcome, now);
     let attempt = NewAttempt {

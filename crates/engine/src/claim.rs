@@ -69,11 +69,7 @@ pub(crate) const fn makes_room(claimed: usize) -> bool {
 }
 
 /// Claims, and reads the claimed messages. On an error nothing is held and the endpoints are asked about again.
-pub(crate) async fn claim(
-    store: Arc<dyn Store>,
-    wanted: Vec<(EndpointKey, u32)>,
-    now: Timestamp,
-) -> Claimed {
+pub(crate) async fn claim(store: Arc<dyn Store>, wanted: Vec<(EndpointKey, u32)>, now: Timestamp) -> Claimed {
     let asked: Vec<_> = wanted.iter().map(|(endpoint, _)| *endpoint).collect();
     let again = now.plus_ms(500);
     let claims = match store.claim(wanted, now).await {

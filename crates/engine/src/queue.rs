@@ -168,7 +168,13 @@ impl Queues {
     }
 
     /// Notes how an attempt ended. Answers whether the breaker opened by it.
-    pub(crate) fn ended(&mut self, endpoint: EndpointKey, proven: bool, ended: Ended, now: Timestamp) -> bool {
+    pub(crate) fn ended(
+        &mut self,
+        endpoint: EndpointKey,
+        proven: bool,
+        ended: Ended,
+        now: Timestamp,
+    ) -> bool {
         self.in_flight -= 1;
         self.unproven_in_flight -= usize::from(!proven);
         let Some(line) = self.lines.get_mut(&endpoint) else { return false };

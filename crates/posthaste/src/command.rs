@@ -10,6 +10,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, Report};
 use crate::data_folder::DataFolder;
 use crate::failure::Failure;
+use crate::lifecycle::make_files_private;
 use crate::token::{Keys, environment_grant};
 use clap::{Parser, Subcommand};
 use domain::clock::Clock;
@@ -67,6 +68,7 @@ pub fn run() -> ExitCode {
 }
 
 fn dispatch(line: CommandLine) -> Result<(), Failure> {
+    make_files_private();
     let (config, report) = Config::load(line.config)?;
     match line.verb {
         Verb::Serve => runtime()?.block_on(serve::run(config)),

@@ -3,7 +3,8 @@
 //! The first SIGTERM or SIGINT asks for a graceful stop; the second ends the process at once, which is equally safe
 //! for what was accepted (the store is made for it), only slower to come back.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -19,6 +20,12 @@ pub fn raise_file_limit() {
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
+}
+
+/// Makes every file that this process makes from now on readable for its own user alone: the store holds customers'
+/// data, and its files (journals included) are made by SQLite.
+pub fn make_files_private() {
+    umask(Mode::RWXG | Mode::RWXO);
 }
 
 /// The signals that end the process.

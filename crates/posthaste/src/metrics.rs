@@ -9,6 +9,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use domain::attempt::Outcome;
 use domain::clock::Clock;
 use engine::EngineMetrics;
 use http::StatusCode;
@@ -19,6 +20,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use store::Store;
 use store::metrics::StoreMetrics;
@@ -93,7 +95,7 @@ impl Snapshot {
         out.counter("parked", "Deliveries put aside into the store", store.parked.load(Relaxed))?;
         out.counter("commit_failures", "Commits that failed", store.commit_failures.load(Relaxed))?;
         out.sizes(About { name: "commit_batch", help: "Commands that each commit carried" }, &store.batch)?;
-        out.durations(
+        out.microseconds(
             About { name: "commit", help: "What each commit took, its fsync included" },
             &store.commit_us,
         )?;
@@ -102,6 +104,21 @@ impl Snapshot {
     }
 
     fn of_the_engine(&self, out: &mut Writer<'_>) -> fmt::Result {
-        Ok(())
+        let engine = &self.engine;
+        let by_outcome: Vec<_> =
+            Outcome::ALL.iter().map(|outcome| (outcome.word(), engine.attempts(*outcome))).collect();
+        let about = About { name: "attempts", help: "Requests to endpoints, by what came of them" };
+        out.counters(about, "outcome", &by_outcome)?;
+        let blocked = engine.attempts(Outcome::Blocked);
+        out.counter("blocked_by_policy", "Attempts that the address policy refused", blocked)?;
+        let about = About { name: "accept_to_delivered", help: "From accepting a message to its delivery" };
+        out.milliseconds(about, &engine.accept_to_delivered_ms)?;
+        out.gauge("in_flight", "Requests on the wire", count(&engine.in_flight))?;
+        out.gauge("queued", "Deliveries that wait in memory", count(&engine.queued))?;
+        out.gauge("breakers_open", "Endpoints whose breaker is open", count(&engine.breakers_open))
     }
+}
+
+fn count(counter: &AtomicUsize) -> u64 {
+    u64::try_from(counter.load(Relaxed)).unwrap_or(u64::MAX)
 }

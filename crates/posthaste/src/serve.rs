@@ -9,6 +9,7 @@ use crate::data_folder::DataFolder;
 use crate::listener::Listener;
 use crate::metrics::{self, Sources};
 use crate::token::Keys;
+use api::ApiSettings;
 use app::random::{Random, SystemRandom};
 use app::{App, AppParts, AppSettings};
 use axum::Router;
@@ -19,10 +20,10 @@ use engine::Engine;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use store::Store;
 use store::handoff::{self, HandoffReceiver};
 use store::seal;
 use store::sqlite::{Options, Sqlite};
+use store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -62,8 +63,9 @@ impl Core {
         let encryption_key = keys.encryption_key.reveal().as_bytes().to_vec();
         let ids = IdCodec::new(&seal::derive(&encryption_key, "wire ids"));
         let options = Options { encryption_key, clock: Arc::clone(&clock), probe: None };
-        let store: Arc<dyn Store> = Sqlite::open(&config.sqlite_path, options)
-            .map_err(|error| format!("the store {}: {error}", config.sqlite_path.display()))?;
+        let store: Arc<dyn Store> = Sqlite::open(&config.sqlite_path, options).map_err(|error| {
+            format!("the store {} cannot be opened: {}", config.sqlite_path.display(), reason(error))
+        })?;
         let (sender, handoff) = handoff::channel();
         let policy = Policy::new(config.egress_allow.clone(), config.https_only);
         let app = App::new(AppParts {
@@ -84,7 +86,7 @@ impl Core {
 
     /// The API.
     pub fn router(&self) -> Router {
-        api::router(self.app.clone())
+        api::router(self.app.clone(), ApiSettings::default())
     }
 
     /// Ends all writing and releases the lease.
@@ -182,9 +184,19 @@ impl Server {
         if tokio::time::timeout(REQUESTS_STOP_TIMEOUT, self.tasks.wait()).await.is_err() {
             tracing::warn!(open = self.tasks.len(), "connections still open are cut");
         }
-        self.engine.stop(self.request_timeout + RECORD_STOP_TIMEOUT).await;
+        if !self.engine.stop(self.request_timeout + RECORD_STOP_TIMEOUT).await {
+            tracing::warn!("some deliveries in flight were not finished: the next start sends them again");
+        }
         close(self.store).await;
         self.folder.withdraw();
+    }
+}
+
+/// The store's own words, without what it says of a store at work.
+fn reason(error: StoreError) -> String {
+    match error {
+        StoreError::Unavailable(text) | StoreError::Broken(text) => text,
+        other => other.to_string(),
     }
 }
 

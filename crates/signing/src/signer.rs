@@ -57,10 +57,6 @@ impl Signer {
     }
 
     /// [`Signer::sign`], appended to `out`.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the signed content is three parts, named as in the standard"
-    )]
     pub fn sign_into(&self, out: &mut String, id: &str, timestamp_seconds: i64, body: &[u8]) {
         let mut digits = [0; DECIMAL_BYTES_MAX];
         let timestamp = decimal(timestamp_seconds, &mut digits);

@@ -26,7 +26,8 @@ pub trait Applications: Send + Sync {
         fields: ApplicationFields,
     ) -> Result<Application>;
     /// Replaces its fields. `Taken("uid")`, `NotFound`.
-    async fn application_update(&self, key: ApplicationKey, fields: ApplicationFields) -> Result<Application>;
+    async fn application_update(&self, key: ApplicationKey, fields: ApplicationFields)
+    -> Result<Application>;
     /// Deletes it with its endpoints; deliveries still pending are canceled.
     async fn application_delete(&self, key: ApplicationKey) -> Result<()>;
     /// The application of this wire id or uid.

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use domain::attempt::{Attempt, Disposition};
 use domain::clock::Timestamp;
 use domain::delivery::DeliveryState;
-use domain::id::{ApplicationKey, AttemptId, EndpointKey, MessageId};
+use domain::id::{AttemptId, EndpointKey, MessageId};
 use domain::message::Message;
 use domain::page::{Page, Slice};
 
@@ -90,7 +90,6 @@ pub trait Attempts: Send + Sync {
     /// by the order in which that state was reached.
     async fn messages_of_endpoint(
         &self,
-        application: ApplicationKey,
         endpoint: EndpointKey,
         state: Option<DeliveryState>,
         filter: AttemptFilter,

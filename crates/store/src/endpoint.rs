@@ -49,7 +49,8 @@ pub trait Endpoints: Send + Sync {
     /// The endpoint of this wire id or uid.
     async fn endpoint_find(&self, application: ApplicationKey, id: &str) -> Result<Endpoint>;
     /// A page ordered by wire id.
-    async fn endpoint_list(&self, application: ApplicationKey, page: Page<String>) -> Result<Slice<Endpoint>>;
+    async fn endpoint_list(&self, application: ApplicationKey, page: Page<String>)
+    -> Result<Slice<Endpoint>>;
 }
 
 /// Decides, on the endpoint as it is in the transaction, what changes.

@@ -20,12 +20,18 @@ impl<const N: usize> Histogram<N> {
     /// An empty histogram with these upper bounds, rising.
     #[must_use]
     pub fn new(bounds: [u64; N]) -> Self {
-        Self { bounds, buckets: std::array::from_fn(|_| AtomicU64::new(0)), rest: AtomicU64::new(0), sum: AtomicU64::new(0) }
+        Self {
+            bounds,
+            buckets: std::array::from_fn(|_| AtomicU64::new(0)),
+            rest: AtomicU64::new(0),
+            sum: AtomicU64::new(0),
+        }
     }
 
     /// Counts one value.
     pub fn observe(&self, value: u64) {
-        let bucket = self.bounds.iter().position(|bound| value <= *bound).map_or(&self.rest, |i| &self.buckets[i]);
+        let bucket =
+            self.bounds.iter().position(|bound| value <= *bound).map_or(&self.rest, |i| &self.buckets[i]);
         bucket.fetch_add(1, Ordering::Relaxed);
         self.sum.fetch_add(value, Ordering::Relaxed);
     }

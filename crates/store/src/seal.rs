@@ -55,7 +55,11 @@ impl Sealer {
         rand::fill(&mut nonce).map_err(|_| StoreError::Broken("the system gave no randomness".into()))?;
         let mut text = plain.to_vec();
         self.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(place.as_bytes()), &mut text)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(place.as_bytes()),
+                &mut text,
+            )
             .map_err(|_| StoreError::Broken(format!("{place} could not be sealed")))?;
         Ok([&[VERSION], &nonce[..], &text].concat())
     }

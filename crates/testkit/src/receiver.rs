@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use parking_lot::Mutex;
+use tokio_util::task::TaskTracker;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
@@ -66,7 +67,7 @@ impl Receiver {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port on loopback");
         let address = listener.local_addr().expect("the listener's address");
         let state = Arc::new(State::new());
-        let accepting = tokio::spawn(accept(listener, state.clone())).abort_handle();
+        let accepting = TaskTracker::new().spawn(accept(listener, state.clone())).abort_handle();
         Self { address, state, accepting }
     }
 

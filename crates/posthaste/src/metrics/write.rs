@@ -58,10 +58,17 @@ impl Writer<'_> {
     }
 
     /// How often something took how long: kept in microseconds, written in seconds.
-    pub(super) fn durations<const N: usize>(&mut self, about: About, us: &Histogram<N>) -> fmt::Result {
-        let unit = Some(&Unit::Seconds);
-        let encoder = self.0.encode_descriptor(about.name, about.help, unit, MetricType::Histogram)?;
-        write(encoder, us, 1e6)
+    pub(super) fn microseconds<const N: usize>(&mut self, about: About, kept: &Histogram<N>) -> fmt::Result {
+        write(self.of_seconds(&about)?, kept, 1e6)
+    }
+
+    /// How often something took how long: kept in milliseconds, written in seconds.
+    pub(super) fn milliseconds<const N: usize>(&mut self, about: About, kept: &Histogram<N>) -> fmt::Result {
+        write(self.of_seconds(&about)?, kept, 1e3)
+    }
+
+    fn of_seconds(&mut self, about: &About) -> Result<MetricEncoder<'_>, fmt::Error> {
+        self.0.encode_descriptor(about.name, about.help, Some(&Unit::Seconds), MetricType::Histogram)
     }
 }
 

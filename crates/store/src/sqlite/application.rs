@@ -12,7 +12,8 @@ use domain::id::{ApplicationKey, EnvironmentKey};
 use domain::page::{Page, Slice};
 use rusqlite::{Connection, Row, params};
 
-const COLUMNS: &str = "application.key, application.environment, application.id, application.uid, application.name,
+const COLUMNS: &str =
+    "application.key, application.environment, application.id, application.uid, application.name,
      application.throttle_rate, application.metadata, application.created_at, application.updated_at";
 
 fn read(row: &Row<'_>) -> Result<Application> {
@@ -83,7 +84,11 @@ impl Applications for Sqlite {
             .await
     }
 
-    async fn application_update(&self, key: ApplicationKey, fields: ApplicationFields) -> Result<Application> {
+    async fn application_update(
+        &self,
+        key: ApplicationKey,
+        fields: ApplicationFields,
+    ) -> Result<Application> {
         let now = self.clock.0.now();
         self.writer
             .write(
@@ -115,7 +120,8 @@ impl Applications for Sqlite {
             .write(
                 move |c, _| {
                     c.prepare_cached("DELETE FROM endpoint WHERE application = ?1")?.execute([key.0])?;
-                    let gone = c.prepare_cached("DELETE FROM application WHERE key = ?1")?.execute([key.0])?;
+                    let gone =
+                        c.prepare_cached("DELETE FROM application WHERE key = ?1")?.execute([key.0])?;
                     if gone == 0 { Err(StoreError::NotFound) } else { Ok(()) }
                 },
                 move |memory, ()| {

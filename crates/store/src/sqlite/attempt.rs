@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use domain::attempt::{Attempt, Disposition};
 use domain::clock::Timestamp;
 use domain::delivery::DeliveryState;
-use domain::id::{ApplicationKey, AttemptId, EndpointKey, MessageId, floor_of};
+use domain::id::{AttemptId, EndpointKey, MessageId, floor_of};
 use domain::message::Message;
 use domain::page::{Page, Slice};
 use rusqlite::{Connection, params};
@@ -51,7 +51,8 @@ fn by_endpoint(
             conditions.tail("attempt.id", page)
         );
         let mut statement = c.prepare_cached(&sql)?;
-        found.extend(collect(statement.query(rusqlite::params_from_iter(&conditions.values))?, row::attempt)?);
+        found
+            .extend(collect(statement.query(rusqlite::params_from_iter(&conditions.values))?, row::attempt)?);
     }
     sort_walking(&mut found, page, |attempt| attempt.id);
     Ok(found)
@@ -79,13 +80,19 @@ fn by_message(
             conditions.tail("attempt.id", page)
         );
         let mut statement = c.prepare_cached(&sql)?;
-        found.extend(collect(statement.query(rusqlite::params_from_iter(&conditions.values))?, row::attempt)?);
+        found
+            .extend(collect(statement.query(rusqlite::params_from_iter(&conditions.values))?, row::attempt)?);
     }
     sort_walking(&mut found, page, |attempt| attempt.id);
     Ok(found)
 }
 
-fn counts(c: &Connection, endpoint: EndpointKey, since: Timestamp, until: Timestamp) -> Result<DeliveryCounts> {
+fn counts(
+    c: &Connection,
+    endpoint: EndpointKey,
+    since: Timestamp,
+    until: Timestamp,
+) -> Result<DeliveryCounts> {
     let attempts = |disposition: Disposition| -> Result<u64> {
         let count: i64 = c
             .prepare_cached("SELECT count(*) FROM attempt WHERE endpoint = ?1 AND disposition = ?2 AND id >= ?3 AND id < ?4")?
@@ -146,12 +153,13 @@ impl Attempts for Sqlite {
 
     async fn messages_of_endpoint(
         &self,
-        application: ApplicationKey,
         endpoint: EndpointKey,
         state: Option<DeliveryState>,
         filter: AttemptFilter,
         page: Page<MessageId>,
     ) -> Result<Slice<EndpointMessage>> {
+        let route = self.shared.routing.route(endpoint).ok_or(StoreError::NotFound)?;
+        let application = route.endpoint.application;
         let list = super::delivery_list::EndpointMessages { application, endpoint, state, filter, page };
         self.readers.read(move |c| list.read(c)).await
     }
@@ -163,7 +171,9 @@ impl Attempts for Sqlite {
     ) -> Result<Slice<MessageEndpoint>> {
         let endpoints = candidates(&self.shared.routing, message);
         let message = message.clone();
-        self.readers.read(move |c| super::delivery_list::endpoints_of_message(c, &message, endpoints, &page)).await
+        self.readers
+            .read(move |c| super::delivery_list::endpoints_of_message(c, &message, endpoints, &page))
+            .await
     }
 
     async fn attempt_expunge(&self, message: MessageId, id: AttemptId) -> Result<()> {

@@ -8,7 +8,7 @@ use super::writer::Command;
 use crate::error::{Result, StoreError};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(super) const WAL_BYTES_KEPT: i64 = 8 << 20;
 /// The thread that copies the WAL back.
 #[derive(Debug)]
 pub(super) struct Checkpointer {
-    stop: Sender<()>,
+    stop: SyncSender<()>,
     thread: JoinHandle<()>,
 }
 
@@ -35,7 +35,7 @@ impl Checkpointer {
         let mut wal = path.as_os_str().to_owned();
         wal.push("-wal");
         let wal = PathBuf::from(wal);
-        let (stop, stopped) = channel();
+        let (stop, stopped) = sync_channel(0);
         let run = move || {
             while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
                 if std::fs::metadata(&wal).map_or(0, |m| m.len()) < WAL_BYTES {

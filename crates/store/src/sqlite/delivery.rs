@@ -35,7 +35,9 @@ pub(super) fn record(
     let mut left = Vec::with_capacity(records.len());
     for record in records.iter() {
         let id = AttemptId(memory.ids.next(now));
-        if let Err(error) = insert_attempt(connection, id, record).and_then(|()| settle(connection, memory, record)) {
+        if let Err(error) =
+            insert_attempt(connection, id, record).and_then(|()| settle(connection, memory, record))
+        {
             return refuse(answer, error);
         }
         ids.push(id);
@@ -116,7 +118,11 @@ fn leave(memory: &mut Memory, left: Left) {
 }
 
 const fn key_of(record: &Record) -> DeliveryKey {
-    DeliveryKey { message: record.attempt.message, endpoint: record.attempt.endpoint, run: record.attempt.run }
+    DeliveryKey {
+        message: record.attempt.message,
+        endpoint: record.attempt.endpoint,
+        run: record.attempt.run,
+    }
 }
 
 fn insert_attempt(connection: &Connection, id: AttemptId, record: &Record) -> Result<()> {
@@ -257,7 +263,8 @@ impl Deliveries for Sqlite {
     }
 
     async fn backlog(&self) -> Result<(u64, Option<Timestamp>)> {
-        let oldest = self.due_endpoints(Timestamp(i64::MAX)).await?.into_iter().map(|(_, due_at)| due_at).min();
+        let oldest =
+            self.due_endpoints(Timestamp(i64::MAX)).await?.into_iter().map(|(_, due_at)| due_at).min();
         let rows = self
             .readers
             .read(|c| {

@@ -260,8 +260,10 @@ impl EndpointMessages {
             conditions.with("state = ?", state);
         }
         let index = if table == "attempt" { "INDEXED BY attempt_by_delivery" } else { "" };
-        let sql =
-            format!("SELECT DISTINCT message, message FROM {table} {index} {}", conditions.tail("message", page));
+        let sql = format!(
+            "SELECT DISTINCT message, message FROM {table} {index} {}",
+            conditions.tail("message", page)
+        );
         self.pairs(c, &sql, &conditions.values)
     }
 
@@ -278,7 +280,8 @@ impl EndpointMessages {
 
     fn pairs(&self, c: &Connection, sql: &str, values: &[Value]) -> Result<Vec<(i64, MessageId)>> {
         let mut statement = c.prepare_cached(sql)?;
-        let rows = statement.query_map(params_from_iter(values), |r| Ok((r.get(0)?, MessageId(r.get(1)?))))?;
+        let rows =
+            statement.query_map(params_from_iter(values), |r| Ok((r.get(0)?, MessageId(r.get(1)?))))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 }

@@ -17,7 +17,8 @@ use domain::page::{Page, Slice};
 use rusqlite::{Connection, Row, params};
 use std::sync::Arc;
 
-const COLUMNS: &str = "key, application, id, uid, url, description, metadata, disabled, disabled_reason, paused, event_types,
+const COLUMNS: &str =
+    "key, application, id, uid, url, description, metadata, disabled, disabled_reason, paused, event_types,
      channels, throttle_rate, sealed_headers, sealed_secrets, created_at, updated_at";
 /// What the sealed columns are bound to.
 const HEADERS_PLACE: &str = "endpoint.headers";
@@ -76,7 +77,8 @@ pub(super) fn load_all(
 }
 
 fn get(connection: &Connection, key: EndpointKey, sealer: &Sealer) -> Result<Endpoint> {
-    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM endpoint WHERE key = ?1"))?;
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM endpoint WHERE key = ?1"))?;
     statement.query([key.0])?.next()?.map_or(Err(StoreError::NotFound), |row| read(row, sealer))
 }
 
@@ -106,7 +108,12 @@ fn write_fields(connection: &Connection, key: EndpointKey, f: &EndpointFields) -
     Ok(())
 }
 
-fn write_headers(connection: &Connection, key: EndpointKey, headers: &[Header], sealer: &Sealer) -> Result<()> {
+fn write_headers(
+    connection: &Connection,
+    key: EndpointKey,
+    headers: &[Header],
+    sealer: &Sealer,
+) -> Result<()> {
     let plain = serde_json::to_vec(headers).unwrap_or_default();
     let sealed = sealer.seal(HEADERS_PLACE, &plain)?;
     connection
@@ -115,7 +122,12 @@ fn write_headers(connection: &Connection, key: EndpointKey, headers: &[Header], 
     Ok(())
 }
 
-fn write_secrets(connection: &Connection, key: EndpointKey, secrets: &[EndpointSecret], sealer: &Sealer) -> Result<()> {
+fn write_secrets(
+    connection: &Connection,
+    key: EndpointKey,
+    secrets: &[EndpointSecret],
+    sealer: &Sealer,
+) -> Result<()> {
     let sealed = sealer.seal(SECRETS_PLACE, pack_secrets(secrets).as_bytes())?;
     connection
         .prepare_cached("UPDATE endpoint SET sealed_secrets = ?2 WHERE key = ?1")?
@@ -231,7 +243,11 @@ impl Endpoints for Sqlite {
         found.map(|route| (*route.endpoint).clone()).ok_or(StoreError::NotFound)
     }
 
-    async fn endpoint_list(&self, application: ApplicationKey, page: Page<String>) -> Result<Slice<Endpoint>> {
+    async fn endpoint_list(
+        &self,
+        application: ApplicationKey,
+        page: Page<String>,
+    ) -> Result<Slice<Endpoint>> {
         let sealer = Arc::clone(&self.sealer);
         self.readers
             .read(move |c| {

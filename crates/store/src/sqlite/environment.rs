@@ -56,7 +56,8 @@ impl Environments for Sqlite {
     async fn environment_get(&self, key: EnvironmentKey) -> Result<Environment> {
         self.readers
             .read(move |c| {
-                let mut statement = c.prepare_cached(&format!("SELECT {COLUMNS} FROM environment WHERE key = ?1"))?;
+                let mut statement =
+                    c.prepare_cached(&format!("SELECT {COLUMNS} FROM environment WHERE key = ?1"))?;
                 statement.query([key.0])?.next()?.map_or(Err(StoreError::NotFound), read)
             })
             .await

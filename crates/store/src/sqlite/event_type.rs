@@ -12,8 +12,7 @@ use domain::id::EnvironmentKey;
 use domain::page::{Page, Slice};
 use rusqlite::{Connection, Row, params};
 
-const COLUMNS: &str =
-    "environment, name, description, archived, deprecated, schemas, group_name, feature_flags, created_at, updated_at";
+const COLUMNS: &str = "environment, name, description, archived, deprecated, schemas, group_name, feature_flags, created_at, updated_at";
 
 fn read(row: &Row<'_>) -> Result<EventType> {
     let schemas: Option<String> = row.get(5)?;

@@ -50,7 +50,8 @@ impl Lease {
 /// Settles all old leases and takes a new one.
 pub(super) fn acquire(connection: &mut Connection, now: Timestamp, wakes: &Wakes) -> Result<Start> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let checkpoint: Option<i64> = transaction.query_row("SELECT min(checkpoint) FROM lease", [], |r| r.get(0))?;
+    let checkpoint: Option<i64> =
+        transaction.query_row("SELECT min(checkpoint) FROM lease", [], |r| r.get(0))?;
     let mut rescued = Vec::new();
     if let Some(checkpoint) = checkpoint {
         rescued = rescue(&transaction, checkpoint, now)?;

@@ -13,17 +13,15 @@ impl FileLock {
     /// Takes the lock beside the store's file.
     pub(super) fn take(path: &Path) -> Result<Self> {
         if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder)
-                .map_err(|e| StoreError::Unavailable(format!("the folder {} cannot be made: {e}", folder.display())))?;
+            std::fs::create_dir_all(folder).map_err(|e| {
+                StoreError::Unavailable(format!("the folder {} cannot be made: {e}", folder.display()))
+            })?;
         }
         let mut name = path.as_os_str().to_owned();
         name.push(".lock");
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&name)
-            .map_err(|e| StoreError::Unavailable(format!("{} cannot be opened: {e}", Path::new(&name).display())))?;
+        let file = File::options().create(true).truncate(false).write(true).open(&name).map_err(|e| {
+            StoreError::Unavailable(format!("{} cannot be opened: {e}", Path::new(&name).display()))
+        })?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
             StoreError::Unavailable(format!(
                 "another posthaste process has {} open. Stop it first, or give this one a data folder of its own (POSTHASTE_DATA_DIR)",

@@ -42,9 +42,11 @@ pub(super) fn accept(
             // The caller may have gone away; the message is accepted all the same.
             let _ = answer.send(committed.map(|()| announce(memory, new, id, now)));
         })),
-        Err(refusal @ (StoreError::Taken(_) | StoreError::Repeated { .. })) => Ok(Box::new(move |_, committed| {
-            let _ = answer.send(committed.and(Err(refusal)));
-        })),
+        Err(refusal @ (StoreError::Taken(_) | StoreError::Repeated { .. })) => {
+            Ok(Box::new(move |_, committed| {
+                let _ = answer.send(committed.and(Err(refusal)));
+            }))
+        }
         Err(error) => {
             let told = error.clone();
             let after = move |_: &mut Memory, _| {
@@ -102,7 +104,12 @@ fn reserve_keys(connection: &Connection, new: &NewMessage, id: MessageId, now: T
         if message_key(connection, new.application.0, EVENT_ID, event_id.as_bytes(), now)?.is_some() {
             return Err(StoreError::Taken("eventId"));
         }
-        put_key(connection, (new.application.0, EVENT_ID, event_id.as_bytes(), &[]), id, now.plus_ms(EVENT_ID_MS))?;
+        put_key(
+            connection,
+            (new.application.0, EVENT_ID, event_id.as_bytes(), &[]),
+            id,
+            now.plus_ms(EVENT_ID_MS),
+        )?;
     }
     if let Some(key) = new.key.filter(|k| k.explicit) {
         put_key(connection, (0, IDEMPOTENCY, &key.hash, &key.body_hash), id, now.plus_ms(IDEMPOTENCY_MS))?;
@@ -142,7 +149,8 @@ fn put_key(
 }
 
 fn insert(connection: &Connection, new: &NewMessage, id: MessageId, lease: i64) -> Result<()> {
-    let overrides = (!new.overrides.is_empty()).then(|| serde_json::to_string(&new.overrides).unwrap_or_default());
+    let overrides =
+        (!new.overrides.is_empty()).then(|| serde_json::to_string(&new.overrides).unwrap_or_default());
     let key = new.key.as_ref().filter(|k| !k.explicit);
     connection
         .prepare_cached(
@@ -285,8 +293,14 @@ impl Messages for Sqlite {
                 let mut conditions = Conditions::default();
                 conditions.with("message.application = ?", application.0).page("message.id", &page);
                 filter_time(&mut conditions, "message.id", filter.before, filter.after);
-                filter_labels(&mut conditions, &filter.event_types, filter.channel.as_ref(), filter.tag.as_ref());
-                let sql = format!("SELECT {} FROM message {}", row::MESSAGE, conditions.tail("message.id", &page));
+                filter_labels(
+                    &mut conditions,
+                    &filter.event_types,
+                    filter.channel.as_ref(),
+                    filter.tag.as_ref(),
+                );
+                let sql =
+                    format!("SELECT {} FROM message {}", row::MESSAGE, conditions.tail("message.id", &page));
                 let mut statement = c.prepare_cached(&sql)?;
                 let rows = statement.query(rusqlite::params_from_iter(&conditions.values))?;
                 Ok(page.slice(collect(rows, row::message)?))

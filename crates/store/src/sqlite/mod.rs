@@ -98,8 +98,14 @@ impl Sqlite {
         let start = lease::acquire(&mut connection, options.clock.now(), &wakes)?;
         let shared = Arc::new(Shared::new(routing, wakes, Arc::new(StoreMetrics::default())));
         let clock = SharedClock(options.clock);
-        let writer =
-            Writer::start(connection, start, Arc::clone(&shared), clock.clone(), options.probe, Arc::clone(&sealer))?;
+        let parts = writer::Parts {
+            start,
+            shared: Arc::clone(&shared),
+            clock: clock.clone(),
+            probe: options.probe,
+            sealer: Arc::clone(&sealer),
+        };
+        let writer = Writer::start(connection, parts)?;
         let checkpointer = checkpoint::Checkpointer::start(connect(path)?, path, writer.sender())?;
         let readers = Readers::open(path)?;
         let checkpointer = Mutex::new(Some(checkpointer));
@@ -137,7 +143,9 @@ fn load_routing(connection: &Connection, routing: &Routing, sealer: &Sealer) -> 
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure};
+        use rusqlite::ErrorCode::{
+            CannotOpen, DatabaseBusy, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure,
+        };
         match error.sqlite_error_code() {
             Some(DiskFull) => Self::Unavailable("the disk is full".into()),
             Some(SystemIoFailure) => Self::Unavailable(format!("the disk answered with an error ({error})")),

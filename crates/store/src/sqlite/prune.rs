@@ -45,11 +45,14 @@ fn old_rows(c: &Connection, memory: &mut Memory, horizon: Timestamp, rows_max: u
         c.prepare_cached("DELETE FROM message WHERE id = ?1")?.execute([message])?;
     }
     pruned.messages = messages.len() as u64;
-    let oldest: Option<i64> = c.prepare_cached("SELECT min(id) FROM message")?.query_row([], |r| r.get(0)).optional()?.flatten();
+    let oldest: Option<i64> =
+        c.prepare_cached("SELECT min(id) FROM message")?.query_row([], |r| r.get(0)).optional()?.flatten();
     // Attempts never before their message: only those below the horizon and below the oldest message that is left.
     let attempts_end = oldest.map_or(end, |oldest| end.min(oldest));
     let gone = c
-        .prepare_cached("DELETE FROM attempt WHERE id IN (SELECT id FROM attempt WHERE id < ?1 ORDER BY id LIMIT ?2)")?
+        .prepare_cached(
+            "DELETE FROM attempt WHERE id IN (SELECT id FROM attempt WHERE id < ?1 ORDER BY id LIMIT ?2)",
+        )?
         .execute(params![attempts_end, rows_max])?;
     pruned.attempts = gone as u64;
     Ok(pruned)
@@ -70,7 +73,9 @@ fn expired(c: &Connection, now: Timestamp, rows_max: u32, pruned: &mut Pruned) -
         )?
         .execute(params![now.0, rows_max])?;
     let replays = c
-        .prepare_cached("DELETE FROM replay WHERE hash IN (SELECT hash FROM replay WHERE expires_at <= ?1 LIMIT ?2)")?
+        .prepare_cached(
+            "DELETE FROM replay WHERE hash IN (SELECT hash FROM replay WHERE expires_at <= ?1 LIMIT ?2)",
+        )?
         .execute(params![now.0, rows_max])?;
     pruned.payloads = payloads as u64;
     pruned.keys = (keys + replays) as u64;

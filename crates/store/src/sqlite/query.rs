@@ -98,5 +98,6 @@ pub(super) fn keys(column: &str) -> Result<Vec<EndpointKey>> {
 
 /// Reads a JSON column.
 pub(super) fn json<T: serde::de::DeserializeOwned>(column: &str) -> Result<T> {
-    serde_json::from_str(column).map_err(|e| StoreError::Broken(format!("a JSON column does not read back: {e}")))
+    serde_json::from_str(column)
+        .map_err(|e| StoreError::Broken(format!("a JSON column does not read back: {e}")))
 }

@@ -10,7 +10,8 @@ use domain::message::Message;
 use rusqlite::Row;
 
 /// The columns that [`message`] reads.
-pub(super) const MESSAGE: &str = "message.id, message.application, message.event_type, message.event_id, message.channels, message.tags,
+pub(super) const MESSAGE: &str =
+    "message.id, message.application, message.event_type, message.event_id, message.channels, message.tags,
      message.payload, message.payload_expires_at, message.deliver_at, message.overrides, message.endpoints";
 
 /// The columns that [`attempt`] reads.

@@ -56,7 +56,14 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(routing: Routing, wakes: Wakes, metrics: Arc<StoreMetrics>) -> Self {
-        Self { routing, wakes, metrics, trouble: Mutex::new(None), failed: AtomicBool::new(false), failing: Notify::new() }
+        Self {
+            routing,
+            wakes,
+            metrics,
+            trouble: Mutex::new(None),
+            failed: AtomicBool::new(false),
+            failing: Notify::new(),
+        }
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -118,6 +125,15 @@ impl Memory {
     }
 }
 
+/// What the writer is given beside its connection.
+pub(super) struct Parts {
+    pub(super) start: super::lease::Start,
+    pub(super) shared: Arc<Shared>,
+    pub(super) clock: SharedClock,
+    pub(super) probe: Option<Arc<dyn Probe>>,
+    pub(super) sealer: Arc<Sealer>,
+}
+
 /// The writer's handle.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -127,14 +143,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(
-        connection: Connection,
-        start: super::lease::Start,
-        shared: Arc<Shared>,
-        clock: SharedClock,
-        probe: Option<Arc<dyn Probe>>,
-        sealer: Arc<Sealer>,
-    ) -> Result<Self> {
+    pub(super) fn start(connection: Connection, parts: Parts) -> Result<Self> {
+        let Parts { start, shared, clock, probe, sealer } = parts;
         let (sender, commands) = mpsc::channel(QUEUE);
         let memory = Memory {
             shared: Arc::clone(&shared),
@@ -146,7 +156,8 @@ impl Writer {
             sealer,
             clock,
         };
-        let thread = Loop { connection, commands, memory, probe, commits: 0, heartbeat: Timestamp::default() };
+        let thread =
+            Loop { connection, commands, memory, probe, commits: 0, heartbeat: Timestamp::default() };
         let thread = std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || thread.run())
@@ -159,7 +170,10 @@ impl Writer {
     }
 
     /// Sends a command and waits for its answer. The command is carried out even when the caller goes away.
-    pub(super) async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command) -> Result<T> {
+    pub(super) async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command,
+    ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         self.sender.send(command(answer)).await.map_err(|_| self.ended())?;
         answered.await.map_err(|_| self.ended())?
@@ -310,7 +324,8 @@ impl Loop {
                 Command::Cold(work) => Ok(work(connection, memory)),
                 Command::FinishCheckpoint(_) | Command::Close => continue,
             };
-            let (after, trouble) = after.map_or_else(|(after, error)| (after, Some(error)), |after| (after, None));
+            let (after, trouble) =
+                after.map_or_else(|(after, error)| (after, Some(error)), |after| (after, None));
             afters.push(after);
             if let Some(error) = trouble {
                 return Err(error);

@@ -1,0 +1,212 @@
+//! What is configured: environments, applications, endpoints, event types, keys; and the routing table in step with it.
+
+use crate::harness::{Fixture, START};
+use bytes::Bytes;
+use domain::api_key::ApiKey;
+use domain::application::ApplicationFields;
+use domain::environment::SignatureHeaders;
+use domain::event_type::EventTypeFields;
+use domain::page::{From, Order, Page};
+use domain::role::Role;
+use domain::wire_id::Kind;
+use store::StoreError;
+use store::application::ApplicationFilter;
+use store::idempotency::Replay;
+
+#[tokio::test]
+async fn an_environment_is_made_once_and_keeps_its_headers() {
+    let f = Fixture::new().await;
+    let id = "org_000000000000000000000000002";
+    let made = f.store.environment_ensure(id, SignatureHeaders::Both).await.unwrap();
+    let again = f.store.environment_ensure(id, SignatureHeaders::Svix).await.unwrap();
+    assert_eq!(made, again);
+    assert_eq!(f.store.environment_get(made.key).await.unwrap().signature_headers, SignatureHeaders::Both);
+    let f = f.restart().await;
+    assert_eq!(f.store.routing().environment(id).unwrap().key, made.key);
+}
+
+#[tokio::test]
+async fn a_uid_is_unique_in_its_environment_and_free_again_after_deletion() {
+    let f = Fixture::new().await;
+    let app = f.application("one").await;
+    let fields = ApplicationFields { uid: Some("one".into()), name: "x".into(), ..Default::default() };
+    let create =
+        |environment| f.store.application_create(environment, f.id(Kind::Application), fields.clone());
+    assert_eq!(create(f.environment.key).await, Err(StoreError::Taken("uid")));
+    let other = f
+        .store
+        .environment_ensure("org_000000000000000000000000003", SignatureHeaders::Webhook)
+        .await
+        .unwrap();
+    assert!(create(other.key).await.is_ok());
+    assert_eq!(f.store.application_find(f.environment.key, "one").await.unwrap().key, app.key);
+    assert_eq!(f.store.application_find(other.key, &app.id).await, Err(StoreError::NotFound));
+    f.store.application_delete(app.key).await.unwrap();
+    assert_eq!(f.store.application_find(f.environment.key, "one").await, Err(StoreError::NotFound));
+    assert!(create(f.environment.key).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_changed_uid_replaces_the_old_one() {
+    let f = Fixture::new().await;
+    let app = f.application("one").await;
+    let fields = ApplicationFields { uid: Some("two".into()), ..app.fields.clone() };
+    f.clock.advance_ms(1_000);
+    let changed = f.store.application_update(app.key, fields).await.unwrap();
+    assert_eq!((changed.created_at, changed.updated_at), (START, START.plus_ms(1_000)));
+    assert!(f.store.application_find(f.environment.key, "one").await.is_err());
+    assert_eq!(f.store.application_find(f.environment.key, "two").await.unwrap(), changed);
+    assert_eq!(f.store.application_find(f.environment.key, &app.id).await.unwrap(), changed);
+}
+
+#[tokio::test]
+async fn applications_are_listed_by_id_and_filtered_by_their_endpoints() {
+    let f = Fixture::new().await;
+    let mut ids = Vec::new();
+    for uid in ["a", "b", "c"] {
+        ids.push(f.application(uid).await);
+        f.clock.advance_ms(1);
+    }
+    let endpoint = f.endpoint(&ids[1]).await;
+    f.endpoint(&ids[2]).await;
+    f.change(endpoint.key, |fields| fields.disabled = true).await;
+    let f = &f;
+    let list = |filter, page| async move {
+        let slice = f.store.application_list(f.environment.key, filter, page).await.unwrap();
+        (slice.items.into_iter().filter_map(|a| a.fields.uid).collect::<Vec<_>>(), slice.done)
+    };
+    let filter = ApplicationFilter::default();
+    assert_eq!(list(filter, Page::first(2, Order::Ascending)).await, (vec!["a".into(), "b".into()], false));
+    let after = Page { items: 2, order: Order::Ascending, from: From::After(ids[1].id.clone()) };
+    assert_eq!(list(filter, after).await, (vec!["c".into()], true));
+    let before = Page { items: 1, order: Order::Ascending, from: From::Before(ids[2].id.clone()) };
+    assert_eq!(list(filter, before).await.0, ["b"]);
+    let with = ApplicationFilter { with_endpoints: true, ..filter };
+    assert_eq!(list(with, Page::first(9, Order::Descending)).await.0, ["c", "b"]);
+    let enabled = ApplicationFilter { without_disabled_endpoints: true, ..filter };
+    assert_eq!(list(enabled, Page::first(9, Order::Ascending)).await.0, ["a", "c"]);
+}
+
+#[tokio::test]
+async fn an_endpoint_survives_a_restart_whole_and_its_secrets_never_stand_in_plain_bytes() {
+    let f = Fixture::new().await;
+    let app = f.application("one").await;
+    let endpoint = f.endpoint(&app).await;
+    let secret = endpoint.secrets[0].secret.export();
+    let f = f.restart().await;
+    let read = f.store.endpoint_find(app.key, &endpoint.id).await.unwrap();
+    assert_eq!(read.secrets[0].secret.export(), secret);
+    assert_eq!(read.headers, endpoint.headers);
+    assert_eq!(read.fields, endpoint.fields);
+    let bytes = f.bytes_on_disk();
+    let contains = |needle: &[u8]| bytes.windows(needle.len()).any(|w| w == needle);
+    assert!(contains(endpoint.id.as_bytes()), "the file is what was read");
+    assert!(!contains(b"canary-header-value"));
+    assert!(!contains(secret.trim_start_matches("whsec_").as_bytes()));
+}
+
+#[tokio::test]
+async fn a_change_holds_for_the_next_look_into_the_routing_table() {
+    let f = Fixture::new().await;
+    let app = f.application("one").await;
+    let endpoint = f.endpoint(&app).await;
+    let gauge = f.store.routing().route(endpoint.key).unwrap().gauge;
+    f.change(endpoint.key, |fields| fields.url = "https://example.com/other".into()).await;
+    let route = f.store.routing().route(endpoint.key).unwrap();
+    assert_eq!(route.endpoint.fields.url, "https://example.com/other");
+    assert!(std::sync::Arc::ptr_eq(&gauge, &route.gauge), "the queue is the same one");
+    assert_eq!(f.store.routing().routes(app.key).len(), 1);
+    f.store.endpoint_delete(endpoint.key).await.unwrap();
+    assert!(f.store.routing().route(endpoint.key).is_none());
+    assert!(f.store.routing().routes(app.key).is_empty());
+    assert_eq!(f.store.endpoint_delete(endpoint.key).await, Err(StoreError::NotFound));
+}
+
+#[tokio::test]
+async fn a_change_that_is_refused_changes_nothing() {
+    let f = Fixture::new().await;
+    let app = f.application("one").await;
+    let (a, b) = (f.endpoint(&app).await, f.endpoint(&app).await);
+    f.change(a.key, |fields| fields.uid = Some("mine".into())).await;
+    let take = |there: &domain::endpoint::Endpoint| {
+        let mut fields = there.fields.clone();
+        fields.uid = Some("mine".into());
+        fields.description = "changed".into();
+        Ok(store::endpoint::EndpointChange { fields: Some(fields), ..Default::default() })
+    };
+    let refused = f.store.endpoint_update(b.key, Box::new(take)).await;
+    assert_eq!(refused.unwrap_err(), StoreError::Taken("uid"));
+    assert_eq!(f.store.endpoint_find(app.key, &b.id).await.unwrap().fields.description, "");
+    let limit = |_: &domain::endpoint::Endpoint| Err(StoreError::Limit("no".into()));
+    assert_eq!(
+        f.store.endpoint_update(b.key, Box::new(limit)).await.unwrap_err(),
+        StoreError::Limit("no".into())
+    );
+}
+
+#[tokio::test]
+async fn event_types_are_created_archived_unarchived_and_listed_by_name() {
+    let f = Fixture::new().await;
+    let env = f.environment.key;
+    let fields = |flags: Option<&str>| EventTypeFields {
+        description: "d".into(),
+        feature_flags: flags.map(|flag| vec![flag.into()]),
+        ..Default::default()
+    };
+    for (name, flags) in [("b.two", None), ("a.one", None), ("c.hidden", Some("beta"))] {
+        f.store.event_type_create(env, name, fields(flags)).await.unwrap();
+    }
+    assert_eq!(f.store.event_type_create(env, "a.one", fields(None)).await, Err(StoreError::Taken("name")));
+    let archive =
+        |there: &domain::event_type::EventType| EventTypeFields { archived: true, ..there.fields.clone() };
+    f.store.event_type_update(env, "a.one", Box::new(archive)).await.unwrap();
+    let page = || Page::first(50, Order::Ascending);
+    let live = f.store.event_type_list(env, false, None, page()).await.unwrap();
+    assert_eq!(live.items.iter().map(|t| &*t.name).collect::<Vec<_>>(), ["b.two", "c.hidden"]);
+    let flagged = f.store.event_type_list(env, true, Some(vec!["other".into()]), page()).await.unwrap();
+    assert_eq!(flagged.items.iter().map(|t| &*t.name).collect::<Vec<_>>(), ["a.one", "b.two"]);
+    let wanted = ["a.one", "b.two", "nope"].map(String::from);
+    assert_eq!(f.store.event_type_missing(env, &wanted).await.unwrap(), ["a.one", "nope"]);
+    assert!(!f.store.event_type_create(env, "a.one", fields(None)).await.unwrap().fields.archived);
+    assert!(!f.store.event_type_put(env, "a.one", fields(None)).await.unwrap().1);
+    assert!(f.store.event_type_put(env, "d.new", fields(None)).await.unwrap().1);
+    f.store.event_type_expunge(env, "d.new").await.unwrap();
+    assert_eq!(f.store.event_type_get(env, "d.new").await, Err(StoreError::NotFound));
+}
+
+#[tokio::test]
+async fn an_api_key_is_found_by_its_hash_until_it_is_revoked() {
+    let f = Fixture::new().await;
+    let key = ApiKey {
+        id: f.id(Kind::ApiKey),
+        environment: f.environment.key,
+        application: None,
+        role: Role::Member,
+        name: "ci".into(),
+        prefix: "ph_abc".into(),
+        created_at: START,
+        revoked_at: None,
+    };
+    f.store.api_key_create(key.clone(), [9; 32]).await.unwrap();
+    assert_eq!(f.store.api_key_find([9; 32]).await.unwrap(), key);
+    assert_eq!(f.store.api_key_find([8; 32]).await, Err(StoreError::NotFound));
+    f.store.api_key_revoke(f.environment.key, &key.id).await.unwrap();
+    assert_eq!(f.store.api_key_find([9; 32]).await, Err(StoreError::NotFound));
+    assert_eq!(f.store.api_key_list(f.environment.key).await.unwrap()[0].revoked_at, Some(START));
+}
+
+#[tokio::test]
+async fn a_kept_answer_is_replayed_until_it_expires_and_stands_sealed() {
+    let f = Fixture::new().await;
+    let replay = Replay {
+        body_hash: [1; 16],
+        status: 201,
+        body: Bytes::from_static(b"{\"key\":\"canary-answer\"}"),
+        expires_at: START.plus_ms(1_000),
+    };
+    f.store.replay_put([5; 16], replay.clone()).await.unwrap();
+    assert_eq!(f.store.replay_get([5; 16]).await.unwrap(), Some(replay));
+    assert!(!f.bytes_on_disk().windows(13).any(|w| w == b"canary-answer"));
+    f.clock.advance_ms(1_000);
+    assert_eq!(f.store.replay_get([5; 16]).await.unwrap(), None);
+}

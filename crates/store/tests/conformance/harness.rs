@@ -1,0 +1,194 @@
+//! A fresh store of each engine, a manual clock, and short ways to say what a test needs.
+
+use bytes::Bytes;
+use domain::application::{Application, ApplicationFields};
+use domain::attempt::{NewAttempt, Outcome, Trigger};
+use domain::clock::{Clock, ManualClock, Timestamp};
+use domain::delivery::{DeliveryKey, MAIN_RUN, Next};
+use domain::endpoint::{Endpoint, EndpointFields, EndpointSecret};
+use domain::environment::{Environment, SignatureHeaders};
+use domain::id::{EndpointKey, MessageId};
+use domain::message::{Message, Overrides};
+use domain::wire_id::Kind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use store::Store;
+use store::delivery::{Claimed, Held, Record};
+use store::endpoint::NewEndpoint;
+use store::handoff::{Handoff, HandoffReceiver, channel};
+use store::message::{Admission, NewMessage};
+use store::sqlite::{Options, Sqlite};
+
+/// When every test begins.
+pub(crate) const START: Timestamp = Timestamp(1_800_000_000_000);
+
+/// A store under test.
+pub(crate) struct Fixture {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) handoff: Handoff,
+    pub(crate) accepted: HandoffReceiver,
+    pub(crate) environment: Environment,
+    folder: tempfile::TempDir,
+    ids: AtomicU8,
+}
+
+impl Fixture {
+    /// A fresh store.
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(START));
+        Self::open(folder, clock).await
+    }
+
+    async fn open(folder: tempfile::TempDir, clock: Arc<ManualClock>) -> Self {
+        let store: Arc<dyn Store> = Sqlite::open(
+            &folder.path().join("store.db"),
+            Options { encryption_key: b"k".repeat(32), clock: Arc::clone(&clock) as _, probe: None },
+        )
+        .unwrap();
+        let environment = store
+            .environment_ensure("org_000000000000000000000000001", SignatureHeaders::Webhook)
+            .await
+            .unwrap();
+        let (handoff, accepted) = channel();
+        Self { store, clock, handoff, accepted, environment, folder, ids: AtomicU8::new(1) }
+    }
+
+    /// The file's bytes, its WAL's too.
+    pub(crate) fn bytes_on_disk(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
+            bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
+        }
+        bytes
+    }
+
+    /// The database file.
+    pub(crate) fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("store.db")
+    }
+
+    /// The same database in another process: what was in memory is gone.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { store, clock, folder, .. } = self;
+        store.close();
+        drop(store);
+        Self::open(folder, clock).await
+    }
+
+    /// An id of this kind that no other has.
+    pub(crate) fn id(&self, kind: Kind) -> String {
+        kind.make(self.clock.now(), [self.ids.fetch_add(1, Ordering::Relaxed); 16])
+    }
+
+    pub(crate) async fn application(&self, uid: &str) -> Application {
+        let fields =
+            ApplicationFields { uid: Some(uid.into()), name: uid.into(), ..ApplicationFields::default() };
+        let id = self.id(Kind::Application);
+        self.store.application_create(self.environment.key, id, fields).await.unwrap()
+    }
+
+    pub(crate) async fn endpoint(&self, application: &Application) -> Endpoint {
+        let fields = EndpointFields { url: "https://example.com/hook".into(), ..EndpointFields::default() };
+        let secret = EndpointSecret {
+            secret: signing::Secret::generate(&mut |bytes| bytes.fill(7)),
+            expires_at: None,
+        };
+        let new = NewEndpoint {
+            id: self.id(Kind::Endpoint),
+            application: application.key,
+            fields,
+            headers: vec![("X-Canary".into(), "canary-header-value".into())],
+            secrets: vec![secret],
+        };
+        self.store.endpoint_create(new).await.unwrap()
+    }
+
+    /// Changes the fields of an endpoint.
+    pub(crate) async fn change(
+        &self,
+        endpoint: EndpointKey,
+        change: impl FnOnce(&mut EndpointFields) + Send + 'static,
+    ) -> Endpoint {
+        let decide = move |there: &Endpoint| {
+            let mut fields = there.fields.clone();
+            change(&mut fields);
+            Ok(store::endpoint::EndpointChange { fields: Some(fields), ..Default::default() })
+        };
+        self.store.endpoint_update(endpoint, Box::new(decide)).await.unwrap()
+    }
+
+    /// A message to be accepted, for these endpoints.
+    pub(crate) fn message(
+        &self,
+        application: &Application,
+        deliveries: &[(EndpointKey, Admission)],
+    ) -> NewMessage {
+        let gauges: Vec<_> = deliveries
+            .iter()
+            .filter(|(_, admission)| *admission == Admission::Handoff)
+            .filter_map(|(endpoint, _)| self.store.routing().route(*endpoint))
+            .map(|route| route.gauge)
+            .collect();
+        let slot = if gauges.is_empty() { None } else { self.handoff.reserve(gauges) };
+        NewMessage {
+            application: application.key,
+            event_type: "invoice.paid".into(),
+            event_id: None,
+            channels: Vec::new(),
+            tags: Vec::new(),
+            payload: Bytes::from_static(br#"{"amount": 1.00}"#),
+            payload_expires_at: None,
+            deliver_at: None,
+            overrides: Overrides::default(),
+            deliveries: deliveries.to_vec(),
+            key: None,
+            slot,
+        }
+    }
+
+    /// Accepts a plain message.
+    pub(crate) async fn accept(
+        &self,
+        application: &Application,
+        deliveries: &[(EndpointKey, Admission)],
+    ) -> Arc<Message> {
+        self.store.accept(self.message(application, deliveries)).await.unwrap()
+    }
+
+    /// Claims up to `room` due rows of an endpoint.
+    pub(crate) async fn claim(&self, endpoint: EndpointKey, room: u32) -> Vec<Claimed> {
+        let claims = self.store.claim(vec![(endpoint, room)], self.clock.now()).await.unwrap();
+        claims.into_iter().flat_map(|c| c.rows).collect()
+    }
+
+    /// Records one attempt.
+    pub(crate) async fn record(&self, key: DeliveryKey, held: Held, number: u32, next: Next) {
+        let record = Record { attempt: self.attempt(key, number, next), held, next };
+        self.store.record(Arc::new(vec![record])).await.unwrap();
+    }
+
+    pub(crate) fn attempt(&self, key: DeliveryKey, number: u32, next: Next) -> NewAttempt {
+        let succeeded = next == Next::Succeeded;
+        NewAttempt {
+            message: key.message,
+            endpoint: key.endpoint,
+            run: key.run,
+            number,
+            trigger: Trigger::Message,
+            outcome: if succeeded { Outcome::Succeeded } else { Outcome::BadStatus },
+            disposition: next.disposition(),
+            started_at: self.clock.now(),
+            duration_ms: 3,
+            status: if succeeded { 200 } else { 503 },
+            url: "https://example.com/hook".into(),
+            response: Bytes::from_static(b"answer"),
+        }
+    }
+}
+
+/// The main run of a message at an endpoint.
+pub(crate) const fn main_run(message: MessageId, endpoint: EndpointKey) -> DeliveryKey {
+    DeliveryKey { message, endpoint, run: MAIN_RUN }
+}

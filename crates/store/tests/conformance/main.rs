@@ -1,0 +1,11 @@
+//! The store's specification: what every engine does, one file a noun.
+//!
+//! A test here drives the contract alone, on a fresh database of each engine, with a manual clock.
+
+mod attempt;
+mod configuration;
+mod delivery;
+mod harness;
+mod message;
+mod prune;
+mod rescue;
