@@ -1,7 +1,7 @@
 //! Who asks: `Authorization: Bearer …` becomes a principal.
 
-use crate::error::Failure;
 use crate::Api;
+use crate::error::Failure;
 use app::{AppError, Principal};
 use axum::extract::FromRequestParts;
 use http::header::AUTHORIZATION;

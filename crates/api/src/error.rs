@@ -99,7 +99,9 @@ impl Failure {
     pub(crate) fn answer(self) -> Answer {
         let (status, code, detail) = match self {
             Self::App(error) => return app_error(error),
-            Self::NotJson(message) => return invalid(vec![problem(vec!["body".into()], message, JSON_DECODE)]),
+            Self::NotJson(message) => {
+                return invalid(vec![problem(vec!["body".into()], message, JSON_DECODE)]);
+            }
             Self::TooLarge(most) => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "payload_too_large",
@@ -109,9 +111,11 @@ impl Failure {
                 (StatusCode::BAD_REQUEST, "generic_error", format!("The body did not arrive: {why}."))
             }
             Self::BadQuery(detail) => (StatusCode::BAD_REQUEST, "generic_error", detail),
-            Self::NoRoute => {
-                (StatusCode::NOT_FOUND, "not_found", "There is no such route: see /api/v1/openapi.json.".into())
-            }
+            Self::NoRoute => (
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "There is no such route: see /api/v1/openapi.json.".into(),
+            ),
             Self::WrongMethod(method) => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
@@ -130,9 +134,8 @@ fn app_error(error: AppError) -> Answer {
     let text = error.to_string();
     let (status, code, detail) = match error {
         AppError::Invalid(problems) => {
-            let entry = |Problem { at, message }| {
-                problem(at.into_iter().map(Into::into).collect(), message, VALUE)
-            };
+            let entry =
+                |Problem { at, message }| problem(at.into_iter().map(Into::into).collect(), message, VALUE);
             return invalid(problems.into_iter().map(entry).collect());
         }
         AppError::Unauthenticated => (StatusCode::UNAUTHORIZED, "authentication_failed", text),

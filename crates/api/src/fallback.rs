@@ -3,7 +3,7 @@
 use crate::answer::Answer;
 use crate::error::Failure;
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE,
@@ -17,11 +17,11 @@ use tower_service::Service;
 pub(crate) fn around(routes: Router) -> Router {
     let routes = routes.method_not_allowed_fallback(wrong_method);
     let exact = routes.clone().fallback(no_route);
-    routes.fallback(trimmed).with_state(exact)
+    routes.fallback(move |request: Request| trimmed(exact.clone(), request))
 }
 
 /// Tries again without the trailing slash.
-async fn trimmed(State(mut exact): State<Router>, mut request: Request) -> Response {
+async fn trimmed(mut exact: Router, mut request: Request) -> Response {
     if let Some(uri) = without_slash(request.uri()) {
         *request.uri_mut() = uri;
     }

@@ -53,7 +53,11 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Outcome<T> {
         });
     }
     serde_json::from_slice(body).map_err(|error| {
-        if error.is_data() { whole(error) } else { Failure::NotJson(format!("The body is not JSON: {error}.")) }
+        if error.is_data() {
+            whole(error)
+        } else {
+            Failure::NotJson(format!("The body is not JSON: {error}."))
+        }
     })
 }
 

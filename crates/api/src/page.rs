@@ -2,32 +2,82 @@
 
 use crate::answer::{Answer, put};
 use crate::error::Outcome;
-use crate::query::Query;
+use crate::query::{FromQuery, Query};
 use app::AppError;
 use domain::limit::PAGE_ITEMS_MAX;
 use domain::page::{self, From, Order, Page, Slice};
+use domain::wire_id::Kind;
 use http::StatusCode;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Begins an iterator that pages backwards.
 const BACKWARDS: char = '-';
 
-/// The page that a query asks for; `read` makes the key of an iterator's id.
-pub(crate) fn of<K>(query: &Query<'_>, order: Order, read: impl Fn(&str) -> Option<K>) -> Outcome<Page<K>> {
-    let items = page::items(query.number("limit")?)
-        .map_err(|limit| AppError::invalid_query("limit", format!("{limit} is over {PAGE_ITEMS_MAX} (page_items_max)")))?;
-    let from = match query.text("iterator") {
-        None => From::Start,
-        Some(text) => {
-            let wrong = || AppError::invalid_query("iterator", "is not an iterator of this list: use one that it answered");
-            match text.strip_prefix(BACKWARDS) {
+/// Which page of a list is wanted.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// Items at most.
+    #[param(maximum = 250, minimum = 1)]
+    limit: Option<u64>,
+    /// The `iterator` or `prevIterator` of an earlier answer.
+    iterator: Option<String>,
+}
+
+/// In which order a list is wanted.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct OrderQuery {
+    /// The list's order.
+    #[param(value_type = Option<Ordering>, inline)]
+    pub(crate) order: Option<Order>,
+}
+
+/// The order of a list.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes a parameter; it is read as the domain's order")]
+pub(crate) enum Ordering {
+    /// Oldest, or lowest name, first.
+    Ascending,
+    /// Newest, or highest name, first.
+    Descending,
+}
+
+impl FromQuery for PageQuery {
+    fn read(query: &Query<'_>) -> Outcome<Self> {
+        Ok(Self { limit: query.number("limit")?, iterator: query.text("iterator").map(str::to_owned) })
+    }
+}
+
+impl FromQuery for OrderQuery {
+    fn read(query: &Query<'_>) -> Outcome<Self> {
+        Ok(Self { order: query.order()? })
+    }
+}
+
+impl PageQuery {
+    /// The page that is wanted; `read` makes the key of an iterator's id.
+    pub(crate) fn page<K>(self, order: Order, read: impl Fn(&str) -> Option<K>) -> Outcome<Page<K>> {
+        let over = |limit| format!("is {limit}: at most {PAGE_ITEMS_MAX} (page_items_max)");
+        let items = page::items(self.limit).map_err(|limit| AppError::invalid_query("limit", over(limit)))?;
+        let wrong = "is not an iterator of this list: give one that the list answered";
+        let wrong = || AppError::invalid_query("iterator", wrong);
+        let from = match self.iterator {
+            None => From::Start,
+            Some(text) => match text.strip_prefix(BACKWARDS) {
                 Some(id) => From::Before(read(id).ok_or_else(wrong)?),
-                None => From::After(read(text).ok_or_else(wrong)?),
-            }
-        }
-    };
-    Ok(Page { items, order, from })
+                None => From::After(read(&text).ok_or_else(wrong)?),
+            },
+        };
+        Ok(Page { items, order, from })
+    }
+}
+
+/// Reads the iterators of lists that are ordered by text ids of this kind.
+pub(crate) fn id_of(kind: Kind) -> impl Fn(&str) -> Option<String> {
+    move |text| kind.shaped(text).then(|| text.to_owned())
 }
 
 /// A page of a list.
@@ -94,7 +144,7 @@ mod tests {
 
     fn asked(query: &str) -> Outcome<Page<u32>> {
         let uri = format!("/?{query}").parse().unwrap();
-        of(&Query::of(&uri), Order::Descending, |text| text.parse().ok())
+        PageQuery::read(&Query::of(&uri))?.page(Order::Descending, |text| text.parse().ok())
     }
 
     #[test]

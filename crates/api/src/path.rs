@@ -108,3 +108,13 @@ impl DeliveryPath {
         Place { principal, application: &self.app_id, id: &self.msg_id }
     }
 }
+
+/// The header of POSTs that makes a repeated one harmless.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes a header; it is read with the body")]
+pub(crate) struct IdempotencyKey {
+    /// A key of the client's choice: the same POST with the same key has one effect and one answer.
+    #[param(rename = "idempotency-key")]
+    idempotency_key: Option<String>,
+}

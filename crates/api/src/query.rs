@@ -1,7 +1,7 @@
 //! Query parameters. One that does not parse is a 400; one that parses and is out of range is a 422.
 
-use crate::error::{Failure, Outcome};
 use crate::Api;
+use crate::error::{Failure, Outcome};
 use app::AppError;
 use axum::extract::FromRequestParts;
 use domain::clock::Timestamp;
@@ -31,6 +31,18 @@ impl<Q: FromQuery> FromRequestParts<Api> for Asked<Q> {
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Failure> {
         Q::read(&Query::of(&parts.uri)).map(Self)
+    }
+}
+
+impl<A: FromQuery, B: FromQuery> FromQuery for (A, B) {
+    fn read(query: &Query<'_>) -> Outcome<Self> {
+        Ok((A::read(query)?, B::read(query)?))
+    }
+}
+
+impl<A: FromQuery, B: FromQuery, C: FromQuery> FromQuery for (A, B, C) {
+    fn read(query: &Query<'_>) -> Outcome<Self> {
+        Ok((A::read(query)?, B::read(query)?, C::read(query)?))
     }
 }
 
@@ -73,11 +85,11 @@ impl<'a> Query<'a> {
     }
 
     /// The order of a list.
-    pub(crate) fn order(&self, default: Order) -> Outcome<Order> {
+    pub(crate) fn order(&self) -> Outcome<Option<Order>> {
         match self.text("order") {
-            None => Ok(default),
-            Some("ascending") => Ok(Order::Ascending),
-            Some("descending") => Ok(Order::Descending),
+            None => Ok(None),
+            Some("ascending") => Ok(Some(Order::Ascending)),
+            Some("descending") => Ok(Some(Order::Descending)),
             Some(other) => Err(bad("order", other, "ascending or descending")),
         }
     }
@@ -134,7 +146,11 @@ mod tests {
     #[test]
     fn a_list_comes_in_four_spellings() {
         for text in ["t=a,b", "t=a&t=b", "t[]=a&t[]=b", "t[0]=a&t[1]=b", "t%5B%5D=a&t=b,a&t="] {
-            assert_eq!(query(text).list("t", check_plain), Ok(vec!["a".to_owned(), "b".to_owned()]), "{text}");
+            assert_eq!(
+                query(text).list("t", check_plain),
+                Ok(vec!["a".to_owned(), "b".to_owned()]),
+                "{text}"
+            );
         }
         assert_eq!(query("tx=a&t[x]=b").list("t", check_plain), Ok(vec![]));
         assert!(matches!(query("t=a b").list("t", check_plain), Err(Failure::App(AppError::Invalid(_)))));
@@ -145,7 +161,7 @@ mod tests {
         assert!(matches!(query("f=maybe").flag("f", true), Err(Failure::BadQuery(_))));
         assert!(matches!(query("n=-1").number("n"), Err(Failure::BadQuery(_))));
         assert!(matches!(query("t=today").time("t"), Err(Failure::BadQuery(_))));
-        assert!(matches!(query("order=up").order(Order::Ascending), Err(Failure::BadQuery(_))));
+        assert!(matches!(query("order=up").order(), Err(Failure::BadQuery(_))));
         assert_eq!(query("f=false&f=").flag("f", true), Ok(true));
         assert!(query("t=2026-11-21T23:57:41+01:00").time("t").is_ok_and(|time| time.is_some()));
     }

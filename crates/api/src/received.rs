@@ -3,10 +3,10 @@
 //! The credential is looked at before the body is kept. A refused or too large body is still read, to a limit, so that
 //! the client sees the answer instead of a closed connection.
 
+use crate::Api;
 use crate::caller::principal;
 use crate::error::{Failure, Outcome};
 use crate::query::{FromQuery, Query};
-use crate::Api;
 use app::Principal;
 use app::idempotency::Posted;
 use axum::body::Body;
@@ -145,7 +145,10 @@ mod tests {
     #[test]
     fn a_repeated_try_says_so() {
         let of = |value: &'static str| {
-            retried(&HeaderMap::from_iter([("svix-retry-count".parse().unwrap(), HeaderValue::from_static(value))]))
+            retried(&HeaderMap::from_iter([(
+                "svix-retry-count".parse().unwrap(),
+                HeaderValue::from_static(value),
+            )]))
         };
         assert_eq!([of("0"), of("1"), of("2"), of("x")], [false, true, true, false]);
         assert!(!retried(&HeaderMap::new()));

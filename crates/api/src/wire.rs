@@ -11,7 +11,10 @@ pub(crate) fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::
 }
 
 /// Writes a moment as RFC 3339, or null.
-pub(crate) fn optional_time<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn optional_time<S: Serializer>(
+    time: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     time.as_ref().map(Shown).serialize(serializer)
 }
 

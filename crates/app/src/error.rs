@@ -81,6 +81,13 @@ impl Problems {
         self.0.push(Problem { at: vec!["query".into(), name.into()], message: message.to_string() });
     }
 
+    /// Adds the problems that were found with the object in the body's field `field`.
+    pub fn add_below(&mut self, field: &'static str, inner: Self) {
+        for Problem { at, message } in inner.0 {
+            self.add_at(std::iter::once(Cow::Borrowed(field)).chain(at.into_iter().skip(1)), message);
+        }
+    }
+
     /// Notes what a check of `field` found.
     pub fn check(&mut self, field: &'static str, checked: Result<(), BadName>) {
         if let Err(bad) = checked {

@@ -160,10 +160,16 @@ impl Dispatch {
     }
 
     fn enqueue(&mut self, item: Item) {
-        match self.context.store.routing().route(item.key.endpoint) {
-            Some(route) => self.queues.push(item, &route.gauge),
-            None => self.put_back(item),
+        let endpoint = item.key.endpoint;
+        let Some(route) = self.context.store.routing().route(endpoint) else { return self.put_back(item) };
+        // The breaker may have opened while the delivery was on its way here.
+        if self.queues.line(endpoint).breaker.limit() > 0 {
+            return self.queues.push(item, &route.gauge);
         }
+        if item.held == Held::Fresh {
+            route.gauge.leave();
+        }
+        self.put_back(item);
     }
 
     fn take_claimed(&mut self, claimed: Claimed) {

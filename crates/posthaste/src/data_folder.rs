@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `posthaste.db` | the store, unless `POSTHASTE_STORE` puts it elsewhere |
 //! | `jwt-secret`, `encryption-key` | generated secrets, for this user alone (mode 0600), when none are configured |
+//! | `receiver` | where the receiver of `dev` listened last |
 //! | `address` | where the live server listens, for the commands that run beside it; gone when it stops |
 
 use crate::config::SecretText;
@@ -51,20 +52,34 @@ impl DataFolder {
             .map_err(|error| format!("the secret {} cannot be read or made: {error}", path.display()))
     }
 
+    /// Keeps a line of text under this name.
+    ///
+    /// # Errors
+    /// A sentence that names the file.
+    pub fn keep(&self, name: &str, text: &str) -> Result<(), String> {
+        let path = self.0.join(name);
+        fs::write(&path, format!("{text}\n")).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// The line kept under this name.
+    #[must_use]
+    pub fn note(&self, name: &str) -> Option<String> {
+        fs::read_to_string(self.0.join(name)).ok().map(|text| text.trim().to_owned())
+    }
+
     /// Writes down where the live server listens.
     ///
     /// # Errors
     /// A sentence that names the file.
     pub fn announce(&self, address: SocketAddr) -> Result<(), String> {
-        let path = self.0.join(ADDRESS);
-        fs::write(&path, format!("{address}\n")).map_err(|error| format!("{}: {error}", path.display()))
+        self.keep(ADDRESS, &address.to_string())
     }
 
     /// Where the live server listens; none when none runs (or the last one was killed and its address is stale: then
     /// nobody answers there).
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
-        fs::read_to_string(self.0.join(ADDRESS)).ok()?.trim().parse().ok()
+        self.note(ADDRESS)?.parse().ok()
     }
 
     /// Takes the address back.

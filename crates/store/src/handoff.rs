@@ -53,6 +53,12 @@ pub fn channel() -> (Handoff, HandoffReceiver) {
 }
 
 impl Handoff {
+    /// Deliveries that are in dispatch's memory by handoff.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
     /// Reserves a place for a message whose first attempts are those of the `entered` gauges; none when memory is full
     /// or dispatch has ended: then the gauges are left again, and the deliveries are to be parked.
     #[must_use]

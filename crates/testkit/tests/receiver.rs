@@ -51,7 +51,7 @@ async fn a_hanging_answer_holds_the_connection_until_the_client_leaves() {
     let receiver = Receiver::start().await;
     receiver.answer_otherwise(Answer::hang());
     let client = HttpClient::new(receiver.url(""));
-    let waiting = tokio::spawn(async move { client.get("/", "").await });
+    let waiting = tokio_util::task::TaskTracker::new().spawn(async move { client.get("/", "").await });
     receiver.wait_for(1, SOON).await;
     assert_eq!(receiver.open_connections(), 1);
     waiting.abort();

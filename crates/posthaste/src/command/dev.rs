@@ -7,7 +7,7 @@ mod demo;
 mod receiver;
 mod story;
 
-use super::{Config, Failure, Report, open_keys, own_token};
+use super::{Config, DataFolder, Failure, Report, open_keys, own_token};
 use crate::client::ApiClient;
 use crate::clock::SystemClock;
 use crate::lifecycle::{Signals, end_at_once, raise_file_limit};
@@ -33,9 +33,9 @@ pub(super) async fn run(mut config: Config, report: &Report) -> Result<(), Failu
     raise_file_limit();
     let mut signals = Signals::listen().map_err(|error| Failure::Refused(error.to_string()))?;
     let (folder, keys) = open_keys(&config)?;
-    let server = Server::start(&config, &keys, folder, Arc::new(SystemClock)).await?;
+    let server = Server::start(&config, &keys, folder.clone(), Arc::new(SystemClock)).await?;
     let shown = tokio::select! {
-        shown = show(&config, &keys, &server) => shown.map(|()| None),
+        shown = show(&config, &keys, &folder, &server) => shown.map(|()| None),
         _ = signals.next() => Ok(None),
         reason = server.failed() => Ok(Some(reason)),
     };
@@ -48,8 +48,8 @@ pub(super) async fn run(mut config: Config, report: &Report) -> Result<(), Failu
 }
 
 /// The story, then each request that the receiver gets; never ends by itself.
-async fn show(config: &Config, keys: &Keys, server: &Server) -> Result<(), Failure> {
-    let receiver = DevReceiver::start(server).await?;
+async fn show(config: &Config, keys: &Keys, folder: &DataFolder, server: &Server) -> Result<(), Failure> {
+    let receiver = DevReceiver::start(server, folder).await?;
     let api = ApiClient::new(server.address(), own_token(config, keys, ENVIRONMENT_DEFAULT)?);
     let mut demo = Demo { api: &api, receiver, clock: &SystemClock };
     let story = Story::new();
@@ -60,7 +60,7 @@ async fn show(config: &Config, keys: &Keys, server: &Server) -> Result<(), Failu
     story.sent(api.base(), &sent);
     let arrived = demo.arrival(&setup, &sent).await?;
     story.arrived(&arrived);
-    story.recorded(&demo.record(&sent).await?);
+    story.recorded(&demo.record(&setup, &sent).await?);
     let grant = environment_grant(ENVIRONMENT_DEFAULT, TOKEN_SECONDS);
     let token = keys.mint(config, grant, SystemClock.now())?;
     story.your_turn(api.base(), &token, &setup);

@@ -43,7 +43,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for row in &self.0 {
             writeln!(f, "{} = {}", row.setting.variable(), row.value_shown())?;
-            writeln!(f, "{INDENT}from {}; default: {}", row.origin, row.setting.fallback)?;
+            writeln!(f, "{INDENT}{}; default: {}", row.origin, row.setting.fallback)?;
             for line in wrapped(row.setting.meaning, COLUMNS - INDENT.len()) {
                 writeln!(f, "{INDENT}{line}")?;
             }
@@ -64,7 +64,7 @@ impl fmt::Debug for Row {
 impl Row {
     fn value_shown(&self) -> String {
         match &self.value {
-            None => "(not set)".to_owned(),
+            None => "(none)".to_owned(),
             Some(_) if self.setting.secret => "(set)".to_owned(),
             Some(text) => format!("\"{}\"", shown(text)),
         }
@@ -74,9 +74,9 @@ impl Row {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Default => f.write_str("the default"),
-            Self::File(path) => write!(f, "{}", path.display()),
-            Self::Environment => f.write_str("the environment"),
+            Self::Default => f.write_str("not set"),
+            Self::File(path) => write!(f, "from {}", path.display()),
+            Self::Environment => f.write_str("from the environment"),
         }
     }
 }

@@ -4,5 +4,9 @@
 
 mod binary;
 mod config;
+mod dev;
+mod key;
 mod licences;
+mod simulation;
+mod serve;
 mod tidy;

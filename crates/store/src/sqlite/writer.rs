@@ -160,7 +160,12 @@ impl Writer {
             Loop { connection, commands, memory, probe, commits: 0, heartbeat: Timestamp::default() };
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || thread.run())
+            .spawn(move || {
+                let mut ends_badly = EndsBadly(Some(Arc::clone(&thread.memory.shared)));
+                if thread.run() == Go::Stop {
+                    ends_badly.0 = None;
+                }
+            })
             .map_err(|e| StoreError::Unavailable(format!("no thread for the writer: {e}")))?;
         Ok(Self { sender, thread: Mutex::new(Some(thread)), shared })
     }
@@ -232,6 +237,18 @@ fn in_savepoint<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Re
     result
 }
 
+/// A writer that ends without being closed (a failed disk, a panic) takes the store with it: whoever waits for
+/// [`crate::Store::failed`] hears of it.
+struct EndsBadly(Option<Arc<Shared>>);
+
+impl Drop for EndsBadly {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.0 {
+            shared.fail();
+        }
+    }
+}
+
 struct Loop {
     connection: Connection,
     commands: mpsc::Receiver<Command>,
@@ -249,7 +266,8 @@ enum Go {
 }
 
 impl Loop {
-    fn run(mut self) {
+    /// Runs until it is closed; answers `On` when it ended for another reason.
+    fn run(mut self) -> Go {
         let mut batch = Vec::with_capacity(COMMIT_COMMANDS_MAX);
         while self.commands.blocking_recv_many(&mut batch, COMMIT_COMMANDS_MAX) > 0 {
             let mut go = Go::On;
@@ -266,16 +284,17 @@ impl Loop {
                 _ => true,
             });
             if !batch.is_empty() && self.commit(&mut batch) == Go::Stop {
-                return;
+                return Go::On;
             }
             for command in finished {
                 self.finish_checkpoint(command);
             }
             if go == Go::Stop {
                 self.release();
-                return;
+                return Go::Stop;
             }
         }
+        Go::On
     }
 
     fn commit(&mut self, batch: &mut Vec<Command>) -> Go {
@@ -380,7 +399,6 @@ impl Loop {
         // A full disk leaves the file as it was. After a failed sync nobody knows what the disk has (PROTOCOL rule 19).
         if matches!(error, StoreError::DiskFailed(_)) {
             tracing::error!("the store ends, so that a restart reads what the disk really has");
-            self.memory.shared.fail();
             return Go::Stop;
         }
         Go::On

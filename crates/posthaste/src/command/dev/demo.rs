@@ -40,7 +40,6 @@ pub(super) struct SetUp {
 pub(super) struct Sent {
     pub message_id: String,
     pub status: StatusCode,
-    pub answer: String,
     pub took: Duration,
     started: Instant,
 }
@@ -93,9 +92,9 @@ impl Demo<'_> {
             self.api.send(Method::POST, "/api/v1/app/demo/msg", Some(Bytes::from_static(EVENT.as_bytes())));
         let (status, answer) = sent.await.map_err(|error| refused("the event", &error))?;
         let took = started.elapsed();
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        let json: Value = serde_json::from_str(&answer).map_err(|_| unexpected(&answer))?;
-        Ok(Sent { message_id: text(&json, "id")?, status, answer, took, started })
+        let json =
+            serde_json::from_slice(&answer).map_err(|_| unexpected(&String::from_utf8_lossy(&answer)))?;
+        Ok(Sent { message_id: text(&json, "id")?, status, took, started })
     }
 
     /// Waits for the event at the receiver; what arrives of earlier runs is passed over.
@@ -140,14 +139,19 @@ impl Demo<'_> {
     }
 
     /// Waits for the attempt in the record.
-    pub(super) async fn record(&self, sent: &Sent) -> Result<Value, Failure> {
+    pub(super) async fn record(&self, setup: &SetUp, sent: &Sent) -> Result<Value, Failure> {
         let path = format!("/api/v1/app/demo/attempt/msg/{}", sent.message_id);
         let look = async {
             let mut looks = interval(LOOK_EVERY);
             loop {
                 looks.tick().await;
                 let list = self.call(Method::GET, &path, None).await?;
-                if let Some(attempt) = list.pointer("/data/0") {
+                // The newcomer may have made other endpoints by now: theirs are not this story's.
+                let attempts = list.get("data").and_then(Value::as_array);
+                let ours = |attempt: &&Value| {
+                    attempt.get("endpointId").and_then(Value::as_str) == Some(setup.endpoint_id.as_str())
+                };
+                if let Some(attempt) = attempts.and_then(|attempts| attempts.iter().find(ours)) {
                     return Ok::<_, Failure>(attempt.clone());
                 }
             }

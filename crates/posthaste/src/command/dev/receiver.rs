@@ -1,6 +1,6 @@
 //! The receiver that `dev` runs: takes every request, answers 204, passes it on to be shown.
 
-use super::{Failure, Server};
+use super::{DataFolder, Failure, Server};
 use crate::listener::Listener;
 use axum::Router;
 use axum::body::to_bytes;
@@ -40,10 +40,20 @@ pub(super) struct DevReceiver {
 }
 
 impl DevReceiver {
-    /// Starts it on a free port; it stops with the server.
-    pub(super) async fn start(server: &Server) -> Result<Self, Failure> {
-        let listener = Listener::bind("127.0.0.1:0", "the receiver's port").await?;
+    /// Starts it; it stops with the server. The port is the last run's where that is still free, so that endpoints
+    /// which the newcomer pointed at it go on working.
+    pub(super) async fn start(server: &Server, folder: &DataFolder) -> Result<Self, Failure> {
+        let last = folder.note("receiver").and_then(|text| text.parse::<SocketAddr>().ok());
+        let kept = match last.filter(|address| address.ip().is_loopback()) {
+            Some(address) => Listener::bind(&address.to_string(), "the receiver's port").await.ok(),
+            None => None,
+        };
+        let listener = match kept {
+            Some(listener) => listener,
+            None => Listener::bind("127.0.0.1:0", "the receiver's port").await?,
+        };
         let address = listener.address();
+        folder.keep("receiver", &address.to_string())?;
         let (sender, requests) = mpsc::channel(SHOWN_QUEUE_MAX);
         let router = Router::new().fallback(receive).with_state(sender);
         server.spawn_listener(listener, router);

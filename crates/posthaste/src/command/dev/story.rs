@@ -41,9 +41,11 @@ impl Story {
         self.heading("2  One event, posted as your back end would");
         println!("   POST {base}/api/v1/app/demo/msg");
         println!("   {EVENT}");
-        println!("\n   The answer, after {}, when the event was safely on disk:", milliseconds(sent.took));
-        println!("   {}", sent.status);
-        println!("   {}", sent.answer);
+        println!(
+            "\n   The answer came after {}, when the event was safely on disk:",
+            milliseconds(sent.took)
+        );
+        println!("   {}  {}", sent.status, sent.message_id);
     }
 
     pub(super) fn arrived(&self, arrived: &Arrived) {
@@ -101,7 +103,9 @@ impl Story {
     /// One line for a request that came after the story.
     pub(super) fn later(&self, request: &Received) {
         let body = String::from_utf8_lossy(&request.body);
-        let mut shown: String = body.chars().take(BODY_CHARS_SHOWN).collect();
+        // Control characters would be the terminal's to obey.
+        let visible = body.chars().map(|c| if c.is_control() { ' ' } else { c });
+        let mut shown: String = visible.take(BODY_CHARS_SHOWN).collect();
         if shown.len() < body.len() {
             shown.push('…');
         }
@@ -109,12 +113,7 @@ impl Story {
             "" => request.header("svix-id"),
             id => id,
         };
-        println!(
-            "   received {} {}  {id}\n      {}",
-            request.method,
-            request.uri.path(),
-            shown.escape_debug()
-        );
+        println!("   received {} {}  {id}\n      {}", request.method, request.uri.path(), shown);
     }
 
     fn heading(&self, text: &str) {

@@ -1,0 +1,147 @@
+//! Routes of deliveries as two lists: an endpoint's messages, and a message's endpoints.
+
+use crate::answer::put;
+use crate::attempt::StatusQuery;
+use crate::caller::Caller;
+use crate::endpoint::EndpointOut;
+use crate::error::{Errors, Outcome};
+use crate::message::{ContentQuery, FilterQuery};
+use crate::message_out;
+use crate::page::{ListResponse, Out, PageQuery, id_of};
+use crate::path::{At, EndpointPath, MessagePath};
+use crate::query::Asked;
+use crate::{Api, wire};
+use app::App;
+use app::attempt::EndpointMessage;
+use app::list::Listing;
+use axum::extract::State;
+use domain::clock::Timestamp;
+use domain::page::Order;
+use domain::wire_id::Kind;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(crate) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(messages)).routes(routes!(endpoints))
+}
+
+/// A message with what became of it at one endpoint.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes what `EndpointMessageBytes` holds")]
+pub(crate) struct EndpointMessageOut {
+    /// The message's id.
+    id: String,
+    /// The client's own id.
+    event_id: Option<String>,
+    /// The event type.
+    event_type: String,
+    /// The event as it was posted; `{"expired":true}` when it is not kept any more.
+    #[schema(value_type = Object)]
+    payload: (),
+    /// Channels that it was posted to.
+    channels: Option<Vec<String>>,
+    /// Labels.
+    tags: Option<Vec<String>>,
+    /// When it is delivered, if later than at once.
+    #[schema(format = DateTime)]
+    deliver_at: Option<String>,
+    /// When it was accepted.
+    #[schema(format = DateTime)]
+    timestamp: String,
+    /// 0 success, 1 pending, 2 fail, 3 sending, 4 canceled.
+    status: u8,
+    /// The same as a word.
+    status_text: String,
+    /// When it is tried next.
+    #[schema(format = DateTime)]
+    next_attempt: Option<String>,
+}
+
+struct EndpointMessageBytes(Vec<u8>);
+
+impl Out for EndpointMessageBytes {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+}
+
+/// An endpoint with what became of one message there.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MessageEndpointOut {
+    #[serde(flatten)]
+    endpoint: EndpointOut,
+    /// 0 success, 1 pending, 2 fail, 3 sending, 4 canceled.
+    status: u8,
+    /// The same as a word.
+    status_text: &'static str,
+    /// When it is tried next.
+    #[serde(serialize_with = "wire::optional_time")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_attempt: Option<Timestamp>,
+}
+
+/// Lists an endpoint's messages, each once with its latest state.
+#[utoipa::path(get, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg",
+    operation_id = "v1.message-attempt.list-attempted-messages", tag = "Message Attempt",
+    params(EndpointPath, FilterQuery, StatusQuery, ContentQuery, PageQuery),
+    responses((status = 200, body = ListResponse<EndpointMessageOut>), Errors))]
+async fn messages(
+    State(app): State<App>,
+    caller: Caller,
+    At(at): At<EndpointPath>,
+    Asked(asked): Asked<((FilterQuery, StatusQuery), (ContentQuery, PageQuery))>,
+) -> Outcome {
+    let ((filter, status), (content, page)) = asked;
+    let listing = Listing {
+        filter: filter.of_attempts(status.status_code_class),
+        page: page.page(Order::Descending, |text| app.ids().read_message(text))?,
+    };
+    let slice = app.messages_of_endpoint(at.by(&caller), status.status, listing).await?;
+    let item = |found: EndpointMessage| {
+        let id = app.ids().message(found.message.id);
+        (id, bytes(&app, &found, content.with_content, status.expanded_statuses))
+    };
+    Ok(ListResponse::of(slice.map(item)).answer())
+}
+
+/// The message's own JSON, with its state there put before the closing brace.
+fn bytes(app: &App, found: &EndpointMessage, with_content: bool, expanded: bool) -> EndpointMessageBytes {
+    let (status, text) = wire::status(found.state, expanded);
+    let mut out = Vec::new();
+    message_out::write(&mut out, app, &found.message, with_content);
+    out.pop();
+    out.extend_from_slice(b",\"status\":");
+    put(&mut out, &status);
+    out.extend_from_slice(b",\"statusText\":");
+    put(&mut out, &text);
+    out.extend_from_slice(b",\"nextAttempt\":");
+    put(&mut out, &found.next_attempt.map(|time| time.to_string()));
+    out.push(b'}');
+    EndpointMessageBytes(out)
+}
+
+/// Lists a message's endpoints with its latest state at each.
+#[utoipa::path(get, path = "/api/v1/app/{app_id}/msg/{msg_id}/endpoint",
+    operation_id = "v1.message-attempt.list-attempted-destinations", tag = "Message Attempt",
+    params(MessagePath, PageQuery),
+    responses((status = 200, body = ListResponse<MessageEndpointOut>), Errors))]
+async fn endpoints(
+    State(app): State<App>,
+    caller: Caller,
+    At(at): At<MessagePath>,
+    Asked(page): Asked<PageQuery>,
+) -> Outcome {
+    let page = page.page(Order::Ascending, id_of(Kind::Endpoint))?;
+    let slice = app.endpoints_of_message(at.by(&caller), page).await?;
+    let item = |shown: app::attempt::ShownDestination| {
+        let (status, status_text) = wire::status(shown.delivery.state, true);
+        let next_attempt = shown.delivery.next_attempt;
+        let endpoint = EndpointOut::of(&shown.endpoint);
+        (endpoint.id.clone(), MessageEndpointOut { endpoint, status, status_text, next_attempt })
+    };
+    Ok(ListResponse::of(slice.map(item)).answer())
+}

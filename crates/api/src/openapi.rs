@@ -1,0 +1,63 @@
+//! All routes, and the document that describes them.
+
+use crate::answer::Answer;
+use crate::guard::guard;
+use crate::{
+    Api, api_key, application, attempt, destination, endpoint, event_type, header, health, message, resend,
+    secret, session,
+};
+use axum::Router;
+use axum::middleware::from_fn;
+use axum::routing::get;
+use bytes::Bytes;
+use http::StatusCode;
+use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+
+/// What the document says beside the routes.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Posthaste", description = "Sends webhooks: signed, retried, recorded, replayable."),
+    security(("bearer" = [])),
+    modifiers(&Bearer)
+)]
+struct Frame;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut Document) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+    }
+}
+
+/// All routes with their descriptions.
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(Frame::openapi())
+        .merge(application::router())
+        .merge(endpoint::router())
+        .merge(secret::router())
+        .merge(header::router())
+        .merge(event_type::router())
+        .merge(message::router())
+        .merge(attempt::router())
+        .merge(destination::router())
+        .merge(resend::router())
+        .merge(api_key::router())
+        .merge(session::router())
+        .merge(health::router())
+        .layer(from_fn(guard))
+        .merge(message::hot_router())
+}
+
+/// The route of the document itself, written once.
+pub(crate) fn route(document: &Document) -> Router<Api> {
+    let json: Bytes = Answer::json(StatusCode::OK, document).body;
+    Router::new().route(
+        "/api/v1/openapi.json",
+        get(async move || Answer { status: StatusCode::OK, body: json.clone() }),
+    )
+}

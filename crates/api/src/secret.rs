@@ -1,0 +1,68 @@
+//! Routes of an endpoint's signing secret.
+
+use crate::Api;
+use crate::answer::Answer;
+use crate::caller::Caller;
+use crate::error::{Errors, Outcome};
+use crate::json::Field;
+use crate::once::once;
+use crate::path::{At, EndpointPath, IdempotencyKey};
+use crate::received::Received;
+use app::{App, Problems};
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(crate) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(get)).routes(routes!(rotate))
+}
+
+/// What a receiver needs to verify signatures.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EndpointSecretOut {
+    /// `whsec_…`, or the public `whpk_…` of an ed25519 key.
+    key: String,
+}
+
+/// A rotation.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EndpointSecretRotateIn {
+    /// The new secret, `whsec_…` or `whsk_…`; generated if absent.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    key: Field<String>,
+    /// How long the old one goes on signing: a day unless told otherwise.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 0, maximum = 604_800)]
+    grace_period_seconds: Field<u64>,
+}
+
+/// Reads an endpoint's secret.
+#[utoipa::path(get, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret",
+    operation_id = "v1.endpoint.get-secret", tag = "Endpoint", params(EndpointPath),
+    responses((status = 200, body = EndpointSecretOut), Errors))]
+async fn get(State(app): State<App>, caller: Caller, At(at): At<EndpointPath>) -> Outcome {
+    Ok(Answer::ok(&EndpointSecretOut { key: app.secret_get(at.by(&caller)).await? }))
+}
+
+/// Rotates an endpoint's secret.
+#[utoipa::path(post, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate",
+    operation_id = "v1.endpoint.rotate-secret", tag = "Endpoint", params(EndpointPath, IdempotencyKey),
+    request_body = EndpointSecretRotateIn, responses((status = 204), Errors))]
+async fn rotate(State(app): State<App>, At(at): At<EndpointPath>, received: Received) -> Outcome {
+    let input: EndpointSecretRotateIn = received.json()?;
+    let mut problems = Problems::default();
+    let key = input.key.optional("key", &mut problems);
+    let grace = input.grace_period_seconds.optional("gracePeriodSeconds", &mut problems);
+    problems.finish()?;
+    let principal = Arc::clone(&received.principal);
+    once(&app.clone(), &received, async move {
+        app.secret_rotate(at.by(&principal), key.as_deref(), grace).await?;
+        Ok(Answer::nothing())
+    })
+    .await
+}
