@@ -7,7 +7,7 @@ use crate::json::Field;
 use crate::once::once;
 use crate::page::{ListResponse, OrderQuery, PageQuery, id_of};
 use crate::path::{AppPath, At, EndpointPath, IdempotencyKey};
-use crate::query::{Asked, FromQuery, Query};
+use crate::query::Asked;
 use crate::received::Received;
 use crate::{Api, wire};
 use app::endpoint::{EndpointInput, EndpointPatch as Patch};
@@ -20,15 +20,12 @@ use domain::page::Order;
 use domain::wire_id::Kind;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(crate) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(get, upsert, patch, delete))
-        .routes(routes!(stats))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, upsert, patch, delete))
 }
 
 /// An endpoint to be created or replaced. `secret` and `headers` count on creation.
@@ -184,39 +181,6 @@ pub(crate) struct EndpointOut {
     updated_at: Timestamp,
 }
 
-/// Deliveries of an endpoint by state.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct EndpointStats {
-    /// Delivered.
-    success: u64,
-    /// Waiting.
-    pending: u64,
-    /// On their way.
-    sending: u64,
-    /// Given up.
-    fail: u64,
-    /// Canceled.
-    canceled: u64,
-}
-
-/// Which deliveries are counted.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct StatsQuery {
-    /// From this moment; by default 28 days ago.
-    #[param(value_type = Option<String>, format = DateTime)]
-    since: Option<Timestamp>,
-    /// Up to this moment; by default now.
-    #[param(value_type = Option<String>, format = DateTime)]
-    until: Option<Timestamp>,
-}
-
-impl FromQuery for StatsQuery {
-    fn read(query: &Query<'_>) -> Outcome<Self> {
-        Ok(Self { since: query.time("since")?, until: query.time("until")? })
-    }
-}
-
 impl EndpointIn {
     fn read(self) -> Outcome<EndpointInput> {
         let problems = &mut Problems::default();
@@ -345,24 +309,4 @@ async fn patch(State(app): State<App>, At(at): At<EndpointPath>, received: Recei
 async fn delete(State(app): State<App>, caller: Caller, At(at): At<EndpointPath>) -> Outcome {
     app.endpoint_delete(at.by(&caller)).await?;
     Ok(Answer::nothing())
-}
-
-/// Counts an endpoint's deliveries by state.
-#[utoipa::path(get, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/stats",
-    operation_id = "v1.endpoint.get-stats", tag = "Endpoint", params(EndpointPath, StatsQuery),
-    responses((status = 200, body = EndpointStats), Errors))]
-async fn stats(
-    State(app): State<App>,
-    caller: Caller,
-    At(at): At<EndpointPath>,
-    Asked(asked): Asked<StatsQuery>,
-) -> Outcome {
-    let counts = app.endpoint_stats(at.by(&caller), asked.since, asked.until).await?;
-    Ok(Answer::ok(&EndpointStats {
-        success: counts.succeeded,
-        pending: counts.pending,
-        sending: counts.sending,
-        fail: counts.failed,
-        canceled: counts.canceled,
-    }))
 }

@@ -38,6 +38,7 @@ mod received;
 mod resend;
 mod secret;
 mod session;
+mod stats;
 mod wire;
 
 use app::App;

@@ -4,7 +4,7 @@ use crate::answer::Answer;
 use crate::guard::guard;
 use crate::{
     Api, api_key, application, attempt, destination, endpoint, event_type, header, health, message, resend,
-    secret, session,
+    secret, session, stats,
 };
 use axum::Router;
 use axum::middleware::from_fn;
@@ -48,6 +48,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(resend::router())
         .merge(api_key::router())
         .merge(session::router())
+        .merge(stats::router())
         .merge(health::router())
         .layer(from_fn(guard))
         .merge(message::hot_router())

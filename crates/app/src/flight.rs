@@ -139,11 +139,12 @@ mod tests {
         let flights = Arc::new(Flights::<u32>::default());
         let first = flights.board(KEY, NOW).await;
         let other = Arc::clone(&flights);
-        let second = tokio::spawn(async move { other.board(KEY, NOW).await.has_work() });
+        let mut second = tokio::task::JoinSet::new();
+        second.spawn(async move { other.board(KEY, NOW).await.has_work() });
         tokio::task::yield_now().await;
-        assert!(!second.is_finished());
+        assert!(second.try_join_next().is_none());
         drop(first);
-        assert!(!second.await.unwrap());
+        assert!(!second.join_next().await.unwrap().unwrap());
         assert!(flights.keys.lock().is_empty());
     }
 

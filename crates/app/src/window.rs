@@ -4,6 +4,8 @@ use crate::error::{AppError, Result};
 use domain::clock::Timestamp;
 
 const DAY_MS: i64 = 86_400_000;
+/// A client works out its window a little before it is looked at, in milliseconds.
+const SLACK_MS: i64 = 60_000;
 /// How wide a list's window is at most, in days.
 pub(crate) const LIST_DAYS_MAX: i64 = 90;
 
@@ -42,9 +44,10 @@ impl Window {
 }
 
 impl Named {
-    /// A window with both ends: up to now, and as wide as allowed, unless told otherwise.
+    /// A window with both ends, the later one exclusive: up to now, now included, and as wide as allowed, unless told
+    /// otherwise.
     pub(crate) fn closed(&self, days_max: i64, now: Timestamp) -> Result<(Timestamp, Timestamp)> {
-        let until = self.window.before.unwrap_or(now);
+        let until = self.window.before.unwrap_or(now.plus_ms(1));
         let since = self.window.after.unwrap_or(until.plus_ms(-days_max * DAY_MS));
         self.check(since, until, days_max)?;
         Ok((since, until))
@@ -55,7 +58,7 @@ impl Named {
             let message = format!("{before} is earlier than `{}`, {after}", self.after);
             return Err(AppError::invalid_query(self.before, message));
         }
-        if before.since(after) > days_max * DAY_MS {
+        if before.since(after) > days_max * DAY_MS + SLACK_MS {
             let message =
                 format!("is more than {days_max} days before `{}`: ask for a narrower window", self.before);
             return Err(AppError::invalid_query(self.after, message));
@@ -84,7 +87,9 @@ mod tests {
     #[test]
     fn statistics_look_back_as_far_as_they_may() {
         let window = Window::default().named("since", "until");
-        assert_eq!(window.closed(28, NOW), Ok((NOW.plus_ms(-28 * DAY_MS), NOW)));
+        assert_eq!(window.closed(28, NOW), Ok((NOW.plus_ms(1 - 28 * DAY_MS), NOW.plus_ms(1))));
+        let exact = Window { after: Some(NOW.plus_ms(-28 * DAY_MS)), before: None }.named("since", "until");
+        assert!(exact.closed(28, NOW).is_ok());
         let early = Window { after: Some(NOW.plus_ms(-29 * DAY_MS)), before: None }.named("since", "until");
         assert!(early.closed(28, NOW).is_err());
     }

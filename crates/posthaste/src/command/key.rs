@@ -100,26 +100,28 @@ async fn work(api: &ApiClient, verb: Verb) -> Result<(), Failure> {
 async fn created(api: &ApiClient, create: Create) -> Result<(), CallError> {
     let role = Role::from_word(&create.role).map_or("administrator", Role::word);
     let body = json!({ "name": create.name, "role": role, "application": create.application });
-    let key = api.call(Method::POST, "/api/v1/key", Some(&body)).await?;
-    println!("{}", text(&key, "key"));
-    eprintln!("id {}; this is the only time that the key is shown", text(&key, "id"));
+    let made = api.call(Method::POST, "/api/v1/api-key", Some(&body)).await?;
+    println!("{}", text(&made, "token"));
+    let id = made.pointer("/key/id").and_then(Value::as_str).unwrap_or_default();
+    eprintln!("id {id}; this is the only time that the key is shown");
     Ok(())
 }
 
 async fn listed(api: &ApiClient) -> Result<(), CallError> {
-    let answer = api.call(Method::GET, "/api/v1/key", None).await?;
+    let answer = api.call(Method::GET, "/api/v1/api-key", None).await?;
     let keys = answer.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
     if keys.is_empty() {
         println!("no keys");
     }
     for key in &keys {
+        let opens_one = key.get("forOneApplication").and_then(Value::as_bool).unwrap_or(true);
         let state = key.get("revokedAt").and_then(Value::as_str).map(|at| format!("revoked {at}"));
         println!(
             "{}  {}…  {:13}  {}  {}  {}",
             text(key, "id"),
             text(key, "prefix"),
             text(key, "role"),
-            key.get("application").and_then(Value::as_str).unwrap_or("whole environment"),
+            if opens_one { "one application" } else { "the environment" },
             state.unwrap_or_else(|| format!("made {}", text(key, "createdAt"))),
             text(key, "name"),
         );
@@ -128,7 +130,7 @@ async fn listed(api: &ApiClient) -> Result<(), CallError> {
 }
 
 async fn revoked(api: &ApiClient, id: &str) -> Result<(), CallError> {
-    api.call(Method::DELETE, &format!("/api/v1/key/{id}"), None).await?;
+    api.call(Method::DELETE, &format!("/api/v1/api-key/{id}"), None).await?;
     println!("{id} is revoked");
     Ok(())
 }

@@ -17,7 +17,7 @@ fn dev(folder: &Path) -> Command {
 /// Starts it and waits until the story is told.
 async fn told(folder: &Path) -> (Process, String) {
     let process = Process::start(dev(folder));
-    process.wait_for_line("Ctrl-C stops it", WITHIN).await;
+    process.wait_for_line("What the receiver gets is shown here", WITHIN).await;
     let story = process.lines().join("\n");
     (process, story)
 }
@@ -45,7 +45,11 @@ async fn dev_sends_one_event_and_shows_its_way_step_by_step() {
     ] {
         assert!(story.contains(part), "{part:?} is missing from\n{story}");
     }
-    assert_eq!(after(&story, "webhook-id: "), after(&story, "202 Accepted  "), "the message that was accepted arrives");
+    assert_eq!(
+        after(&story, "webhook-id: "),
+        after(&story, "202 Accepted  "),
+        "the message that was accepted arrives"
+    );
     let wide: Vec<_> =
         story.lines().filter(|line| line.chars().count() > 100 && !line.starts_with("TOKEN=")).collect();
     assert!(wide.is_empty(), "{wide:#?}");
@@ -63,7 +67,10 @@ async fn a_second_run_goes_on_with_its_data_and_the_new_receiver() {
     first.wait(WITHIN).await;
     let (_second, story) = told(folder.path()).await;
     assert_eq!(ids(&story), before);
-    assert!(story.contains("there from an earlier run") && story.contains("The signature is right"), "{story}");
+    assert!(
+        story.contains("there from an earlier run") && story.contains("The signature is right"),
+        "{story}"
+    );
 }
 
 #[tokio::test]

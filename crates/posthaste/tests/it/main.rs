@@ -7,6 +7,6 @@ mod config;
 mod dev;
 mod key;
 mod licences;
-mod simulation;
 mod serve;
+mod simulation;
 mod tidy;

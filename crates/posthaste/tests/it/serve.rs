@@ -20,7 +20,8 @@ fn serve(folder: &Path) -> Command {
 async fn started(folder: &Path) -> (Process, String) {
     let process = Process::start(serve(folder));
     process.wait_for_line("posthaste serves", WITHIN).await;
-    let address = fs::read_to_string(folder.join("posthaste-data/address")).expect("the address is announced");
+    let address =
+        fs::read_to_string(folder.join("posthaste-data/address")).expect("the address is announced");
     (process, format!("http://{}", address.trim()))
 }
 

@@ -159,7 +159,10 @@ impl Life {
         }
         let (rows, due) = self.store.backlog().await.unwrap();
         let held = self.handoff.held();
-        panic!("{rows} rows are pending (due {due:?}, now {:?}) and {held} deliveries held", self.clock.now());
+        panic!(
+            "{rows} rows are pending (due {due:?}, now {:?}) and {held} deliveries held",
+            self.clock.now()
+        );
     }
 
     fn handoff_held(&self) -> bool {
@@ -246,7 +249,8 @@ async fn check(
             if path == "/bad" {
                 assert_eq!(numbers.len(), TRIES, "the whole budget of {number} at {path}");
             }
-            let succeeded = of_message.iter().filter(|a| a.record.disposition == Disposition::Succeeded).count();
+            let succeeded =
+                of_message.iter().filter(|a| a.record.disposition == Disposition::Succeeded).count();
             assert!(succeeded <= 1, "{number} at {path} was sent again after a recorded success");
             let wire_id = life.ids.message(*id);
             let sent: Vec<_> =

@@ -22,6 +22,9 @@ const BUILDS_ON: [(&str, &[&str]); 11] = [
     ("bench", &["testkit"]),
 ];
 
+/// Where tests may pause: what is tested there is a peer that pauses, or what the kernel does in the meantime.
+const MAY_PAUSE: [&str; 1] = ["egress/tests/sockets"];
+
 /// A source file of ours.
 struct Source {
     path: PathBuf,
@@ -113,7 +116,9 @@ fn no_test_sleeps() {
     let patterns = [concat!("sle", "ep("), concat!("sleep_", "ms(")];
     let mut out = String::new();
     for source in sources() {
-        source.offences(source.code_and_tests().1, &patterns, &mut out);
+        if !MAY_PAUSE.iter().any(|folder| source.path.starts_with(crates().join(folder))) {
+            source.offences(source.code_and_tests().1, &patterns, &mut out);
+        }
     }
     assert!(out.is_empty(), "wait for what is to happen instead:\n{out}");
 }

@@ -94,10 +94,9 @@ impl Story {
         println!("curl {base}/api/v1/app/demo/msg -H \"Authorization: Bearer $TOKEN\" \\");
         println!("  -d '{{\"eventType\": \"order.paid\", \"payload\": {{\"order\": \"A-1002\"}}}}'\n");
         println!("   List the attempts to deliver to an endpoint, newest first:\n");
-        println!(
-            "curl {base}/api/v1/app/demo/attempt/endpoint/receiver -H \"Authorization: Bearer $TOKEN\"\n"
-        );
-        println!("   It goes on serving at {base}; Ctrl-C stops it. What the receiver gets is shown here.");
+        println!("curl {base}/api/v1/app/demo/attempt/endpoint/receiver \\");
+        println!("  -H \"Authorization: Bearer $TOKEN\"\n");
+        println!("   It goes on serving; Ctrl-C stops it. What the receiver gets is shown here:\n");
     }
 
     /// One line for a request that came after the story.

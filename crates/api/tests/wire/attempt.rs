@@ -1,0 +1,113 @@
+use crate::world::{START, World};
+use domain::delivery::Next;
+use serde_json::json;
+
+const MSG: &str = "/app/customer/msg";
+
+/// A world with three messages: delivered, waiting for a retry, given up.
+async fn world() -> (World, [String; 3]) {
+    let mut world = World::with_endpoint().await;
+    let mut ids = Vec::new();
+    let retry = Next::Retry(START.plus_ms(60_000));
+    for (name, status, next) in
+        [("ok", 200, Next::Succeeded), ("later", 500, retry), ("lost", 404, Next::Failed)]
+    {
+        world.clock.advance_ms(1_000);
+        let body = format!(r#"{{"eventType":"{name}","payload":{{"k":1}},"eventId":"{name}"}}"#);
+        ids.push(world.post(MSG, &body).await.json["id"].as_str().unwrap().to_owned());
+        world.record(status, next).await;
+    }
+    (world, ids.try_into().unwrap())
+}
+
+#[tokio::test]
+async fn an_attempt_shows_what_happened() {
+    let (world, ids) = world().await;
+    let list = world.get("/app/customer/attempt/endpoint/hook").await;
+    assert_eq!(list.column("responseStatusCode"), [json!(404), json!(500), json!(200)]);
+    assert_eq!(list.column("status"), [json!(2), json!(2), json!(0)]);
+    let endpoint = world.get("/app/customer/endpoint/hook").await.json["id"].clone();
+    let attempt = &list.json["data"][2];
+    let id = attempt["id"].as_str().unwrap();
+    assert_eq!(
+        *attempt,
+        json!({
+            "id": id, "msgId": ids[0], "endpointId": endpoint, "url": "https://example.com/in",
+            "response": "the receiver's answer", "responseStatusCode": 200, "responseDurationMs": 12, "status": 0,
+            "statusText": "success", "triggerType": 0, "timestamp": "2027-01-15T08:00:01Z",
+        })
+    );
+    assert_eq!(world.get(&format!("{MSG}/ok/attempt/{id}")).await.json, *attempt);
+    assert_eq!(world.get(&format!("{MSG}/later/attempt/{id}")).await.error(), (404, "not_found"));
+    assert_eq!(world.get(&format!("{MSG}/ok/attempt/atmpt_1")).await.error(), (404, "not_found"));
+    let by_message = world.get("/app/customer/attempt/msg/ok?endpoint_id=hook").await;
+    assert_eq!(by_message.json["data"], json!([attempt]));
+    assert_eq!(world.delete(&format!("{MSG}/ok/attempt/{id}/content")).await.status, 204);
+    assert_ne!(world.get(&format!("{MSG}/ok/attempt/{id}")).await.json["response"], "the receiver's answer");
+}
+
+#[tokio::test]
+async fn a_list_of_attempts_is_filtered() {
+    let (world, _) = world().await;
+    let codes = async |query: &str| {
+        world.get(&format!("/app/customer/attempt/endpoint/hook?{query}")).await.column("responseStatusCode")
+    };
+    assert_eq!(codes("status=0").await, [200]);
+    assert_eq!(codes("status=2").await, [404, 500]);
+    assert_eq!(codes("status=2&limit=1").await, [404]);
+    assert_eq!(codes("status=1").await, [json!(null); 0]);
+    assert_eq!(codes("status_code_class=500").await, [500]);
+    assert_eq!(codes("event_types=ok,lost").await, [404, 200]);
+    let list =
+        world.get("/app/customer/attempt/endpoint/hook?with_msg=true&with_content=false&limit=1").await;
+    assert_eq!(list.json["data"][0]["msg"]["eventType"], "lost");
+    assert_eq!(list.json["data"][0]["response"], "");
+    for (query, at) in [("status=9", "query/status"), ("status_code_class=201", "query/status_code_class")] {
+        let refused = world.get(&format!("/app/customer/attempt/endpoint/hook?{query}")).await;
+        assert_eq!(refused.wrong(), (422, vec![at.to_owned()]));
+    }
+    assert_eq!(
+        world.get("/app/customer/attempt/endpoint/hook?status=done").await.error(),
+        (400, "generic_error")
+    );
+}
+
+#[tokio::test]
+async fn an_endpoints_messages_are_shown_once_with_their_state() {
+    let (world, ids) = world().await;
+    let path = "/app/customer/endpoint/hook/msg";
+    let list = world.get(path).await;
+    assert_eq!(list.column("id"), [&ids[2], &ids[1], &ids[0]].map(|id| json!(id)));
+    assert_eq!(list.column("statusText"), ["fail", "pending", "success"]);
+    assert_eq!(list.json["data"][1]["nextAttempt"], "2027-01-15T08:01:00Z");
+    assert_eq!(list.json["data"][0]["payload"], json!({"k": 1}));
+    assert_eq!(world.get(&format!("{path}?status=1")).await.column("eventId"), ["later"]);
+    assert_eq!(
+        world.get(&format!("{path}?with_content=false&status=0")).await.column("payload"),
+        [json!({})]
+    );
+    let endpoints = world.get(&format!("{MSG}/later/endpoint")).await;
+    assert_eq!(endpoints.column("uid"), ["hook"]);
+    assert_eq!((&endpoints.json["data"][0]["status"], &endpoints.json["done"]), (&json!(1), &json!(true)));
+    let stats = world.get("/app/customer/endpoint/hook/stats").await.json;
+    assert_eq!((&stats["success"], &stats["fail"], &stats["pending"]), (&json!(1), &json!(1), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_message_is_resent_unless_its_endpoint_is_disabled_or_its_payload_gone() {
+    let (world, _) = world().await;
+    let resend = format!("{MSG}/ok/endpoint/hook/resend");
+    let sent = world.post(&resend, "").await;
+    assert_eq!((sent.status, sent.json), (202, json!({})));
+    assert_eq!(
+        world.get("/app/customer/endpoint/hook/msg?status=1").await.json["data"].as_array().unwrap().len(),
+        2
+    );
+    world.patch("/app/customer/endpoint/hook", r#"{"disabled":true}"#).await;
+    assert_eq!(world.post(&resend, "").await.error(), (400, "generic_error"));
+    world.patch("/app/customer/endpoint/hook", r#"{"disabled":false}"#).await;
+    world.delete(&format!("{MSG}/ok/content")).await;
+    assert_eq!(world.post(&resend, "").await.error(), (400, "generic_error"));
+    assert_eq!(world.post(&format!("{MSG}/ok/endpoint/nobody/resend"), "").await.error(), (404, "not_found"));
+    assert_eq!(world.post(&format!("{MSG}/none/endpoint/hook/resend"), "").await.error(), (404, "not_found"));
+}

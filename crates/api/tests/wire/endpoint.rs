@@ -1,0 +1,177 @@
+use crate::world::World;
+use serde_json::json;
+
+const HOOK: &str = "/app/customer/endpoint/hook";
+
+#[tokio::test]
+async fn an_endpoint_is_made_read_changed_and_deleted() {
+    let world = World::with_application().await;
+    let body = r#"{"url":"https://example.com/in","uid":"hook","filterTypes":null,"channels":["a","a"],"rateLimit":9}"#;
+    let made = world.post("/app/customer/endpoint", body).await;
+    assert_eq!(made.status, 201, "{:?}", made.json);
+    let id = made.json["id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        made.json,
+        json!({
+            "id": id, "uid": "hook", "url": "https://example.com/in", "description": "", "disabled": false,
+            "paused": false, "eventTypes": null, "filterTypes": null, "channels": ["a"], "throttleRate": 9,
+            "rateLimit": 9, "version": 1, "metadata": {}, "disabledReason": null,
+            "createdAt": "2027-01-15T08:00:00Z", "updatedAt": "2027-01-15T08:00:00Z",
+        })
+    );
+    assert_eq!(world.get(HOOK).await.json, made.json);
+    let patched = world.patch(HOOK, r#"{"paused":true,"channels":null,"description":"d"}"#).await;
+    assert_eq!(
+        (&patched.json["paused"], &patched.json["channels"], &patched.json["throttleRate"]),
+        (&json!(true), &json!(null), &json!(9))
+    );
+    let put = world.put(HOOK, r#"{"url":"https://example.com/other"}"#).await;
+    assert_eq!(
+        (
+            put.status,
+            &put.json["paused"],
+            &put.json["throttleRate"],
+            &put.json["description"],
+            &put.json["uid"]
+        ),
+        (200, &json!(true), &json!(null), &json!(""), &json!("hook"))
+    );
+    world.clock.advance_ms(1);
+    assert_eq!(world.put("/app/customer/endpoint/new", r#"{"url":"https://example.com"}"#).await.status, 201);
+    assert_eq!(world.get("/app/customer/endpoint").await.column("uid"), ["new", "hook"].map(|u| json!(u)));
+    assert_eq!(world.patch(HOOK, r#"{"uid":"new"}"#).await.error(), (409, "conflict"));
+    assert_eq!(world.delete(HOOK).await.status, 204);
+    assert_eq!(world.get(HOOK).await.error(), (404, "not_found"));
+}
+
+#[tokio::test]
+async fn wrong_fields_are_named_and_nothing_is_stored() {
+    let world = World::with_application().await;
+    let table = [
+        (r#"{}"#, vec!["body/url"]),
+        (r#"{"url":"nonsense"}"#, vec!["body/url"]),
+        (r#"{"url":"http://example.com"}"#, vec![]),
+        (r#"{"url":"ftp://example.com"}"#, vec!["body/url"]),
+        (r#"{"url":"https://127.0.0.1/"}"#, vec!["body/url"]),
+        (r#"{"url":"https://0x7f.1/"}"#, vec!["body/url"]),
+        (r#"{"url":"https://[::ffff:10.0.0.1]/"}"#, vec!["body/url"]),
+        (r#"{"url":"https://localhost/"}"#, vec!["body/url"]),
+        (r#"{"url":"https://169.254.169.254/"}"#, vec!["body/url"]),
+        (r#"{"url":"https://user:secret@example.com/"}"#, vec!["body/url"]),
+        (
+            r#"{"url":"https://example.com","uid":"ep_1","channels":[],"throttleRate":0,"secret":"x","headers":{"Host":"a"}}"#,
+            vec!["body/secret", "body/headers", "body/uid", "body/throttleRate", "body/channels"],
+        ),
+        (r#"{"url":"https://example.com","eventTypes":["missing","gone"]}"#, vec!["body/eventTypes"]),
+        (r#"{"url":"https://example.com","eventTypes":[]}"#, vec!["body/eventTypes"]),
+        (r#"{"url":"https://example.com","channels":["a","b c"]}"#, vec!["body/channels/[1]"]),
+        (
+            r#"{"url":"https://example.com","headers":{"X":1},"disabled":"no"}"#,
+            vec!["body/disabled", "body/headers/X"],
+        ),
+    ];
+    for (body, at) in table.into_iter().filter(|(_, at)| !at.is_empty()) {
+        let at: Vec<_> = at.into_iter().map(str::to_owned).collect();
+        assert_eq!(world.post("/app/customer/endpoint", body).await.wrong(), (422, at), "{body}");
+    }
+    assert_eq!(world.get("/app/customer/endpoint").await.json["data"], json!([]));
+    assert_eq!(world.post("/app/nobody/endpoint", r#"{"url":"https://example.com"}"#).await.status, 404);
+}
+
+#[tokio::test]
+async fn event_types_must_exist_and_the_missing_ones_are_named() {
+    let world = World::with_endpoint().await;
+    world.post("/event-type", r#"{"name":"known","description":""}"#).await;
+    let refused = world.patch(HOOK, r#"{"eventTypes":["known","lost"]}"#).await;
+    assert_eq!(refused.wrong(), (422, vec!["body/eventTypes".to_owned()]));
+    assert!(refused.json["detail"][0]["msg"].as_str().unwrap().contains("`lost`"));
+    let taken = world.patch(HOOK, r#"{"eventTypes":["known"]}"#).await;
+    assert_eq!((taken.status, &taken.json["filterTypes"]), (200, &json!(["known"])));
+}
+
+#[tokio::test]
+async fn a_secret_is_shown_and_rotated_up_to_its_limit() {
+    let world = World::with_endpoint().await;
+    let secret = format!("{HOOK}/secret");
+    let first = world.get(&secret).await.json["key"].as_str().unwrap().to_owned();
+    assert!(first.starts_with("whsec_"));
+    let rotate = format!("{HOOK}/secret/rotate");
+    let given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let rotated = world.post(&rotate, &format!(r#"{{"key":"{given}"}}"#)).await;
+    assert_eq!((rotated.status, rotated.bytes.len()), (204, 0));
+    assert_eq!(world.get(&secret).await.json, json!({"key": given}));
+    assert_eq!(world.post(&rotate, r#"{"key":"whpk_x"}"#).await.wrong(), (422, vec!["body/key".to_owned()]));
+    assert_eq!(
+        world.post(&rotate, r#"{"gracePeriodSeconds":604801}"#).await.wrong(),
+        (422, vec!["body/gracePeriodSeconds".to_owned()])
+    );
+    for _ in 0..9 {
+        assert_eq!(world.post(&rotate, "{}").await.status, 204);
+    }
+    assert_eq!(world.post(&rotate, "{}").await.error(), (400, "limit_reached"));
+    world.clock.advance_ms(86_400_001);
+    assert_eq!(world.post(&rotate, "{}").await.status, 204);
+}
+
+#[tokio::test]
+async fn an_ed25519_key_is_taken_and_only_its_public_half_is_shown() {
+    let world = World::with_endpoint().await;
+    let rotate = format!("{HOOK}/secret/rotate");
+    let seed = "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
+    assert_eq!(world.post(&rotate, &format!(r#"{{"key":"{seed}"}}"#)).await.status, 204);
+    let shown = world.get(&format!("{HOOK}/secret")).await.json["key"].as_str().unwrap().to_owned();
+    assert_eq!(shown, "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=");
+    assert_eq!(world.post(&rotate, "{}").await.status, 204);
+    let next = world.get(&format!("{HOOK}/secret")).await.json["key"].as_str().unwrap().to_owned();
+    assert!(next.starts_with("whpk_") && next != shown);
+}
+
+#[tokio::test]
+async fn headers_are_set_changed_and_shown_without_credentials() {
+    let world = World::with_endpoint().await;
+    let headers = format!("{HOOK}/headers");
+    let put =
+        world.put(&headers, r#"{"headers":{"X-One":"1","X-Two":"2","Authorization":"Bearer canary"}}"#).await;
+    assert_eq!(put.status, 204);
+    let shown = world.get(&headers).await;
+    assert_eq!(shown.json, json!({"headers": {"X-One": "1", "X-Two": "2"}, "sensitive": ["Authorization"]}));
+    let patch = r#"{"headers":{"x-one":"new","X-Two":null},"deleteHeaders":["authorization"]}"#;
+    assert_eq!(world.patch(&headers, patch).await.status, 204);
+    assert_eq!(world.get(&headers).await.json, json!({"headers": {"x-one": "new"}, "sensitive": []}));
+    for body in [r#"{"headers":{"Host":"x"}}"#, r#"{"headers":{"webhook-id":"x"}}"#, r#"{}"#] {
+        assert_eq!(world.put(&headers, body).await.wrong(), (422, vec!["body/headers".to_owned()]), "{body}");
+    }
+    assert_eq!(world.get(&headers).await.json["headers"], json!({"x-one": "new"}));
+}
+
+#[tokio::test]
+async fn statistics_count_deliveries_in_a_window() {
+    let world = World::with_endpoint().await;
+    let stats = format!("{HOOK}/stats");
+    assert_eq!(
+        world.get(&stats).await.json,
+        json!({"success": 0, "pending": 0, "sending": 0, "fail": 0, "canceled": 0})
+    );
+    let wide = world.get(&format!("{stats}?since=2026-12-01T00:00:00Z")).await;
+    assert_eq!(wide.wrong(), (422, vec!["query/since".to_owned()]));
+    assert_eq!(world.get(&format!("{stats}?since=yesterday")).await.error(), (400, "generic_error"));
+}
+
+#[tokio::test]
+async fn an_example_is_sent_as_a_message() {
+    let mut world = World::with_endpoint().await;
+    let path = format!("{HOOK}/send-example");
+    let sent = world.post(&path, r#"{"eventType":"svix.ping"}"#).await;
+    assert_eq!((sent.status, &sent.json["eventType"]), (202, &json!("svix.ping")));
+    assert!(world.handoff.messages.try_recv().is_ok());
+    let none = world.post(&path, r#"{"eventType":"unknown"}"#).await;
+    assert_eq!(none.error(), (400, "invalid_scheme"));
+    let schema =
+        r#"{"name":"known","description":"","schemas":{"1":{"type":"object","examples":[{"a":1}]}}}"#;
+    assert_eq!(world.post("/event-type", schema).await.status, 201);
+    assert_eq!(world.post(&path, r#"{"eventType":"known"}"#).await.json["payload"], json!({"a": 1}));
+    assert_eq!(
+        world.post(&path, r#"{"eventType":"known","exampleIndex":1}"#).await.error(),
+        (400, "invalid_scheme")
+    );
+}

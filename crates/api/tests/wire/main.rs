@@ -1,0 +1,13 @@
+//! The API driven through its router, over a temporary store: each operation's good case, its exact errors, and that
+//! what was refused left nothing behind.
+
+mod application;
+mod attempt;
+mod endpoint;
+mod event_type;
+mod everywhere;
+mod idempotency;
+mod message;
+mod openapi;
+mod session;
+mod world;
