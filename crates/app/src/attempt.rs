@@ -16,9 +16,6 @@ use store::attempt::MessageEndpoint;
 pub use store::attempt::{AttemptFilter, EndpointMessage};
 use store::routing::Route;
 
-/// An endpoint that is not configured any more, in old attempts.
-const DELETED_ENDPOINT: &str = "ep_000000000000000000000000000";
-
 /// An attempt with the wire id of its endpoint.
 #[derive(Clone, Debug)]
 pub struct ShownAttempt {
@@ -77,7 +74,7 @@ impl App {
         let filter = bounded(query.filter)?;
         let list = |filter, page| self.store().attempt_list_by_endpoint(endpoint.key, filter, page);
         let found = by_state(query.state, filter, query.page, list).await?;
-        Ok(found.map(|attempt| self.shown(attempt)))
+        self.shown(found).await
     }
 
     /// A page of a message's attempts, newest first; only those to `endpoint` (id or uid) when it is given.
@@ -96,7 +93,7 @@ impl App {
         }
         let list = |filter, page| self.store().attempt_list_by_message(&message, filter, page);
         let found = by_state(query.state, filter, query.page, list).await?;
-        Ok(found.map(|attempt| self.shown(attempt)))
+        self.shown(found).await
     }
 
     /// One attempt of a message.
@@ -106,7 +103,8 @@ impl App {
     pub async fn attempt_get(&self, at: Place<'_>, id: &str) -> Result<ShownAttempt> {
         let (_, message) = self.message_of(at, Right::Read).await?;
         let id = self.ids().read_attempt(id).ok_or(AppError::NotFound)?;
-        Ok(self.shown(self.store().attempt_get(message.id, id).await?))
+        let one = Slice { items: vec![self.store().attempt_get(message.id, id).await?], done: true };
+        self.shown(one).await?.items.pop().ok_or(AppError::NotFound)
     }
 
     /// Removes an attempt's stored answer.
@@ -187,10 +185,27 @@ impl App {
         Some(ShownDestination { endpoint, delivery })
     }
 
-    fn shown(&self, attempt: Attempt) -> ShownAttempt {
-        let route = self.store().routing().route(attempt.record.endpoint);
-        let endpoint = route.map_or_else(|| DELETED_ENDPOINT.to_owned(), |route| route.endpoint.id.clone());
-        ShownAttempt { attempt, endpoint, message: None }
+    /// Attempts with the wire ids of their endpoints; deleted ones are looked up.
+    async fn shown(&self, slice: Slice<Attempt>) -> Result<Slice<ShownAttempt>> {
+        let routing = self.store().routing();
+        let mut ids: HashMap<EndpointKey, String> = HashMap::new();
+        let mut deleted = Vec::new();
+        for key in slice.items.iter().map(|attempt| attempt.record.endpoint) {
+            match routing.route(key) {
+                Some(route) => {
+                    ids.entry(key).or_insert_with(|| route.endpoint.id.clone());
+                }
+                None if deleted.contains(&key) => {}
+                None => deleted.push(key),
+            }
+        }
+        if !deleted.is_empty() {
+            ids.extend(self.store().endpoint_ids(deleted).await?);
+        }
+        Ok(slice.map(|attempt| {
+            let endpoint = ids.get(&attempt.record.endpoint).cloned().unwrap_or_default();
+            ShownAttempt { attempt, endpoint, message: None }
+        }))
     }
 }
 

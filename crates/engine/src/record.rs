@@ -8,11 +8,16 @@ use std::time::Duration;
 use store::delivery::Record;
 use store::{Store, StoreError};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 
 /// Records that may wait.
 pub(crate) const QUEUE: usize = 4_096;
 /// Records of one commit.
 const BATCH_MAX: usize = 1_024;
+/// How long the first record of a batch waits for others: nobody waits for a record, and a commit saved is a sync saved.
+const GATHER: Duration = Duration::from_millis(2);
+/// A batch of so many does not wait.
+const GATHERED: usize = 128;
 /// Between two tries of a batch.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
@@ -20,6 +25,7 @@ const AGAIN_AFTER: Duration = Duration::from_millis(200);
 pub(crate) async fn run(store: Arc<dyn Store>, mut records: mpsc::Receiver<Record>) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while records.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        gather(&mut records, &mut batch).await;
         let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_MAX));
         let records = Arc::new(full);
         while let Err(error) = store.record(Arc::clone(&records)).await {
@@ -29,6 +35,17 @@ pub(crate) async fn run(store: Arc<dyn Store>, mut records: mpsc::Receiver<Recor
                 break;
             }
             tokio::time::sleep(AGAIN_AFTER).await;
+        }
+    }
+}
+
+async fn gather(records: &mut mpsc::Receiver<Record>, batch: &mut Vec<Record>) {
+    let until = Instant::now() + GATHER;
+    while batch.len() < GATHERED {
+        match timeout_at(until, records.recv_many(batch, BATCH_MAX)).await {
+            Ok(more) if more > 0 => {}
+            // The time is over, or every sender has gone.
+            Ok(_) | Err(_) => return,
         }
     }
 }

@@ -28,7 +28,7 @@ pub trait Applications: Send + Sync {
     /// Replaces its fields. `Taken("uid")`, `NotFound`.
     async fn application_update(&self, key: ApplicationKey, fields: ApplicationFields)
     -> Result<Application>;
-    /// Deletes it with its endpoints; deliveries still pending are canceled.
+    /// Deletes it with its endpoints and revokes its API keys; deliveries still pending are canceled.
     async fn application_delete(&self, key: ApplicationKey) -> Result<()>;
     /// The application of this wire id or uid.
     async fn application_find(&self, environment: EnvironmentKey, id: &str) -> Result<Application>;

@@ -46,6 +46,8 @@ pub trait Endpoints: Send + Sync {
     async fn endpoint_update(&self, key: EndpointKey, change: ChangeEndpoint) -> Result<Endpoint>;
     /// Deletes it; deliveries still pending are canceled when they would be claimed (PROTOCOL rule 12).
     async fn endpoint_delete(&self, key: EndpointKey) -> Result<()>;
+    /// The wire ids of these endpoints, deleted ones included; unknown ones are left out.
+    async fn endpoint_ids(&self, keys: Vec<EndpointKey>) -> Result<Vec<(EndpointKey, String)>>;
     /// The endpoint of this wire id or uid.
     async fn endpoint_find(&self, application: ApplicationKey, id: &str) -> Result<Endpoint>;
     /// A page ordered by wire id.

@@ -96,7 +96,8 @@ pub trait Messages: Send + Sync {
         filter: MessageFilter,
         page: Page<MessageId>,
     ) -> Result<Slice<Message>>;
-    /// Messages by `auto_` key that were accepted after `since`, for the memory that a restart lost: (hash, body hash, id).
+    /// Messages by `auto_` key that were accepted after `since`, for the memory that a restart lost; newest first,
+    /// at most 500,000.
     async fn message_keys_since(&self, since: Timestamp) -> Result<Vec<(MessageKey, MessageId)>>;
     /// Removes a message's payload for good.
     async fn message_expunge(&self, application: ApplicationKey, id: MessageId) -> Result<()>;

@@ -108,7 +108,12 @@ fn from_environment(name: &str, otherwise: u64) -> u64 {
 }
 
 /// Kills and starts again, so many times; the last process, and when each life began.
-async fn lives(home: &Home, first: Process, kills: u64, random: &mut fastrand::Rng) -> (Process, Vec<Instant>) {
+async fn lives(
+    home: &Home,
+    first: Process,
+    kills: u64,
+    random: &mut fastrand::Rng,
+) -> (Process, Vec<Instant>) {
     let (mut process, mut births) = (first, vec![Instant::now()]);
     for kill in 1..=kills {
         // Each fifth life ends while it begins.
@@ -163,7 +168,8 @@ impl Ledger<'_> {
                 arrived.iter().filter(|a| self.life_of(a.0.arrived) == life).map(|a| a.1).collect();
             let kept: Vec<_> =
                 recorded.iter().filter(|r| self.life_of(r.began) == life).map(|r| r.status).collect();
-            let story = || format!("{id} at {path} in life {life} of {last_life}: {came:?} came, {kept:?} kept");
+            let story =
+                || format!("{id} at {path} in life {life} of {last_life}: {came:?} came, {kept:?} kept");
             let extra = came.len().checked_sub(kept.len()).unwrap_or_else(|| panic!("{}", story()));
             assert!(extra <= usize::from(life < last_life), "{}", story());
             assert_eq!(came[..kept.len()], kept, "{}", story());
@@ -210,7 +216,8 @@ async fn compare(home: &Home, place: &Place, load: &Load, births: &[Instant], al
         let secret = api.get(&format!("/app/{application}/endpoint/{endpoint}/secret")).await;
         let webhook = Webhook::new(secret["key"].as_str().expect("a secret")).expect("a usable secret");
         let mut recorded: HashMap<_, Vec<_>> = HashMap::new();
-        for attempt in api.list(&format!("/app/{application}/attempt/endpoint/{endpoint}")).await.iter().rev() {
+        for attempt in api.list(&format!("/app/{application}/attempt/endpoint/{endpoint}")).await.iter().rev()
+        {
             let text = |name: &str| attempt[name].as_str().expect("text").to_owned();
             let status = attempt["responseStatusCode"].as_u64().expect("a status");
             let began = moment(&text("timestamp"));

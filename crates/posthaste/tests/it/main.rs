@@ -3,12 +3,20 @@
 //! `tidy` and `licences` read the tree instead: they hold what no compiler checks.
 
 mod binary;
+mod canary;
 mod config;
 mod dev;
+mod disk_full;
+mod fairness;
+mod fsync;
 mod key;
 mod kill;
 mod licences;
 mod live;
+mod receivers;
+mod sdk;
 mod serve;
+mod server;
 mod simulation;
 mod tidy;
+mod timeline;

@@ -39,10 +39,12 @@ CREATE TABLE endpoint (
     sealed_headers  BLOB NOT NULL,
     sealed_secrets  BLOB NOT NULL,
     created_at      INTEGER NOT NULL,
-    updated_at      INTEGER NOT NULL
+    updated_at      INTEGER NOT NULL,
+    -- A deleted endpoint keeps its row, without secrets, headers and uid: its attempts still name it.
+    deleted_at      INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX endpoint_uid ON endpoint (application, uid) WHERE uid IS NOT NULL;
-CREATE INDEX endpoint_list ON endpoint (application, id);
+CREATE INDEX endpoint_list ON endpoint (application, id) WHERE deleted_at IS NULL;
 
 CREATE TABLE event_type (
     environment   INTEGER NOT NULL REFERENCES environment (key),

@@ -120,6 +120,10 @@ impl Applications for Sqlite {
             .write(
                 move |c, _| {
                     c.prepare_cached("DELETE FROM endpoint WHERE application = ?1")?.execute([key.0])?;
+                    c.prepare_cached(
+                        "UPDATE api_key SET revoked_at = ?2 WHERE application = ?1 AND revoked_at IS NULL",
+                    )?
+                    .execute(params![key.0, now.0])?;
                     let gone =
                         c.prepare_cached("DELETE FROM application WHERE key = ?1")?.execute([key.0])?;
                     if gone == 0 { Err(StoreError::NotFound) } else { Ok(()) }
@@ -148,11 +152,11 @@ impl Applications for Sqlite {
                 let mut conditions = Conditions::default();
                 conditions.with("environment = ?", environment.0).page("id", &page);
                 if filter.with_endpoints {
-                    conditions.bare("EXISTS (SELECT 1 FROM endpoint WHERE endpoint.application = application.key)");
+                    conditions.bare("EXISTS (SELECT 1 FROM endpoint WHERE endpoint.application = application.key AND endpoint.deleted_at IS NULL)");
                 }
                 if filter.without_disabled_endpoints {
                     conditions.bare(
-                        "NOT EXISTS (SELECT 1 FROM endpoint WHERE endpoint.application = application.key AND disabled)",
+                        "NOT EXISTS (SELECT 1 FROM endpoint WHERE endpoint.application = application.key AND disabled AND deleted_at IS NULL)",
                     );
                 }
                 let sql = format!("SELECT {COLUMNS} FROM application {}", conditions.tail("id", &page));

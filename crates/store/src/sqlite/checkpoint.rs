@@ -7,17 +7,19 @@
 use super::writer::Command;
 use crate::error::{Result, StoreError};
 use rusqlite::Connection;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How often the WAL's size is looked at.
+/// How often the WAL's length is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// A WAL of this size is copied back, in bytes.
-const WAL_BYTES: u64 = 16 << 20;
-/// The file's size after the WAL has begun anew, in bytes: below the size that starts the next copy.
-pub(super) const WAL_BYTES_KEPT: i64 = 8 << 20;
+/// A WAL of so many frames (4 KiB pages: 16 MiB) is copied back.
+const WAL_FRAMES: u32 = 4_096;
+/// The file keeps its size when it begins anew, so that a commit writes over blocks that are there and its sync has no
+/// metadata to write; only what grew beyond this is given back.
+pub(super) const WAL_BYTES_KEPT: i64 = 64 << 20;
 
 /// The thread that copies the WAL back.
 #[derive(Debug)]
@@ -27,18 +29,16 @@ pub(super) struct Checkpointer {
 }
 
 impl Checkpointer {
+    /// Starts it; `frames` is the WAL's length, which every commit of the writer's tells.
     pub(super) fn start(
         connection: Connection,
-        path: &Path,
+        frames: Arc<AtomicU32>,
         writer: tokio::sync::mpsc::Sender<Command>,
     ) -> Result<Self> {
-        let mut wal = path.as_os_str().to_owned();
-        wal.push("-wal");
-        let wal = PathBuf::from(wal);
         let (stop, stopped) = sync_channel(0);
         let run = move || {
             while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                if std::fs::metadata(&wal).map_or(0, |m| m.len()) < WAL_BYTES {
+                if frames.load(Ordering::Relaxed) < WAL_FRAMES {
                     continue;
                 }
                 if let Err(error) = copy_back(&connection).map_err(StoreError::from) {
@@ -68,6 +68,17 @@ impl Checkpointer {
             tracing::error!("the checkpointer had panicked");
         }
     }
+}
+
+/// Has every commit on this connection tell the WAL's length, in frames.
+pub(super) fn watch(connection: &mut Connection) -> rusqlite::Result<Arc<AtomicU32>> {
+    let frames = Arc::new(AtomicU32::new(0));
+    let told = Arc::clone(&frames);
+    connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, length: i32| {
+        told.store(length.unsigned_abs(), Ordering::Relaxed);
+        Ok(())
+    }))?;
+    Ok(frames)
 }
 
 /// Copies what can be copied without waiting for anyone.

@@ -71,14 +71,15 @@ pub(super) fn load_all(
     application: ApplicationKey,
     sealer: &Sealer,
 ) -> Result<Vec<Endpoint>> {
-    let mut statement =
-        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM endpoint WHERE application = ?1"))?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM endpoint WHERE application = ?1 AND deleted_at IS NULL"
+    ))?;
     collect(statement.query([application.0])?, |row| read(row, sealer))
 }
 
 fn get(connection: &Connection, key: EndpointKey, sealer: &Sealer) -> Result<Endpoint> {
-    let mut statement =
-        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM endpoint WHERE key = ?1"))?;
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM endpoint WHERE key = ?1 AND deleted_at IS NULL"))?;
     statement.query([key.0])?.next()?.map_or(Err(StoreError::NotFound), |row| read(row, sealer))
 }
 
@@ -137,7 +138,7 @@ fn write_secrets(
 
 fn create(connection: &Connection, new: &NewEndpoint, sealer: &Sealer, now: Timestamp) -> Result<Endpoint> {
     let there: i64 = connection
-        .prepare_cached("SELECT count(*) FROM endpoint WHERE application = ?1")?
+        .prepare_cached("SELECT count(*) FROM endpoint WHERE application = ?1 AND deleted_at IS NULL")?
         .query_row([new.application.0], |row| row.get(0))?;
     if there.unsigned_abs() >= ENDPOINTS_PER_APPLICATION_MAX as u64 {
         return Err(StoreError::Limit(format!(
@@ -225,7 +226,12 @@ impl Endpoints for Sqlite {
         self.writer
             .write(
                 move |c, _| {
-                    let gone = c.prepare_cached("DELETE FROM endpoint WHERE key = ?1")?.execute([key.0])?;
+                    let gone = c
+                        .prepare_cached(
+                            "UPDATE endpoint SET deleted_at = ?2, uid = NULL, sealed_headers = x'', sealed_secrets = x''
+                             WHERE key = ?1 AND deleted_at IS NULL",
+                        )?
+                        .execute(params![key.0, now.0])?;
                     if gone == 0 { Err(StoreError::NotFound) } else { Ok(()) }
                 },
                 move |memory, ()| {
@@ -233,6 +239,21 @@ impl Endpoints for Sqlite {
                     memory.shared.wakes.note(key, now);
                 },
             )
+            .await
+    }
+
+    async fn endpoint_ids(&self, keys: Vec<EndpointKey>) -> Result<Vec<(EndpointKey, String)>> {
+        self.readers
+            .read(move |c| {
+                let mut statement = c.prepare_cached("SELECT id FROM endpoint WHERE key = ?1")?;
+                let mut found = Vec::with_capacity(keys.len());
+                for key in keys {
+                    if let Some(row) = statement.query([key.0])?.next()? {
+                        found.push((key, row.get(0)?));
+                    }
+                }
+                Ok(found)
+            })
             .await
     }
 
@@ -252,7 +273,10 @@ impl Endpoints for Sqlite {
         self.readers
             .read(move |c| {
                 let mut conditions = Conditions::default();
-                conditions.with("application = ?", application.0).page("id", &page);
+                conditions
+                    .with("application = ?", application.0)
+                    .bare("deleted_at IS NULL")
+                    .page("id", &page);
                 let sql = format!("SELECT {COLUMNS} FROM endpoint {}", conditions.tail("id", &page));
                 let mut statement = c.prepare_cached(&sql)?;
                 let rows = statement.query(rusqlite::params_from_iter(&conditions.values))?;

@@ -20,6 +20,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
+/// Automatic keys that are read back after a restart: what the memory of them holds.
+const KEYS_MAX: i64 = 500_000;
 /// `message_key.kind` of event ids.
 const EVENT_ID: i64 = 0;
 /// `message_key.kind` of explicit idempotency keys.
@@ -312,9 +314,10 @@ impl Messages for Sqlite {
         self.readers
             .read(move |c| {
                 let mut statement = c.prepare_cached(
-                    "SELECT id, key_hash, body_hash FROM message WHERE id >= ?1 AND key_hash IS NOT NULL ORDER BY id",
+                    "SELECT id, key_hash, body_hash FROM message WHERE id >= ?1 AND key_hash IS NOT NULL
+                     ORDER BY id DESC LIMIT ?2",
                 )?;
-                let rows = statement.query([floor_of(since)])?;
+                let rows = statement.query([floor_of(since), KEYS_MAX])?;
                 collect(rows, |row| {
                     let hash = row.get::<_, Vec<u8>>(1)?.try_into().unwrap_or_default();
                     let body_hash = row.get::<_, Vec<u8>>(2)?.try_into().unwrap_or_default();

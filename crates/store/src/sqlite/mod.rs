@@ -98,6 +98,7 @@ impl Sqlite {
         let start = lease::acquire(&mut connection, options.clock.now(), &wakes)?;
         let shared = Arc::new(Shared::new(routing, wakes, Arc::new(StoreMetrics::default())));
         let clock = SharedClock(options.clock);
+        let frames = checkpoint::watch(&mut connection)?;
         let parts = writer::Parts {
             start,
             shared: Arc::clone(&shared),
@@ -106,7 +107,7 @@ impl Sqlite {
             sealer: Arc::clone(&sealer),
         };
         let writer = Writer::start(connection, parts)?;
-        let checkpointer = checkpoint::Checkpointer::start(connect(path)?, path, writer.sender())?;
+        let checkpointer = checkpoint::Checkpointer::start(connect(path)?, frames, writer.sender())?;
         let readers = Readers::open(path)?;
         let checkpointer = Mutex::new(Some(checkpointer));
         Ok(Arc::new(Self { shared, writer, checkpointer, readers, sealer, clock, _lock: lock }))

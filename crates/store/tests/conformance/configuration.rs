@@ -210,3 +210,25 @@ async fn a_kept_answer_is_replayed_until_it_expires_and_stands_sealed() {
     f.clock.advance_ms(1_000);
     assert_eq!(f.store.replay_get([5; 16]).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn a_deleted_endpoint_keeps_its_wire_id_for_its_attempts_and_nothing_else() {
+    let f = Fixture::new().await;
+    let app = f.application("one").await;
+    let endpoint = f.endpoint(&app).await;
+    f.change(endpoint.key, |fields| fields.uid = Some("mine".into())).await;
+    f.store.endpoint_delete(endpoint.key).await.unwrap();
+    let known = f.store.endpoint_ids(vec![endpoint.key]).await.unwrap();
+    assert_eq!(known, [(endpoint.key, endpoint.id.clone())]);
+    assert!(f.store.endpoint_find(app.key, "mine").await.is_err());
+    assert!(f.store.endpoint_find(app.key, &endpoint.id).await.is_err());
+    let listed = f.store.endpoint_list(app.key, Page::first(50, Order::Ascending)).await.unwrap();
+    assert!(listed.items.is_empty());
+    let f = f.restart().await;
+    assert!(f.store.routing().route(endpoint.key).is_none());
+    let other = f.endpoint(&app).await;
+    assert_eq!(
+        f.change(other.key, |fields| fields.uid = Some("mine".into())).await.fields.uid.as_deref(),
+        Some("mine")
+    );
+}
