@@ -49,20 +49,26 @@ async fn get(State(app): State<App>, caller: Caller, At(at): At<EndpointPath>) -
     Ok(Answer::ok(&EndpointSecretOut { key: app.secret_get(at.by(&caller)).await? }))
 }
 
-/// Rotates an endpoint's secret.
+/// Rotates an endpoint's secret, and answers the new one.
 #[utoipa::path(post, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate",
     operation_id = "v1.endpoint.rotate-secret", tag = "Endpoint", params(EndpointPath, IdempotencyKey),
-    request_body = EndpointSecretRotateIn, responses((status = 204), Errors))]
+    request_body = EndpointSecretRotateIn, responses((status = 200, body = EndpointSecretOut), Errors))]
 async fn rotate(State(app): State<App>, At(at): At<EndpointPath>, received: Received) -> Outcome {
     let input: EndpointSecretRotateIn = received.json()?;
     let mut problems = Problems::default();
     let key = input.key.optional("key", &mut problems);
     let grace = input.grace_period_seconds.optional("gracePeriodSeconds", &mut problems);
     problems.finish()?;
-    let principal = Arc::clone(&received.principal);
-    once(&app.clone(), &received, async move {
-        app.secret_rotate(at.by(&principal), key.as_deref(), grace).await?;
+    let at = Arc::new(at);
+    let (rotating, path, principal) = (app.clone(), Arc::clone(&at), Arc::clone(&received.principal));
+    let rotated = once(&app, &received, async move {
+        rotating.secret_rotate(path.by(&principal), key.as_deref(), grace).await?;
         Ok(Answer::nothing())
     })
-    .await
+    .await?;
+    if !rotated.status.is_success() {
+        return Ok(rotated);
+    }
+    // Published SDKs read the new key from here. It is read afresh, so that the answer kept for replays holds none.
+    Ok(Answer::ok(&EndpointSecretOut { key: app.secret_get(at.by(&received.principal)).await? }))
 }

@@ -10,6 +10,7 @@ use aws_lc_rs::hmac;
 /// Characters after the prefix.
 pub const BODY_CHARS: usize = 27;
 const TIME_CHARS: usize = 11;
+const HALF_CHARS: usize = (BODY_CHARS - TIME_CHARS) / 2;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Kinds of ids with the prefix that each has on the wire.
@@ -61,8 +62,10 @@ impl Kind {
     pub fn make(self, now: Timestamp, random: [u8; 16]) -> String {
         let mut text = String::with_capacity(self.prefix().len() + BODY_CHARS);
         text.push_str(self.prefix());
-        push_base62(&mut text, now.0.max(0).unsigned_abs().into(), TIME_CHARS);
-        push_base62(&mut text, u128::from_be_bytes(random), BODY_CHARS - TIME_CHARS);
+        push_base62(&mut text, now.0.max(0).unsigned_abs(), TIME_CHARS);
+        for half in halves(&random) {
+            push_base62(&mut text, half, HALF_CHARS);
+        }
         text
     }
 }
@@ -111,8 +114,10 @@ impl IdCodec {
     fn write(&self, kind: Kind, id: i64) -> String {
         let mut text = String::with_capacity(kind.prefix().len() + BODY_CHARS);
         text.push_str(kind.prefix());
-        push_base62(&mut text, id.max(0).unsigned_abs().into(), TIME_CHARS);
-        push_base62(&mut text, self.check(kind, id), BODY_CHARS - TIME_CHARS);
+        push_base62(&mut text, id.max(0).unsigned_abs(), TIME_CHARS);
+        for half in self.check(kind, id) {
+            push_base62(&mut text, half, HALF_CHARS);
+        }
         text
     }
 
@@ -125,20 +130,24 @@ impl IdCodec {
         (self.write(kind, id) == text).then_some(id)
     }
 
-    fn check(&self, kind: Kind, id: i64) -> u128 {
+    /// 16 characters' worth of a keyed hash, in two halves: 64-bit arithmetic is several times as fast as 128-bit.
+    fn check(&self, kind: Kind, id: i64) -> [u64; 2] {
         let mut input = [0; 9];
         input[0] = kind.prefix().as_bytes()[0];
         input[1..].copy_from_slice(&id.to_be_bytes());
-        let tag = hmac::sign(&self.0, &input);
-        let mut head = [0; 16];
-        head.copy_from_slice(&tag.as_ref()[..16]);
-        u128::from_be_bytes(head)
+        halves(hmac::sign(&self.0, &input).as_ref())
     }
 }
 
+/// The first 16 bytes, as two integers.
+fn halves(bytes: &[u8]) -> [u64; 2] {
+    let half = |at: usize| bytes[at..at + 8].iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
+    [half(0), half(8)]
+}
+
 /// Appends the lowest `chars` base62 digits of `value`, most significant first.
-fn push_base62(out: &mut String, value: u128, chars: usize) {
-    let mut digits = [b'0'; BODY_CHARS];
+fn push_base62(out: &mut String, value: u64, chars: usize) {
+    let mut digits = [b'0'; TIME_CHARS];
     let mut rest = value;
     for digit in digits[..chars].iter_mut().rev() {
         *digit = ALPHABET[(rest % 62) as usize];

@@ -16,7 +16,7 @@ use domain::id::EndpointKey;
 use domain::limit::IN_FLIGHT_MAX;
 use std::collections::HashMap;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -85,8 +85,15 @@ pub(crate) async fn run(
     let store = Arc::clone(&dispatch.context.store);
     let (mut accepted, mut ended) = (Vec::new(), Vec::new());
     let (mut late, mut sweep) = (tokio::time::interval(LATE_EVERY), tokio::time::interval(SWEEP_EVERY));
+    // Made once, not in each round: arming a timer or joining a list of waiters costs more than the round itself.
+    let mut look = pin!(tokio::time::sleep(LOOK_MAX));
+    let mut noted = pin!(store.wakes().noted());
+    let mut stopped = pin!(stop.cancelled());
     loop {
         let look_at = dispatch.look_at();
+        if look_at < look.deadline() || look.is_elapsed() {
+            look.as_mut().reset(look_at);
+        }
         tokio::select! {
             _ = finished.recv_many(&mut ended, EVENTS_MAX) => dispatch.take_ended(&mut ended),
             more = dispatch.handoff.messages.recv_many(&mut accepted, EVENTS_MAX), if !dispatch.stopping => {
@@ -96,11 +103,14 @@ pub(crate) async fn run(
             claimed = poll(&mut dispatch.claiming) => dispatch.take_claimed(claimed),
             due = poll(&mut dispatch.sweeping) => dispatch.take_due(due),
             failed = poll(&mut dispatch.parking) => dispatch.parked.extend(failed.err().into_iter().flatten()),
-            () = store.wakes().noted() => dispatch.take_due(store.wakes().take()),
-            () = tokio::time::sleep_until(look_at) => {}
+            () = &mut noted => {
+                noted.set(store.wakes().noted());
+                dispatch.take_due(store.wakes().take());
+            }
+            () = &mut look => {}
             _ = late.tick() => dispatch.look_for_late(),
             _ = sweep.tick() => dispatch.sweep(),
-            () = stop.cancelled(), if !dispatch.stopping => dispatch.stopping = true,
+            () = &mut stopped, if !dispatch.stopping => dispatch.stopping = true,
         }
         if dispatch.stopping {
             if dispatch.queues.in_flight() == 0 {

@@ -75,10 +75,10 @@ impl Listener {
 async fn connection(stream: TcpStream, router: Router, stop: CancellationToken, place: OwnedSemaphorePermit) {
     // A socket that refuses the option still works, only slower.
     let _ = stream.set_nodelay(true);
+    // Without `pipeline_flush`: while bytes of a refused body are left, it would keep the refusal back for ever.
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut served = pin!(served);
     let ended = tokio::select! {

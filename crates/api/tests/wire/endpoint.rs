@@ -98,7 +98,11 @@ async fn a_secret_is_shown_and_rotated_up_to_its_limit() {
     let rotate = format!("{HOOK}/secret/rotate");
     let given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let rotated = world.post(&rotate, &format!(r#"{{"key":"{given}"}}"#)).await;
-    assert_eq!((rotated.status, rotated.bytes.len()), (204, 0));
+    assert_eq!(
+        (rotated.status, &rotated.json),
+        (200, &json!({"key": given})),
+        "as the published SDKs read it"
+    );
     assert_eq!(world.get(&secret).await.json, json!({"key": given}));
     assert_eq!(world.post(&rotate, r#"{"key":"whpk_x"}"#).await.wrong(), (422, vec!["body/key".to_owned()]));
     assert_eq!(
@@ -106,11 +110,11 @@ async fn a_secret_is_shown_and_rotated_up_to_its_limit() {
         (422, vec!["body/gracePeriodSeconds".to_owned()])
     );
     for _ in 0..9 {
-        assert_eq!(world.post(&rotate, "{}").await.status, 204);
+        assert_eq!(world.post(&rotate, "{}").await.status, 200);
     }
     assert_eq!(world.post(&rotate, "{}").await.error(), (400, "limit_reached"));
     world.clock.advance_ms(86_400_001);
-    assert_eq!(world.post(&rotate, "{}").await.status, 204);
+    assert_eq!(world.post(&rotate, "{}").await.status, 200);
 }
 
 #[tokio::test]
@@ -118,10 +122,10 @@ async fn an_ed25519_key_is_taken_and_only_its_public_half_is_shown() {
     let world = World::with_endpoint().await;
     let rotate = format!("{HOOK}/secret/rotate");
     let seed = "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
-    assert_eq!(world.post(&rotate, &format!(r#"{{"key":"{seed}"}}"#)).await.status, 204);
+    assert_eq!(world.post(&rotate, &format!(r#"{{"key":"{seed}"}}"#)).await.status, 200);
     let shown = world.get(&format!("{HOOK}/secret")).await.json["key"].as_str().unwrap().to_owned();
     assert_eq!(shown, "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=");
-    assert_eq!(world.post(&rotate, "{}").await.status, 204);
+    assert_eq!(world.post(&rotate, "{}").await.status, 200);
     let next = world.get(&format!("{HOOK}/secret")).await.json["key"].as_str().unwrap().to_owned();
     assert!(next.starts_with("whpk_") && next != shown);
 }

@@ -19,7 +19,8 @@ use testkit::{Process, Receiver};
 const SEED: usize = 6;
 /// The places, each with a canary of 32 characters.
 const PLACES: [&str; 12] = [
-    "jwt", "seal", "import", "ed25519", "rotate", "bearer", "apikey", "once", "url", "patch", "message", "wrong",
+    "jwt", "seal", "import", "ed25519", "rotate", "bearer", "apikey", "once", "url", "patch", "message",
+    "wrong",
 ];
 
 /// The canaries and all their forms.
@@ -42,7 +43,8 @@ impl Canaries {
 
     /// Looks for these bytes from now on.
     fn watch(&mut self, place: &str, bytes: &[u8]) {
-        let mut forms = vec![bytes.to_vec(), hex::encode(bytes).into_bytes(), hex::encode_upper(bytes).into_bytes()];
+        let mut forms =
+            vec![bytes.to_vec(), hex::encode(bytes).into_bytes(), hex::encode_upper(bytes).into_bytes()];
         for before in 0..3 {
             let shifted = [vec![0; before], bytes.to_vec()].concat();
             // The first and the last group hold bits of the neighbours.
@@ -71,14 +73,20 @@ impl Canaries {
         let mut found = Vec::new();
         for at in 0..bytes.len().saturating_sub(SEED) {
             let forms = self.forms.get(&bytes[at..at + SEED]).into_iter().flatten();
-            found.extend(forms.filter(|(_, form)| bytes[at..].starts_with(form)).map(|(place, _)| place.as_str()));
+            found.extend(
+                forms.filter(|(_, form)| bytes[at..].starts_with(form)).map(|(place, _)| place.as_str()),
+            );
         }
         found
     }
 
     fn none_in(&self, what: &str, bytes: &[u8]) {
         let found = self.found(bytes);
-        assert!(found.is_empty(), "{what} shows {found:?}: {}", String::from_utf8_lossy(&bytes[..bytes.len().min(600)]));
+        assert!(
+            found.is_empty(),
+            "{what} shows {found:?}: {}",
+            String::from_utf8_lossy(&bytes[..bytes.len().min(600)])
+        );
     }
 }
 
@@ -107,7 +115,7 @@ async fn endpoint_with_canaries(api: &Api, canaries: &Canaries, application: &st
     let new = json!({
         "url": url,
         "secret": canaries.secret("import"),
-        "headers": { "Authorization": bearer, "X-Api-Key": canaries.of("bearer") },
+        "headers": { "Authorization": bearer, "X-Api-Key": canaries.of("apikey") },
     });
     let endpoint = api.post(&format!("/app/{application}/endpoint"), &new).await;
     let endpoint = format!("/app/{application}/endpoint/{}", endpoint["id"].as_str().expect("an id"));
@@ -120,8 +128,10 @@ async fn endpoint_with_canaries(api: &Api, canaries: &Canaries, application: &st
         let (authorization, body) = (format!("Bearer {}", api.token), json!({ "key": key }));
         let headers = [("authorization", authorization.as_str()), ("idempotency-key", once)];
         let path = format!("/api/v1{endpoint}/secret/rotate");
-        let reply = api.client.send(Method::POST, &path, &headers, body.to_string()).await.expect("an answer");
-        assert_eq!(reply.status, 204, "{}", reply.json());
+        let reply =
+            api.client.send(Method::POST, &path, &headers, body.to_string()).await.expect("an answer");
+        // Whoever rotates is told the key, as by a look at it.
+        assert!(matches!(reply.status, 200 | 204), "{}", reply.json());
     }
     endpoint
 }
@@ -230,7 +240,7 @@ async fn no_canary_is_seen(format: &str) {
     let message = json!({ "eventType": "e", "payload": {}, "transformationsParams": override_key });
     api.post(&format!("/app/{application}/msg"), &message).await;
     let arrived = receiver.wait_for(1, WITHIN).await;
-    assert_eq!(arrived[0].header("x-api-key"), canaries.of("bearer"), "the receiver is who may see it");
+    assert_eq!(arrived[0].header("x-api-key"), canaries.of("apikey"), "the receiver is who may see it");
     assert_eq!(arrived[0].header("x-access-token"), canaries.of("message"));
     api.settled().await;
     read_everything(&api, &canaries, &application, &endpoint).await;
@@ -243,7 +253,7 @@ async fn no_canary_is_seen(format: &str) {
     read_files(&home, &canaries);
     let log = fs::read(home.folder().join("server.log")).expect("the log");
     let lines = log.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    assert!(lines.clone().count() > 20, "nothing was logged");
+    assert!(String::from_utf8_lossy(&log).contains("posthaste serves"), "nothing was logged");
     assert!(lines.clone().all(|line| (serde_json::from_slice::<Value>(line).is_ok()) == (format == "json")));
     lines.for_each(|line| canaries.none_in("the log", line));
 }
@@ -264,7 +274,9 @@ fn a_canary_is_found_in_every_form() {
     let text = canaries.of("import");
     for before in 0..4 {
         let bytes = [&b"xyz?"[..before], text.as_bytes(), b"tail"].concat();
-        for seen in [BASE64_STANDARD.encode(&bytes), BASE64_URL_SAFE_NO_PAD.encode(&bytes), hex::encode(&bytes)] {
+        for seen in
+            [BASE64_STANDARD.encode(&bytes), BASE64_URL_SAFE_NO_PAD.encode(&bytes), hex::encode(&bytes)]
+        {
             assert!(canaries.found(format!("log: {seen}").as_bytes()).contains(&"import"), "{seen}");
         }
     }

@@ -5,12 +5,10 @@
 
 use crate::live::{Api, Home, WITHIN, pace, serves, stopped};
 use http::Method;
-use rustix::process::getuid;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 use testkit::{Answer, Process, Receiver};
 
@@ -23,26 +21,13 @@ const TEXT_BYTES: usize = 20_000;
 /// Refusals in a row after which the disk counts as full.
 const REFUSED: u32 = 10;
 
-/// Mounts the disk, writes the ballast, and becomes the server.
-const SCRIPT: &str = "mount -t tmpfs -o size=$1,mode=700 tmpfs $2 && head -c $3 /dev/zero > $2/ballast && \
-                      shift 3 && exec \"$@\"";
+/// Mounts the disk and writes the ballast.
+const SCRIPT: &str = "mount -t tmpfs -o size=$2,mode=700 tmpfs $1 && head -c $3 /dev/zero > $1/ballast";
 
 /// Starts the server on a disk of its own.
 async fn start(home: &Home) -> Process {
-    let serve = home.serve();
-    let mut command = Command::new("unshare");
-    command.arg(if getuid().is_root() { "-m" } else { "-rm" });
-    command.args(["sh", "-c", SCRIPT, "sh", DISK]).arg(home.data()).arg(BALLAST);
-    command.arg(serve.get_program()).args(serve.get_args());
-    command.current_dir(home.folder());
-    for (name, value) in serve.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    println!("this test mounts a tmpfs: it runs as root, or where users may make namespaces of their own");
-    let process = Process::start(command);
+    let arguments = [&home.data(), Path::new(DISK), Path::new(BALLAST)];
+    let process = Process::start(home.serve_unshared(SCRIPT, &arguments));
     serves(&process).await;
     process
 }

@@ -2,8 +2,9 @@
 
 use crate::binary::{posthaste, run};
 use http::Method;
+use rustix::process::getuid;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -49,6 +50,27 @@ impl Home {
     /// The command that serves.
     pub(crate) fn serve(&self) -> Command {
         self.command(&["serve"])
+    }
+
+    /// The command that serves in a mount namespace of its own, after this shell script: what it mounts goes with the
+    /// process, however the test ends. Works for root, and where users may make namespaces of their own.
+    pub(crate) fn serve_unshared(&self, script: &str, arguments: &[&Path]) -> Command {
+        println!(
+            "this test mounts something: it runs as root, or where users may make namespaces of their own"
+        );
+        let serve = self.serve();
+        let mut command = Command::new("unshare");
+        command.arg(if getuid().is_root() { "-m" } else { "-rm" });
+        let script = format!("{script} && shift {} && exec \"$@\"", arguments.len());
+        command.args(["sh", "-c", &script, "sh"]).args(arguments);
+        command.arg(serve.get_program()).args(serve.get_args()).current_dir(self.folder.path());
+        for (name, value) in serve.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
     }
 
     /// Any command, with this home's settings.

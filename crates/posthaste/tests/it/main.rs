@@ -2,6 +2,9 @@
 //!
 //! `tidy` and `licences` read the tree instead: they hold what no compiler checks.
 
+mod bad_caller;
+mod bad_input;
+mod bad_url;
 mod binary;
 mod canary;
 mod config;

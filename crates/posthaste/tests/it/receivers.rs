@@ -66,18 +66,23 @@ async fn world() -> World {
     .await
 }
 
-/// What was recorded, with the time that it took left out: `timed out after 2.0 s` is `timed out after 2 s`.
+/// What was recorded: `timed out after 2.0 s` without its tenths, and of a long answer the beginning.
 fn told(attempt: &Value) -> String {
     let response = text(&attempt["response"]);
-    let shown = response.replace("after 2.0 s", "after 2 s").replace("after 2.1 s", "after 2 s");
-    let shown: String = shown.chars().take(120).collect();
-    let bytes = if response.len() > 120 { format!("… ({} bytes)", response.len()) } else { String::new() };
-    format!("{} {} {:?}{bytes}", text(&attempt["statusText"]), attempt["responseStatusCode"], shown)
+    let (before, after) = response.split_once(" after 2.").unwrap_or((response, ""));
+    let rest = after.get(1..).map_or(String::new(), |rest| format!(" after 2{rest}"));
+    let status = format!("{} {}", text(&attempt["statusText"]), attempt["responseStatusCode"]);
+    match response.chars().count() {
+        chars @ 200.. => {
+            format!("{status} {:?}… ({chars} characters)", response.chars().take(12).collect::<String>())
+        }
+        _ => format!("{status} {before}{rest}"),
+    }
 }
 
 #[tokio::test]
 async fn every_misbehaviour_is_one_attempt_with_a_clear_text() {
-    let world = world().await;
+    let mut world = world().await;
     let mut endpoints = Vec::new();
     for (path, answer) in receivers() {
         world.receiver.answer_always(path, answer);
@@ -95,14 +100,35 @@ async fn every_misbehaviour_is_one_attempt_with_a_clear_text() {
     for (name, endpoint) in &endpoints {
         let attempt =
             attempts.iter().find(|one| one["endpointId"] == endpoint.as_str()).expect("its attempt");
-        assert!(text(&attempt["response"]).len() <= RESPONSE_STORED_BYTES_MAX, "{name}");
+        // What is not UTF-8 is shown as a replacement character each.
+        assert!(text(&attempt["response"]).chars().count() <= RESPONSE_STORED_BYTES_MAX, "{name}");
         let address = world.receiver.address().to_string();
         let line = told(attempt).replace(&address, "ADDRESS").replace(&nobody[7..nobody.len() - 1], "NOBODY");
         writeln!(shown, "{name}: {line}").expect("a line");
     }
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @r#"
+    /silent: fail 0 timed out after 2 s while waiting for the response
+    /drip: fail 0 timed out after 2 s while waiting for the response
+    /drip-body: fail 0 timed out after 2 s while reading the response's body
+    /endless-headers: fail 0 the response's headers are too many or too long
+    /endless-1xx: fail 0 the server sent more than 589824 bytes in answer to one request
+    /endless-body: success 200 "body without"… (16384 characters)
+    /endless-failure: fail 500 "xxxxxxxxxxxx"… (16384 characters)
+    /bomb: success 200 "\u{1f}�\u{8}\0\0\0\0\0\0�c\u{18}"… (16384 characters)
+    /long: fail 500 "xxxxxxxxxxxx"… (16384 characters)
+    /reset: fail 0 the server reset the connection
+    /reset-in-body: fail 0 the server reset the connection
+    /cut-in-body: fail 0 the server closed the connection before its response was complete
+    /upgrade: fail 0 the server answered 101 to a request that asked for no other protocol
+    /junk: fail 0 what the server answered is not HTTP/1.1
+    /closes: fail 0 the server closed the connection before its response was complete
+    /tls: fail 0 what the server answered is not HTTP/1.1
+    https to a plain port: fail 0 the server does not speak TLS on this port (ADDRESS)
+    nobody listens: fail 0 the connection was refused (NOBODY)
+    "#);
+    // What was kept for the next request ends with the server; all else has ended before.
+    world.stop_server().await;
     world.receiver.wait_for_no_connection(WITHIN).await;
-    world.stop().await;
 }
 
 #[tokio::test]
@@ -118,7 +144,9 @@ async fn a_name_that_leads_inside_is_blocked_when_it_is_connected_to() {
     let found = world.destination(&message, &endpoint).await.expect("it is listed");
     assert_eq!((attempts.len(), &found["statusText"]), (1, &json!("fail")));
     assert_eq!(attempts[0]["responseStatusCode"], 0);
-    insta::assert_snapshot!(text(&attempts[0]["response"]), @"");
+    insta::assert_snapshot!(text(&attempts[0]["response"]), @"
+    localhost resolves to 127.0.0.1: 127.0.0.1 is a loopback address (127.0.0.0/8), and only public addresses are reached; if it is meant, have its subnet added to POSTHASTE_EGRESS_ALLOW
+    ");
     assert_eq!(world.receiver.connections(), 0, "not even a connection was made");
     let metrics = HttpClient::new(world.url()).send(http::Method::GET, "/metrics", &[], "").await;
     let metrics = String::from_utf8(metrics.expect("metrics").body.to_vec()).expect("text");

@@ -52,6 +52,8 @@ fn refusal<T>(result: svix::Result<T>) -> (u16, String) {
 async fn applications_are_created_got_patched_listed_and_deleted() {
     let world = world().await;
     let sdk = sdk(&world);
+    // Lists sort by time of creation.
+    world.clock.advance_ms(1);
     let input = ApplicationIn { uid: Some("customer-7".into()), ..ApplicationIn::new("Customer".into()) };
     let created = sdk.application().create(input.clone(), None).await.expect("created");
     assert_eq!((created.name.as_str(), created.uid.as_deref()), ("Customer", Some("customer-7")));
@@ -204,7 +206,9 @@ async fn after_a_rotation_both_keys_verify_until_the_overlap_ends() {
     };
     let old = secret().await;
     let rotate = EndpointSecretRotateIn { grace_period_seconds: Some(60), ..Default::default() };
-    sdk.endpoint().rotate_secret(app.clone(), endpoint.clone(), rotate, None).await.expect("rotated");
+    let rotated = sdk.endpoint().rotate_secret(app.clone(), endpoint.clone(), rotate, None).await;
+    let shown = sdk.endpoint().get_secret(app.clone(), endpoint.clone()).await.expect("a secret").key;
+    assert_eq!(rotated.expect("rotated").key, shown, "the answer is the new key");
     let new = secret().await;
     sdk.message().create(app.clone(), invoice(), None).await.expect("accepted");
     let request = world.receiver.wait_for(1, WITHIN).await.remove(0);

@@ -71,7 +71,7 @@ impl<'a> Story<'a> {
     }
 
     /// Lets time pass to the next attempt and tells it, as often as there is one.
-    async fn to_the_end(&mut self) -> &mut Self {
+    async fn finish(&mut self) -> &mut Self {
         loop {
             if self.next.is_some() {
                 self.pass();

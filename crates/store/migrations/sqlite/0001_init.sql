@@ -73,7 +73,7 @@ CREATE TABLE message (
     payload            BLOB,
     payload_expires_at INTEGER,
     deliver_at         INTEGER,
-    overrides          TEXT,
+    sealed_overrides   BLOB,
     key_hash           BLOB,
     body_hash          BLOB
 ) STRICT;

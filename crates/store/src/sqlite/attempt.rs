@@ -15,6 +15,7 @@ use domain::id::{AttemptId, EndpointKey, MessageId, floor_of};
 use domain::message::Message;
 use domain::page::{Page, Slice};
 use rusqlite::{Connection, params};
+use std::sync::Arc;
 
 /// Adds what a list filters attempts by, but for the endpoint and the disposition.
 fn filter_attempts(conditions: &mut Conditions, filter: &AttemptFilter) {
@@ -160,7 +161,9 @@ impl Attempts for Sqlite {
     ) -> Result<Slice<EndpointMessage>> {
         let route = self.shared.routing.route(endpoint).ok_or(StoreError::NotFound)?;
         let application = route.endpoint.application;
-        let list = super::delivery_list::EndpointMessages { application, endpoint, state, filter, page };
+        let sealer = Arc::clone(&self.sealer);
+        let list =
+            super::delivery_list::EndpointMessages { application, endpoint, state, filter, page, sealer };
         self.readers.read(move |c| list.read(c)).await
     }
 

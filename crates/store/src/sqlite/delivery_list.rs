@@ -9,6 +9,7 @@ use super::row;
 use crate::attempt::{AttemptFilter, EndpointMessage, MessageEndpoint};
 use crate::error::{Result, StoreError};
 use crate::routing::Routing;
+use crate::seal::Sealer;
 use domain::attempt::Disposition;
 use domain::clock::Timestamp;
 use domain::delivery::DeliveryState;
@@ -17,6 +18,7 @@ use domain::message::Message;
 use domain::page::{Page, Slice};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
+use std::sync::Arc;
 
 /// Rounds of candidates that one filtered page looks through.
 const ROUNDS_MAX: usize = 20;
@@ -122,6 +124,7 @@ pub(super) struct EndpointMessages {
     pub(super) state: Option<DeliveryState>,
     pub(super) filter: AttemptFilter,
     pub(super) page: Page<MessageId>,
+    pub(super) sealer: Arc<Sealer>,
 }
 
 /// Where a list's order comes from.
@@ -186,7 +189,9 @@ impl EndpointMessages {
         let sql = format!("SELECT {} FROM message {}", row::MESSAGE, conditions.text());
         let mut statement = c.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(&conditions.values))?;
-        let Some(message) = rows.next()?.map(row::message).transpose()? else { return Ok(()) };
+        let Some(message) = rows.next()?.map(|row| row::message(row, &self.sealer)).transpose()? else {
+            return Ok(());
+        };
         if let Some((state, next_attempt)) = state(c, &message, self.endpoint)?
             && self.state.is_none_or(|wanted| wanted == state)
         {

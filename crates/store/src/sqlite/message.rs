@@ -7,6 +7,7 @@ use super::writer::{Applied, Command, Memory};
 use crate::error::{Result, StoreError};
 use crate::handoff::Accepted;
 use crate::message::{Admission, MessageFilter, MessageKey, Messages, NewMessage};
+use crate::seal::Sealer;
 use async_trait::async_trait;
 use domain::attempt::Trigger;
 use domain::clock::Timestamp;
@@ -37,7 +38,7 @@ pub(super) fn accept(
     let now = memory.now();
     let id = MessageId(memory.ids.next(now));
     let written = reserve_keys(connection, &new, id, now)
-        .and_then(|()| insert(connection, &new, id, memory.lease.id))
+        .and_then(|()| insert(connection, &new, id, memory))
         .and_then(|()| insert_rows(connection, &new, id, now));
     match written {
         Ok(()) => Ok(Box::new(move |memory, committed| {
@@ -150,20 +151,20 @@ fn put_key(
     Ok(())
 }
 
-fn insert(connection: &Connection, new: &NewMessage, id: MessageId, lease: i64) -> Result<()> {
-    let overrides =
-        (!new.overrides.is_empty()).then(|| serde_json::to_string(&new.overrides).unwrap_or_default());
+fn insert(connection: &Connection, new: &NewMessage, id: MessageId, memory: &Memory) -> Result<()> {
+    let plain = (!new.overrides.is_empty()).then(|| serde_json::to_vec(&new.overrides).unwrap_or_default());
+    let overrides = plain.map(|plain| memory.sealer.seal(row::OVERRIDES_PLACE, &plain)).transpose()?;
     let key = new.key.as_ref().filter(|k| !k.explicit);
     connection
         .prepare_cached(
             "INSERT INTO message (id, application, lease, event_type, event_id, channels, tags, endpoints, payload,
-                                  payload_expires_at, deliver_at, overrides, key_hash, body_hash)
+                                  payload_expires_at, deliver_at, sealed_overrides, key_hash, body_hash)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
             id.0,
             new.application.0,
-            lease,
+            memory.lease.id,
             new.event_type,
             new.event_id,
             texts_column(&new.channels),
@@ -204,11 +205,16 @@ fn insert_rows(connection: &Connection, new: &NewMessage, id: MessageId, now: Ti
 }
 
 /// Reads one message of an application.
-pub(super) fn get(connection: &Connection, application: ApplicationKey, id: MessageId) -> Result<Message> {
+pub(super) fn get(
+    connection: &Connection,
+    application: ApplicationKey,
+    id: MessageId,
+    sealer: &Sealer,
+) -> Result<Message> {
     let sql = format!("SELECT {} FROM message WHERE id = ?1 AND application = ?2", row::MESSAGE);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params![id.0, application.0])?;
-    rows.next()?.map_or(Err(StoreError::NotFound), row::message)
+    rows.next()?.map_or(Err(StoreError::NotFound), |row| row::message(row, sealer))
 }
 
 /// Adds what a list filters messages by.
@@ -252,22 +258,24 @@ impl Messages for Sqlite {
     }
 
     async fn message_get(&self, application: ApplicationKey, id: MessageId) -> Result<Message> {
-        self.readers.read(move |c| get(c, application, id)).await
+        let sealer = Arc::clone(&self.sealer);
+        self.readers.read(move |c| get(c, application, id, &sealer)).await
     }
 
     async fn message_by_event_id(&self, application: ApplicationKey, event_id: &str) -> Result<Message> {
         let event_id = event_id.to_owned();
-        let now = self.clock.0.now();
+        let (now, sealer) = (self.clock.0.now(), Arc::clone(&self.sealer));
         self.readers
             .read(move |c| {
                 let (id, _) = message_key(c, application.0, EVENT_ID, event_id.as_bytes(), now)?
                     .ok_or(StoreError::NotFound)?;
-                get(c, application, id)
+                get(c, application, id, &sealer)
             })
             .await
     }
 
     async fn messages_load(&self, ids: Vec<MessageId>) -> Result<Vec<Arc<Message>>> {
+        let sealer = Arc::clone(&self.sealer);
         self.readers
             .read(move |c| {
                 let sql = format!("SELECT {} FROM message WHERE id = ?1", row::MESSAGE);
@@ -275,7 +283,7 @@ impl Messages for Sqlite {
                 let mut found = Vec::with_capacity(ids.len());
                 for id in ids {
                     if let Some(row) = statement.query([id.0])?.next()? {
-                        found.push(Arc::new(row::message(row)?));
+                        found.push(Arc::new(row::message(row, &sealer)?));
                     }
                 }
                 Ok(found)
@@ -289,6 +297,7 @@ impl Messages for Sqlite {
         filter: MessageFilter,
         page: Page<MessageId>,
     ) -> Result<Slice<Message>> {
+        let sealer = Arc::clone(&self.sealer);
         self.readers
             .read(move |c| {
                 let page = rekey(&page, |id| id.0);
@@ -305,7 +314,7 @@ impl Messages for Sqlite {
                     format!("SELECT {} FROM message {}", row::MESSAGE, conditions.tail("message.id", &page));
                 let mut statement = c.prepare_cached(&sql)?;
                 let rows = statement.query(rusqlite::params_from_iter(&conditions.values))?;
-                Ok(page.slice(collect(rows, row::message)?))
+                Ok(page.slice(collect(rows, |row| row::message(row, &sealer))?))
             })
             .await
     }
@@ -333,7 +342,7 @@ impl Messages for Sqlite {
                 move |c, _| {
                     let changed = c
                         .prepare_cached(
-                            "UPDATE message SET payload = NULL, overrides = NULL WHERE id = ?1 AND application = ?2",
+                            "UPDATE message SET payload = NULL, sealed_overrides = NULL WHERE id = ?1 AND application = ?2",
                         )?
                         .execute(params![id.0, application.0])?;
                     if changed == 0 { Err(StoreError::NotFound) } else { Ok(()) }

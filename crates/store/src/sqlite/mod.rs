@@ -89,7 +89,8 @@ impl Sqlite {
     /// is of a newer schema, or was sealed with another encryption key.
     pub fn open(path: &Path, options: Options) -> Result<Arc<Self>> {
         let lock = FileLock::take(path)?;
-        let mut connection = connect(path)?;
+        let probe = options.probe.as_deref();
+        let mut connection = connect(path, probe)?;
         schema::migrate(&mut connection)?;
         let sealer = Arc::new(Sealer::new(&options.encryption_key));
         let routing = Routing::default();
@@ -103,20 +104,20 @@ impl Sqlite {
             start,
             shared: Arc::clone(&shared),
             clock: clock.clone(),
-            probe: options.probe,
+            probe: options.probe.clone(),
             sealer: Arc::clone(&sealer),
         };
         let writer = Writer::start(connection, parts)?;
-        let checkpointer = checkpoint::Checkpointer::start(connect(path)?, frames, writer.sender())?;
-        let readers = Readers::open(path)?;
+        let checkpointer = checkpoint::Checkpointer::start(connect(path, probe)?, frames, writer.sender())?;
+        let readers = Readers::open(path, probe)?;
         let checkpointer = Mutex::new(Some(checkpointer));
         Ok(Arc::new(Self { shared, writer, checkpointer, readers, sealer, clock, _lock: lock }))
     }
 }
 
 /// A connection with our settings.
-fn connect(path: &Path) -> Result<Connection> {
-    let connection = Connection::open(path)?;
+fn connect(path: &Path, probe: Option<&dyn Probe>) -> Result<Connection> {
+    let mut connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.set_prepared_statement_cache_capacity(256);
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -126,6 +127,9 @@ fn connect(path: &Path) -> Result<Connection> {
     connection.pragma_update(None, "journal_size_limit", checkpoint::WAL_BYTES_KEPT)?;
     connection.pragma_update(None, "cache_size", -32_768)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    if let Some(probe) = probe {
+        probe.opened(&mut connection);
+    }
     Ok(connection)
 }
 

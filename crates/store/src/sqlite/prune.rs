@@ -62,7 +62,7 @@ fn old_rows(c: &Connection, memory: &mut Memory, horizon: Timestamp, rows_max: u
 fn expired(c: &Connection, now: Timestamp, rows_max: u32, pruned: &mut Pruned) -> Result<()> {
     let payloads = c
         .prepare_cached(
-            "UPDATE message SET payload = NULL, overrides = NULL, payload_expires_at = NULL WHERE id IN
+            "UPDATE message SET payload = NULL, sealed_overrides = NULL, payload_expires_at = NULL WHERE id IN
                  (SELECT id FROM message WHERE payload_expires_at <= ?1 LIMIT ?2)",
         )?
         .execute(params![now.0, rows_max])?;

@@ -1,6 +1,6 @@
 //! Read connections: lists and look-ups see the last commit and never wait for the writer.
 
-use super::connect;
+use super::{Probe, connect};
 use crate::error::{Result, StoreError};
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -19,10 +19,10 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path, probe: Option<&dyn Probe>) -> Result<Self> {
         let mut idle = Vec::with_capacity(CONNECTIONS);
         for _ in 0..CONNECTIONS {
-            let connection = connect(path)?;
+            let connection = connect(path, probe)?;
             connection.pragma_update(None, "query_only", true)?;
             idle.push(connection);
         }

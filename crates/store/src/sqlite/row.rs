@@ -2,6 +2,7 @@
 
 use super::query::{json, keys, texts};
 use crate::error::{Result, StoreError};
+use crate::seal::Sealer;
 use bytes::Bytes;
 use domain::attempt::{Attempt, Disposition, NewAttempt, Outcome, Trigger};
 use domain::clock::Timestamp;
@@ -12,15 +13,20 @@ use rusqlite::Row;
 /// The columns that [`message`] reads.
 pub(super) const MESSAGE: &str =
     "message.id, message.application, message.event_type, message.event_id, message.channels, message.tags,
-     message.payload, message.payload_expires_at, message.deliver_at, message.overrides, message.endpoints";
+     message.payload, message.payload_expires_at, message.deliver_at, message.sealed_overrides,
+     message.endpoints";
 
 /// The columns that [`attempt`] reads.
 pub(super) const ATTEMPT: &str = "attempt.id, attempt.message, attempt.endpoint, attempt.run, attempt.number, attempt.trigger, attempt.outcome,
      attempt.disposition, attempt.started_at, attempt.duration_ms, attempt.status, attempt.url, attempt.response";
 
+/// Where the overrides of messages are sealed: their headers may be credentials.
+pub(super) const OVERRIDES_PLACE: &str = "message.overrides";
+
 /// Reads a row of [`MESSAGE`].
-pub(super) fn message(row: &Row<'_>) -> Result<Message> {
-    let overrides: Option<String> = row.get(9)?;
+pub(super) fn message(row: &Row<'_>, sealer: &Sealer) -> Result<Message> {
+    let sealed: Option<Vec<u8>> = row.get(9)?;
+    let overrides = sealed.map(|sealed| sealer.open(OVERRIDES_PLACE, &sealed)).transpose()?;
     Ok(Message {
         id: MessageId(row.get(0)?),
         application: ApplicationKey(row.get(1)?),
@@ -31,7 +37,8 @@ pub(super) fn message(row: &Row<'_>) -> Result<Message> {
         payload: row.get::<_, Option<Vec<u8>>>(6)?.map(Bytes::from),
         payload_expires_at: row.get::<_, Option<i64>>(7)?.map(Timestamp),
         deliver_at: row.get::<_, Option<i64>>(8)?.map(Timestamp),
-        overrides: overrides.map_or(Ok(Default::default()), |text| json(&text))?,
+        overrides: overrides
+            .map_or(Ok(Default::default()), |plain| json(&String::from_utf8_lossy(&plain)))?,
         endpoints: keys(&row.get::<_, String>(10)?)?,
     })
 }

@@ -1,5 +1,6 @@
 //! A fresh store of each engine, a manual clock, and short ways to say what a test needs.
 
+use crate::plans::{Plans, Verdict};
 use bytes::Bytes;
 use domain::application::{Application, ApplicationFields};
 use domain::attempt::{NewAttempt, Outcome, Trigger};
@@ -31,6 +32,7 @@ pub(crate) struct Fixture {
     pub(crate) environment: Environment,
     folder: tempfile::TempDir,
     ids: AtomicU8,
+    _verdict: Verdict,
 }
 
 impl Fixture {
@@ -44,7 +46,11 @@ impl Fixture {
     async fn open(folder: tempfile::TempDir, clock: Arc<ManualClock>) -> Self {
         let store: Arc<dyn Store> = Sqlite::open(
             &folder.path().join("store.db"),
-            Options { encryption_key: b"k".repeat(32), clock: Arc::clone(&clock) as _, probe: None },
+            Options {
+                encryption_key: b"k".repeat(32),
+                clock: Arc::clone(&clock) as _,
+                probe: Some(Arc::new(Plans)),
+            },
         )
         .unwrap();
         let environment = store
@@ -52,7 +58,16 @@ impl Fixture {
             .await
             .unwrap();
         let (handoff, accepted) = channel();
-        Self { store, clock, handoff, accepted, environment, folder, ids: AtomicU8::new(1) }
+        Self {
+            store,
+            clock,
+            handoff,
+            accepted,
+            environment,
+            folder,
+            ids: AtomicU8::new(1),
+            _verdict: Verdict,
+        }
     }
 
     /// The file's bytes, its WAL's too.

@@ -7,5 +7,6 @@ mod configuration;
 mod delivery;
 mod harness;
 mod message;
+mod plans;
 mod prune;
 mod rescue;

@@ -26,8 +26,16 @@ async fn a_resend_while_retries_are_pending_leaves_them_as_they_are() {
     story.note("a person resends");
     story.attempt().await;
     world.receiver.answer_always("/down", Answer::status(204));
-    story.to_the_end().await.state().await;
-    assert_snapshot!(story, @"");
+    story.finish().await.state().await;
+    assert_snapshot!(story, @"
+    00:00:00 attempt 1 503 retry in ~5s
+    00:00:06 attempt 2 503 retry in ~5m
+    00:01:06 a person resends
+    00:01:06 resend 1 503 retry in ~5s
+    00:01:12 resend 2 204 and the retry still waits
+    00:06:06 attempt 3 204 delivered
+    00:06:06 is success (attempts: 5)
+    ");
     drop(story);
     world.stop().await;
 }
@@ -38,12 +46,17 @@ async fn a_resend_after_exhaustion_delivers() {
     world.receiver.answer("/refuses", Answer::status(400).header("webhook-delivery", "abort-message"));
     let endpoint = world.endpoint("/refuses").await;
     let mut story = Story::begin(&world, &endpoint).await;
-    story.to_the_end().await;
+    story.finish().await;
     world.clock.advance_ms(3_600_000);
     resend(&world, &story).await;
     story.note("a person resends");
     story.attempt().await.state().await;
-    assert_snapshot!(story, @"");
+    assert_snapshot!(story, @"
+    00:00:00 attempt 1 400 given up
+    01:00:00 a person resends
+    01:00:00 resend 1 200 delivered
+    01:00:00 is success (attempts: 2)
+    ");
     drop(story);
     world.stop().await;
 }
@@ -61,7 +74,11 @@ async fn deliver_at_waits_for_its_time() {
     assert_eq!(world.arrived("/later").len(), 0);
     world.clock.advance_ms(1);
     story.attempt().await;
-    assert_snapshot!(story, @"");
+    assert_snapshot!(story, @"
+    00:00:00 is pending, due 02:00:00 (attempts: 0)
+    01:59:59 is pending, due 02:00:00 (attempts: 0)
+    02:00:00 attempt 1 200 delivered
+    ");
     drop(story);
     world.stop().await;
 }
@@ -86,8 +103,18 @@ async fn a_paused_endpoint_keeps_its_messages_until_it_is_resumed() {
     before.note("a person resumes the endpoint");
     before.attempt().await;
     during.attempt().await;
-    assert_snapshot!(before, @"");
-    assert_snapshot!(during, @"");
+    assert_snapshot!(before, @"
+    00:00:00 attempt 1 503 retry in ~5s
+    00:00:00 a person pauses the endpoint
+    01:00:00 is pending (attempts: 1)
+    01:00:00 a person resumes the endpoint
+    01:00:00 attempt 2 200 delivered
+    ");
+    assert_snapshot!(during, @"
+    00:00:00 is pending, due 00:00:00 (attempts: 0)
+    01:00:00 is pending, due 00:00:00 (attempts: 0)
+    01:00:00 attempt 1 200 delivered
+    ");
     drop((before, during));
     world.stop().await;
 }
@@ -104,8 +131,12 @@ async fn the_next_try_uses_the_endpoint_as_it_is_then() {
     world.of_application("POST", &rotate, &json!({"gracePeriodSeconds": 0})).await;
     let secret = world.of_application("GET", &format!("/endpoint/{endpoint}/secret"), &Value::Null).await;
     story.note("a person changes the URL and the secret");
-    story.to_the_end().await;
-    assert_snapshot!(story, @"");
+    story.finish().await;
+    assert_snapshot!(story, @"
+    00:00:00 attempt 1 503 retry in ~5s
+    00:00:00 a person changes the URL and the secret
+    00:00:06 attempt 2 200 delivered
+    ");
     let arrived = world.receiver.requests();
     let [first, second] = arrived.as_slice() else { panic!("{} requests", arrived.len()) };
     assert_eq!((first.path.as_str(), second.path.as_str()), ("/old", "/new"));
@@ -137,7 +168,11 @@ async fn nothing_is_sent_to_an_endpoint_that_was_deleted_while_retrying() {
     world.clock.advance_ms(86_400_000);
     world.fence().await;
     story.state().await;
-    assert_snapshot!(story, @"");
+    assert_snapshot!(story, @"
+    00:00:00 attempt 1 503 retry in ~5s
+    00:00:00 a person deletes the endpoint
+    24:00:06 is not listed (attempts: 1)
+    ");
     assert_eq!(world.arrived("/gone").len(), 1);
     drop(story);
     world.stop().await;
@@ -163,7 +198,14 @@ async fn a_disabled_endpoint_cancels_what_waits_and_a_resend_brings_it_back() {
     resend(&world, &story).await;
     story.note("a person enables it and resends");
     story.attempt().await;
-    assert_snapshot!(story, @"");
+    assert_snapshot!(story, @"
+    00:00:00 attempt 1 503 retry in ~5s
+    00:00:00 a person disables the endpoint
+    00:00:06 is canceled (attempts: 1)
+    24:00:06 is canceled (attempts: 1)
+    24:00:06 a person enables it and resends
+    24:00:06 resend 1 200 delivered
+    ");
     drop(story);
     world.stop().await;
 }
@@ -179,7 +221,11 @@ async fn a_payload_that_is_expunged_between_tries_ends_it_with_a_sentence() {
     story.note("a person expunges the payload");
     story.pass();
     story.attempt().await;
-    assert_snapshot!(story, @"");
+    assert_snapshot!(story, @"
+    00:00:00 attempt 1 503 retry in ~5s
+    00:00:00 a person expunges the payload
+    00:00:06 attempt 2 no answer (the payload was expunged, or past its retention, before it could be delivered) given up
+    ");
     assert_eq!(world.arrived("/late").len(), 1, "nothing was sent");
     drop(story);
     world.stop().await;
@@ -198,8 +244,13 @@ async fn a_restart_between_tries_changes_nothing() {
     world.stop_server().await;
     world.start_again(|_| {}).await;
     let mut story = Story { world: &world, message, endpoint, sent_at, told, retry, next, lines };
-    story.to_the_end().await;
-    assert_snapshot!(story, @"");
+    story.finish().await;
+    assert_snapshot!(story, @"
+    00:00:00 attempt 1 503 retry in ~5s
+    00:00:00 the server stops and starts
+    00:00:06 attempt 2 503 retry in ~5m
+    00:06:06 attempt 3 200 delivered
+    ");
     drop(story);
     world.stop().await;
 }

@@ -1,0 +1,87 @@
+//! No query of the SQLite engine walks through a table of the log.
+//!
+//! Every connection of the suite reports the statements that it runs; each distinct one is explained on the same
+//! connection right then. A plan that scans `message`, `attempt` or `delivery` (or sorts what it found) fails the test
+//! that ran it (or one beside it), but for the few that are meant to.
+
+use rusqlite::Connection;
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::sync::Mutex;
+use store::sqlite::Probe;
+
+/// Statements that read a whole index on purpose, by a piece of their text, with the reason.
+const MEANT: &[(&str, &str)] = &[
+    (
+        "SELECT count(*) FROM delivery WHERE state = 0",
+        "the backlog, for the metrics: the partial index alone",
+    ),
+    ("SELECT min(endpoint) FROM delivery", "the skip scan: one step into the index an endpoint"),
+];
+
+/// Watches the statements of every connection.
+pub(crate) struct Plans;
+
+impl Probe for Plans {
+    fn opened(&self, connection: &mut Connection) {
+        connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(note)).unwrap();
+    }
+}
+
+static FOUND: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static SEEN: RefCell<HashSet<String>> = RefCell::new(HashSet::new());
+}
+
+fn note(event: TraceEvent<'_>) {
+    let TraceEvent::Stmt(statement, _) = event else { return };
+    let sql = statement.sql().to_string();
+    let first = SEEN.with_borrow_mut(|seen| seen.insert(sql.clone()));
+    let verb = sql.split_whitespace().next().unwrap_or_default().to_uppercase();
+    if !first || !["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"].contains(&&*verb) {
+        return;
+    }
+    let bad = bad_steps(&sql);
+    if !bad.is_empty() {
+        FOUND
+            .lock()
+            .unwrap()
+            .push(format!("this statement walks through a table:\n{sql}\n{}", bad.join("\n")));
+    }
+}
+
+/// Dropped at the end of a test, it fails the test when a bad plan was found so far (a panic inside of SQLite's
+/// callback would be swallowed).
+pub(crate) struct Verdict;
+
+impl Drop for Verdict {
+    fn drop(&mut self) {
+        let found = FOUND.lock().unwrap().join("\n\n");
+        assert!(found.is_empty() || std::thread::panicking(), "{found}");
+    }
+}
+
+/// The steps of the statement's plan that scan a table of the log, on an empty database of the same schema.
+fn bad_steps(sql: &str) -> Vec<String> {
+    if MEANT.iter().any(|(piece, _)| sql.contains(piece)) {
+        return Vec::new();
+    }
+    let connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(include_str!("../../migrations/sqlite/0001_init.sql")).unwrap();
+    let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let steps = explain.query_map([], |row| row.get::<_, String>(3)).unwrap().map(Result::unwrap);
+    let log = |step: &String| {
+        ["message", "attempt", "delivery"].iter().any(|t| step.contains(&format!("SCAN {t}")))
+    };
+    let sorts = |step: &String| step.contains("USE TEMP B-TREE FOR ORDER BY");
+    steps.filter(|step| log(step) || sorts(step)).collect()
+}
+
+#[test]
+fn a_scan_and_a_sort_are_noticed() {
+    assert_eq!(bad_steps("SELECT id FROM message WHERE event_type = 'x'"), ["SCAN message"]);
+    assert_eq!(bad_steps("SELECT id FROM attempt WHERE endpoint = 1 ORDER BY status").len(), 1);
+    assert!(bad_steps("SELECT id FROM message WHERE application = 1 ORDER BY id").is_empty());
+}
