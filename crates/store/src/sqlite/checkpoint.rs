@@ -4,7 +4,7 @@
 //! frames on its own connection while the writer goes on; then it asks the writer to copy the few that came
 //! meanwhile, between two commits, after which the WAL begins anew.
 
-use super::writer::Command;
+use super::command::Command;
 use crate::error::{Result, StoreError};
 use rusqlite::Connection;
 use std::sync::Arc;

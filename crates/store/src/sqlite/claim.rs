@@ -3,8 +3,8 @@
 //! The writer does it between its other commands, so that a row which was just settled is never seen. A claim is a
 //! token in memory and needs no write; only rows that can never be sent are changed.
 
+use super::command::{Applied, Memory};
 use super::delivery::refuse;
-use super::writer::{Applied, Memory};
 use crate::delivery::{Claimed, Claims};
 use crate::error::Result;
 use domain::attempt::Trigger;

@@ -1,8 +1,8 @@
 //! The table of exceptions on SQLite: record, park, resend, and what waits.
 
 use super::Sqlite;
+use super::command::{After, Applied, Command, Memory};
 use super::row::collect;
-use super::writer::{After, Applied, Command, Memory};
 use crate::delivery::{Claims, Deliveries, Held, Parked, Record};
 use crate::error::{Result, StoreError};
 use async_trait::async_trait;

@@ -1,9 +1,9 @@
 //! Messages on SQLite: accept, and the lists.
 
 use super::Sqlite;
+use super::command::{Applied, Command, Memory};
 use super::query::{Conditions, keys_column, rekey, texts_column};
 use super::row::{self, collect};
-use super::writer::{Applied, Command, Memory};
 use crate::error::{Result, StoreError};
 use crate::handoff::Accepted;
 use crate::message::{Admission, MessageFilter, MessageKey, Messages, NewMessage};

@@ -9,6 +9,8 @@ mod application;
 mod attempt;
 mod checkpoint;
 mod claim;
+mod command;
+mod commit;
 mod delivery;
 mod delivery_list;
 mod endpoint;
@@ -23,6 +25,7 @@ mod query;
 mod readers;
 mod row;
 mod schema;
+mod shared;
 mod writer;
 
 use crate::error::{Result, StoreError};
@@ -31,16 +34,17 @@ use crate::routing::Routing;
 use crate::seal::Sealer;
 use crate::wake::Wakes;
 use async_trait::async_trait;
+pub use commit::Probe;
 use domain::clock::Clock;
 use lock::FileLock;
 use parking_lot::Mutex;
 use readers::Readers;
 use rusqlite::Connection;
+use shared::Shared;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-pub use writer::Probe;
-use writer::{Shared, Writer};
+use writer::Writer;
 
 /// How a store file is opened.
 pub struct Options {

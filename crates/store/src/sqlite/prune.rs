@@ -1,7 +1,7 @@
 //! Prune on SQLite (PROTOCOL rule 17): by id range from the log's old end, in steps of a few rows.
 
 use super::Sqlite;
-use super::writer::Memory;
+use super::command::Memory;
 use crate::error::Result;
 use crate::prune::{Prune, Pruned};
 use async_trait::async_trait;
