@@ -203,7 +203,7 @@ impl Dispatch {
             if turn.item.held == Held::Fresh {
                 self.handoff.left(1);
             }
-            if self.queues.ended(endpoint, turn.proven, ended, now) {
+            if self.queues.ended(endpoint, turn.standing, ended, now) {
                 self.queues.drain(endpoint).into_iter().for_each(|item| self.put_back(item));
                 let probe_at = self.queues.line(endpoint).breaker.probe_at();
                 self.due.note(endpoint, probe_at.unwrap_or(now));
@@ -229,7 +229,7 @@ impl Dispatch {
                 }
                 None => {
                     let now = self.now();
-                    self.queues.ended(endpoint, turn.proven, Ended::Nothing, now);
+                    self.queues.ended(endpoint, turn.standing, Ended::Nothing, now);
                     self.put_back(turn.item);
                 }
             }
@@ -297,7 +297,7 @@ impl Dispatch {
     }
 
     fn sweep(&mut self) {
-        self.queues.forget_idle();
+        self.queues.forget_idle(self.now());
         self.prepared.retain(|endpoint, p| {
             let route = self.context.store.routing().route(*endpoint);
             route.is_some_and(|route| Arc::ptr_eq(&p.endpoint, &route.endpoint))

@@ -2,8 +2,11 @@
 //!
 //! Each endpoint has its line, its limit of requests in flight (slow start) and its breaker. The round gives every
 //! endpoint that may send one turn at a time. Fresh deliveries go before claimed ones, with a floor for the claimed.
-//! Endpoints that have answered lately are *proven*; the others together never take more than three quarters of all
-//! requests in flight, so that a thousand hanging endpoints cannot take the healthy ones' turn.
+//!
+//! Endpoints stand in one of three ways: *proven* (the last attempt was answered), *new* (none has ended yet) or
+//! *failing* (the last one timed out or found nobody). Failing ones together take at most half of all requests in
+//! flight, failing and new ones at most three quarters: a thousand hanging endpoints cannot take the healthy ones'
+//! turn, nor that of one that was just created.
 //!
 //! Pure: no clock, no I/O. Dispatch feeds it and carries out what it answers.
 
@@ -20,8 +23,12 @@ use std::sync::Arc;
 use store::delivery::Held;
 use store::handoff::Gauge;
 
-/// Requests in flight to endpoints that are not proven, altogether.
+/// Requests in flight to failing endpoints, altogether.
+const FAILING_MAX: usize = IN_FLIGHT_MAX / 2;
+/// Requests in flight to failing and new endpoints, altogether.
 const UNPROVEN_MAX: usize = IN_FLIGHT_MAX / 4 * 3;
+/// An endpoint that was not used for so long is forgotten, in milliseconds (10 min).
+const FORGOTTEN_AFTER_MS: i64 = 600_000;
 /// Every so many turns of a line, a claimed delivery goes before the fresh ones.
 const CLAIMED_FLOOR: u8 = 4;
 
@@ -57,6 +64,18 @@ pub(crate) enum Ended {
     Nothing,
 }
 
+/// How an endpoint stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Its last attempt was answered.
+    Proven,
+    /// No attempt has ended yet.
+    #[default]
+    New,
+    /// Its last attempt timed out, or found nobody.
+    Failing,
+}
+
 /// One endpoint's line.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
@@ -65,7 +84,8 @@ pub(crate) struct Line {
     in_flight: u32,
     pace: Pace,
     pub(crate) breaker: Breaker,
-    proven: bool,
+    standing: Standing,
+    used: Timestamp,
     in_round: bool,
     turns: u8,
     gauge: Arc<Gauge>,
@@ -111,17 +131,16 @@ pub(crate) struct Turn {
     /// The delivery.
     pub(crate) item: Item,
     /// Under which share of the requests in flight it is counted.
-    pub(crate) proven: bool,
+    pub(crate) standing: Standing,
 }
 
 /// All lines and the round between them.
 #[derive(Debug, Default)]
 pub(crate) struct Queues {
     lines: HashMap<EndpointKey, Line>,
-    proven: VecDeque<EndpointKey>,
-    unproven: VecDeque<EndpointKey>,
-    in_flight: usize,
-    unproven_in_flight: usize,
+    rounds: [VecDeque<EndpointKey>; 3],
+    in_flight: [usize; 3],
+    turn: usize,
     waiting: usize,
 }
 
@@ -141,48 +160,59 @@ impl Queues {
 
     /// The next delivery to send, if one may be sent now.
     pub(crate) fn next(&mut self) -> Option<Turn> {
-        while self.in_flight < IN_FLIGHT_MAX {
-            let unproven_may = self.unproven_in_flight < UNPROVEN_MAX;
-            // Proven endpoints first when the others' share is spent; else in turn, by whose round is longer.
-            let from_unproven = unproven_may && (self.proven.is_empty() || self.in_flight.is_multiple_of(2));
-            let endpoint = if from_unproven {
-                self.unproven.pop_front().or_else(|| self.proven.pop_front())
-            } else {
-                self.proven.pop_front()
-            }?;
+        // Each round has its turn; one whose share is spent, or that is empty, passes it on.
+        let mut passed = 0;
+        while passed < self.rounds.len() {
+            self.turn = (self.turn + 1) % self.rounds.len();
+            let endpoint = if self.has_share(self.turn) { self.rounds[self.turn].pop_front() } else { None };
+            let Some(endpoint) = endpoint else {
+                passed += 1;
+                continue;
+            };
             let Some(line) = self.lines.get_mut(&endpoint) else { continue };
             line.in_round = false;
             if !line.may_send() {
                 continue;
             }
             let Some(item) = line.pop() else { continue };
-            let proven = line.proven;
+            let standing = line.standing;
             line.in_flight += 1;
             self.waiting -= 1;
-            self.in_flight += 1;
-            self.unproven_in_flight += usize::from(!proven);
+            self.in_flight[standing as usize] += 1;
             self.enter_round(endpoint);
-            return Some(Turn { item, proven });
+            return Some(Turn { item, standing });
         }
         None
+    }
+
+    /// Whether one more request may go to an endpoint of this round.
+    fn has_share(&self, round: usize) -> bool {
+        let [proven, new, failing] = self.in_flight;
+        let all = proven + new + failing < IN_FLIGHT_MAX;
+        let unproven = new + failing < UNPROVEN_MAX;
+        all && match round {
+            0 => true,
+            1 => unproven,
+            _ => unproven && failing < FAILING_MAX,
+        }
     }
 
     /// Notes how an attempt ended. Answers whether the breaker opened by it.
     pub(crate) fn ended(
         &mut self,
         endpoint: EndpointKey,
-        proven: bool,
+        counted: Standing,
         ended: Ended,
         now: Timestamp,
     ) -> bool {
-        self.in_flight -= 1;
-        self.unproven_in_flight -= usize::from(!proven);
+        self.in_flight[counted as usize] -= 1;
         let Some(line) = self.lines.get_mut(&endpoint) else { return false };
         line.in_flight -= 1;
         line.pace.ended(ended);
+        line.used = now;
         match ended {
-            Ended::Succeeded | Ended::Refused => line.proven = true,
-            Ended::TimedOut | Ended::Unreachable => line.proven = false,
+            Ended::Succeeded | Ended::Refused => line.standing = Standing::Proven,
+            Ended::TimedOut | Ended::Unreachable => line.standing = Standing::Failing,
             Ended::Nothing => {}
         }
         let opened = line.breaker.ended(ended, now);
@@ -212,9 +242,10 @@ impl Queues {
         late
     }
 
-    /// Forgets endpoints with nothing to do and nothing to remember.
-    pub(crate) fn forget_idle(&mut self) {
-        self.lines.retain(|_, line| !line.is_idle() || line.in_round);
+    /// Forgets endpoints that were not used for long: how an endpoint stands, and its pace, are worth keeping meanwhile.
+    pub(crate) fn forget_idle(&mut self, now: Timestamp) {
+        self.lines
+            .retain(|_, line| !line.is_idle() || line.in_round || now.since(line.used) < FORGOTTEN_AFTER_MS);
     }
 
     /// The endpoint's line, made when there is none.
@@ -228,8 +259,8 @@ impl Queues {
     }
 
     /// Requests in flight.
-    pub(crate) const fn in_flight(&self) -> usize {
-        self.in_flight
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.iter().sum()
     }
 
     /// Endpoints whose breaker is open.
@@ -243,7 +274,10 @@ impl Queues {
             return;
         }
         line.in_round = true;
-        let round = if line.proven { &mut self.proven } else { &mut self.unproven };
-        round.push_back(endpoint);
+        self.rounds[line.standing as usize].push_back(endpoint);
     }
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

@@ -1,0 +1,113 @@
+//! Tables over the queues: whose turn it is.
+
+use super::*;
+use bytes::Bytes;
+use domain::delivery::MAIN_RUN;
+use domain::id::{ApplicationKey, ClaimId, MessageId};
+use domain::message::Overrides;
+
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+fn item(endpoint: i64, number: i64, held: Held) -> Item {
+    let message = Message {
+        id: MessageId(number),
+        application: ApplicationKey(1),
+        event_type: "t".into(),
+        event_id: None,
+        channels: Vec::new(),
+        tags: Vec::new(),
+        payload: Some(Bytes::from_static(b"{}")),
+        payload_expires_at: None,
+        deliver_at: None,
+        overrides: Overrides::default(),
+        endpoints: Vec::new(),
+    };
+    Item {
+        key: DeliveryKey { message: MessageId(number), endpoint: EndpointKey(endpoint), run: MAIN_RUN },
+        held,
+        message: Arc::new(message),
+        attempts: 0,
+        trigger: Trigger::Message,
+        since: NOW,
+    }
+}
+
+fn push(queues: &mut Queues, endpoint: i64, number: i64) {
+    let gauge = Arc::new(Gauge::default());
+    assert!(gauge.enter());
+    queues.push(item(endpoint, number, Held::Fresh), &gauge);
+}
+
+fn take_all(queues: &mut Queues) -> Vec<Turn> {
+    std::iter::from_fn(|| queues.next()).collect()
+}
+
+/// Sends one delivery to the endpoint and lets it end so.
+fn end_one(queues: &mut Queues, endpoint: i64, ended: Ended) {
+    push(queues, endpoint, 1);
+    let turn = queues.next().unwrap();
+    queues.ended(turn.item.key.endpoint, turn.standing, ended, NOW);
+}
+
+#[test]
+fn endpoints_take_turns_however_long_their_lines_are() {
+    let mut queues = Queues::default();
+    (0..10).for_each(|n| push(&mut queues, 1, n));
+    (10..12).for_each(|n| push(&mut queues, 2, n));
+    let order: Vec<_> = take_all(&mut queues).iter().map(|t| t.item.key.endpoint.0).collect();
+    assert_eq!(order, [1, 2, 1, 2, 1, 1], "four in flight to each at most");
+    assert_eq!((queues.waiting(), queues.in_flight()), (6, 6));
+}
+
+#[test]
+fn hanging_endpoints_leave_room_for_new_ones_and_more_for_proven_ones() {
+    let mut queues = Queues::default();
+    end_one(&mut queues, 1, Ended::Succeeded);
+    (100..1_200).for_each(|endpoint| end_one(&mut queues, endpoint, Ended::TimedOut));
+    (100..1_200).for_each(|endpoint| (0..4).for_each(|n| push(&mut queues, endpoint, n)));
+    assert_eq!(take_all(&mut queues).len(), FAILING_MAX);
+    (2_000..3_000).for_each(|endpoint| push(&mut queues, endpoint, 1));
+    assert_eq!(take_all(&mut queues).len(), UNPROVEN_MAX - FAILING_MAX);
+    push(&mut queues, 1, 2);
+    let turns = take_all(&mut queues);
+    assert_eq!(turns.iter().map(|t| t.item.key.endpoint.0).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn a_proven_endpoint_stays_proven_while_it_is_in_use() {
+    let mut queues = Queues::default();
+    end_one(&mut queues, 1, Ended::Succeeded);
+    queues.forget_idle(NOW.plus_ms(60_000));
+    push(&mut queues, 1, 2);
+    assert_eq!(queues.next().unwrap().standing, Standing::Proven);
+    queues.ended(EndpointKey(1), Standing::Proven, Ended::Succeeded, NOW);
+    queues.forget_idle(NOW.plus_ms(FORGOTTEN_AFTER_MS));
+    push(&mut queues, 1, 3);
+    assert_eq!(queues.next().unwrap().standing, Standing::New);
+}
+
+#[test]
+fn fresh_deliveries_go_first_with_a_floor_for_claimed_ones() {
+    let mut queues = Queues::default();
+    let gauge = Arc::new(Gauge::default());
+    (0..3).for_each(|n| queues.push(item(1, 100 + n, Held::Claimed(ClaimId(n))), &gauge));
+    (0..9).for_each(|n| push(&mut queues, 1, n));
+    let mut order = Vec::new();
+    while let Some(turn) = queues.next() {
+        order.push(turn.item.key.message.0);
+        queues.ended(EndpointKey(1), turn.standing, Ended::Nothing, NOW);
+    }
+    assert_eq!(order, [0, 1, 2, 100, 3, 4, 5, 101, 6, 7, 8, 102]);
+}
+
+#[test]
+fn what_waited_too_long_and_what_was_drained_leaves_memory() {
+    let mut queues = Queues::default();
+    (0..6).for_each(|n| push(&mut queues, 1, n));
+    assert!(queues.late(NOW.plus_ms(QUEUED_MS_MAX)).is_empty());
+    assert_eq!(queues.late(NOW.plus_ms(QUEUED_MS_MAX + 1)).len(), 6);
+    (0..2).for_each(|n| push(&mut queues, 1, n));
+    assert_eq!(queues.drain(EndpointKey(1)).len(), 2);
+    assert_eq!(queues.waiting(), 0);
+    assert!(queues.next().is_none());
+}
