@@ -86,11 +86,11 @@ struct Claims {
     feature_flags: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     iss: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "whole")]
     iat: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "whole")]
     exp: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "whole")]
     nbf: Option<f64>,
 }
 
@@ -168,6 +168,11 @@ impl fmt::Debug for Jwt {
 }
 
 /// A NumericDate, which may have a fraction (RFC 7519, section 2).
+/// Tokens of ours have whole seconds; RFC 7519 lets others write fractions.
+fn whole<S: serde::Serializer>(seconds: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_i64(seconds.unwrap_or_default() as i64)
+}
+
 fn moment(numeric_date: f64) -> Timestamp {
     Timestamp((numeric_date * 1000.0) as i64)
 }

@@ -45,6 +45,15 @@ fn a_token_says_what_it_was_granted() {
 }
 
 #[test]
+fn our_tokens_have_whole_seconds() {
+    let token = hs256().sign(grant(None), NOW).unwrap();
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    let claims = String::from_utf8(claims).unwrap();
+    assert!(claims.contains("\"iat\":1800000000,"), "{claims}");
+    assert!(!claims.contains('.'), "{claims}");
+}
+
+#[test]
 fn a_token_is_good_within_its_time_and_a_small_leeway() {
     let jwt = hs256();
     let token = jwt.sign(grant(None), NOW).unwrap();

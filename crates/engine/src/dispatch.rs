@@ -298,6 +298,7 @@ impl Dispatch {
 
     fn sweep(&mut self) {
         self.queues.forget_idle(self.now());
+        self.context.egress.close_idle();
         self.prepared.retain(|endpoint, p| {
             let route = self.context.store.routing().route(*endpoint);
             route.is_some_and(|route| Arc::ptr_eq(&p.endpoint, &route.endpoint))
