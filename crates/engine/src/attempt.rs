@@ -20,6 +20,9 @@ use store::endpoint::EndpointChange;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+/// An answer that took longer is slow: many such endpoints must not take the quick ones' turn, in milliseconds.
+const SLOW_MS: u32 = 2_000;
+
 /// What every attempt needs.
 pub(crate) struct Context {
     pub(crate) store: Arc<dyn Store>,
@@ -106,15 +109,23 @@ pub(crate) async fn run(context: Arc<Context>, prepared: Arc<Prepared>, ticket: 
     if context.records.send(Record { attempt, held: item.held, next }).await.is_err() {
         return;
     }
+    // At once: a ticket that is dropped after its record would park a delivery that is settled.
+    ticket.finish(ended(answer.seen.outcome, &item, duration_ms));
     if answer.seen.wish == Some(Wish::Disable) {
         disable(&context, &prepared).await;
     }
-    ticket.finish(match answer.seen.outcome {
+}
+
+/// What the attempt tells about its endpoint.
+fn ended(outcome: Outcome, item: &Item, duration_ms: u32) -> Ended {
+    match outcome {
+        Outcome::Succeeded if duration_ms > SLOW_MS => Ended::Slow,
         Outcome::Succeeded => Ended::Succeeded,
         Outcome::BadStatus => Ended::Refused,
         Outcome::TimedOut => Ended::TimedOut,
+        Outcome::Unreachable if item.message.body().is_none() => Ended::NotSent,
         Outcome::Unreachable | Outcome::Blocked => Ended::Unreachable,
-    });
+    }
 }
 
 /// Sends the request; none when it was no longer ours to send (PROTOCOL rule 2).

@@ -38,6 +38,7 @@ impl Breaker {
     }
 
     /// Whether there is nothing to remember.
+    #[cfg(test)]
     pub(crate) const fn is_calm(&self) -> bool {
         self.open.is_none() && self.weight == 0
     }
@@ -70,8 +71,8 @@ impl Breaker {
     /// Learns from an attempt; answers whether it opened by it, or opened again after a probe.
     pub(crate) fn ended(&mut self, ended: Ended, now: Timestamp) -> bool {
         let weight = match ended {
-            Ended::Nothing => return false,
-            Ended::Succeeded => {
+            Ended::NotSent | Ended::Nothing => return false,
+            Ended::Succeeded | Ended::Slow => {
                 *self = Self::default();
                 return false;
             }
@@ -123,6 +124,18 @@ mod tests {
             assert!(!breaker.ended(Ended::Refused, NOW));
             breaker.ended(Ended::Succeeded, NOW);
         }
+    }
+
+    #[test]
+    fn what_was_never_sent_says_nothing_about_the_endpoint_and_a_slow_success_is_one() {
+        let mut breaker = Breaker::default();
+        for _ in 0..100 {
+            assert!(!breaker.ended(Ended::NotSent, NOW));
+        }
+        assert!(breaker.is_calm());
+        breaker.ended(Ended::TimedOut, NOW);
+        breaker.ended(Ended::Slow, NOW);
+        assert!(breaker.is_calm());
     }
 
     #[test]

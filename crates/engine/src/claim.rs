@@ -13,6 +13,8 @@ use store::delivery::{Claims, Held, Parked};
 const WINDOW: usize = 512;
 /// Claimed deliveries that wait in memory altogether.
 const WINDOWS_MAX: usize = 20_000;
+/// Payload bytes of claimed deliveries that wait in memory, beyond which nothing is claimed (64 MiB).
+const BYTES_MAX: usize = 64 << 20;
 /// Endpoints of one claim.
 const ENDPOINTS_MAX: usize = 64;
 /// Rows of one claim altogether, so that it does not hold up the commits beside it.
@@ -29,7 +31,9 @@ pub(crate) struct Claimed {
 /// Chooses endpoints whose time has come and that have room.
 pub(crate) fn wanted(due: &mut Due, queues: &mut Queues, now: Timestamp) -> Vec<(EndpointKey, u32)> {
     let mut wanted = Vec::new();
-    let mut rows = ROWS_MAX.min(WINDOWS_MAX.saturating_sub(queues.waiting()));
+    let (claimed, bytes) = queues.claimed();
+    let room = if bytes < BYTES_MAX { WINDOWS_MAX.saturating_sub(claimed) } else { 0 };
+    let mut rows = ROWS_MAX.min(room);
     let mut later = Vec::new();
     while rows > 0 && wanted.len() < ENDPOINTS_MAX {
         let Some(endpoint) = due.take(now) else { break };
@@ -55,7 +59,8 @@ pub(crate) fn wanted(due: &mut Due, queues: &mut Queues, now: Timestamp) -> Vec<
 
 /// Whether memory has room for claimed deliveries at all.
 pub(crate) fn may_claim(queues: &Queues) -> bool {
-    queues.waiting() < WINDOWS_MAX
+    let (claimed, bytes) = queues.claimed();
+    claimed < WINDOWS_MAX && bytes < BYTES_MAX
 }
 
 /// Whether an endpoint with so many claimed deliveries has room for more.

@@ -154,6 +154,7 @@ impl Dispatch {
     }
 
     fn take_accepted(&mut self, accepted: &mut Vec<Accepted>) {
+        let now = self.now();
         for Accepted { message, endpoints } in accepted.drain(..) {
             for endpoint in endpoints {
                 let item = Item {
@@ -162,7 +163,8 @@ impl Dispatch {
                     message: Arc::clone(&message),
                     attempts: 0,
                     trigger: Trigger::Message,
-                    since: message.id.timestamp(),
+                    // Ids go on from the highest, so that their time is ahead when the clock was set back.
+                    since: message.id.timestamp().min(now),
                 };
                 self.enqueue(item);
             }
@@ -187,7 +189,8 @@ impl Dispatch {
         for (endpoint, time) in claimed.next_due {
             // A window that is more than half full is noted again when it has room.
             if time > self.now() || claim::has_room(self.queues.line(endpoint).claimed()) {
-                self.due.note(endpoint, time);
+                // Not its row's old time: endpoints with long backlogs would always come before the others.
+                self.due.note(endpoint, time.max(self.context.clock.now()));
             }
         }
     }

@@ -19,6 +19,14 @@ impl Due {
         if known.is_none_or(|earlier| time < *earlier) {
             self.earliest.insert(endpoint, time);
             self.heap.push(Reverse((time, endpoint)));
+            self.forget_replaced();
+        }
+    }
+
+    /// Replaced entries would stay until their time comes; when they are the most of the heap, it is made anew.
+    fn forget_replaced(&mut self) {
+        if self.heap.len() > 2 * self.earliest.len() + 64 {
+            self.heap = self.earliest.iter().map(|(endpoint, time)| Reverse((*time, *endpoint))).collect();
         }
     }
 
@@ -60,5 +68,16 @@ mod tests {
         assert_eq!(due.take(Timestamp(40)), Some(a));
         assert_eq!(due.take(Timestamp(40)), Some(b));
         assert_eq!(due.take(Timestamp(40)), None);
+    }
+
+    #[test]
+    fn replaced_times_do_not_pile_up() {
+        let mut due = Due::default();
+        for step in 0..10_000 {
+            due.note(EndpointKey(1), Timestamp(1_000_000));
+            due.note(EndpointKey(1), Timestamp(step));
+            assert_eq!(due.take(Timestamp(step)), Some(EndpointKey(1)));
+        }
+        assert!(due.heap.len() < 100, "{}", due.heap.len());
     }
 }

@@ -4,7 +4,7 @@
 //! endpoint that may send one turn at a time. Fresh deliveries go before claimed ones, with a floor for the claimed.
 //!
 //! Endpoints stand in one of three ways: *proven* (the last attempt was answered), *new* (none has ended yet) or
-//! *failing* (the last one timed out or found nobody). Failing ones together take at most half of all requests in
+//! *failing* (the last one was slow, timed out or found nobody). Failing ones together take at most half of all requests in
 //! flight, failing and new ones at most three quarters: a thousand hanging endpoints cannot take the healthy ones'
 //! turn, nor that of one that was just created.
 //!
@@ -49,17 +49,28 @@ pub(crate) struct Item {
     pub(crate) since: Timestamp,
 }
 
+impl Item {
+    /// The payload's size.
+    fn bytes(&self) -> usize {
+        self.message.payload.as_ref().map_or(0, bytes::Bytes::len)
+    }
+}
+
 /// How an attempt ended, as far as the line cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
     /// A 2xx answer.
     Succeeded,
+    /// A 2xx answer that held its place for long.
+    Slow,
     /// Another answer.
     Refused,
     /// No complete answer in time.
     TimedOut,
     /// No answer at all.
     Unreachable,
+    /// There was nothing to send any more: it says nothing about the endpoint.
+    NotSent,
     /// No attempt was made: the lease is lost, or the task ended early.
     Nothing,
 }
@@ -72,7 +83,7 @@ pub(crate) enum Standing {
     /// No attempt has ended yet.
     #[default]
     New,
-    /// Its last attempt timed out, or found nobody.
+    /// Its last attempt was slow, timed out, or found nobody.
     Failing,
 }
 
@@ -121,7 +132,7 @@ impl Line {
     }
 
     fn is_idle(&self) -> bool {
-        self.fresh.is_empty() && self.claimed.is_empty() && self.in_flight == 0 && self.breaker.is_calm()
+        self.fresh.is_empty() && self.claimed.is_empty() && self.in_flight == 0 && !self.breaker.is_open()
     }
 }
 
@@ -142,6 +153,9 @@ pub(crate) struct Queues {
     in_flight: [usize; 3],
     turn: usize,
     waiting: usize,
+    /// Of those that wait, the claimed ones, and the bytes of their payloads.
+    claimed: usize,
+    claimed_bytes: usize,
 }
 
 impl Queues {
@@ -152,10 +166,23 @@ impl Queues {
         line.gauge = Arc::clone(gauge);
         match item.held {
             Held::Fresh => line.fresh.push_back(item),
-            Held::Claimed(_) => line.claimed.push_back(item),
+            Held::Claimed(_) => {
+                self.claimed += 1;
+                self.claimed_bytes += item.bytes();
+                line.claimed.push_back(item);
+            }
         }
         self.waiting += 1;
         self.enter_round(endpoint);
+    }
+
+    /// Notes that a delivery has left its line.
+    fn left(&mut self, item: &Item) {
+        self.waiting -= 1;
+        if matches!(item.held, Held::Claimed(_)) {
+            self.claimed -= 1;
+            self.claimed_bytes -= item.bytes();
+        }
     }
 
     /// The next delivery to send, if one may be sent now.
@@ -177,7 +204,7 @@ impl Queues {
             let Some(item) = line.pop() else { continue };
             let standing = line.standing;
             line.in_flight += 1;
-            self.waiting -= 1;
+            self.left(&item);
             self.in_flight[standing as usize] += 1;
             self.enter_round(endpoint);
             return Some(Turn { item, standing });
@@ -212,8 +239,8 @@ impl Queues {
         line.used = now;
         match ended {
             Ended::Succeeded | Ended::Refused => line.standing = Standing::Proven,
-            Ended::TimedOut | Ended::Unreachable => line.standing = Standing::Failing,
-            Ended::Nothing => {}
+            Ended::Slow | Ended::TimedOut | Ended::Unreachable => line.standing = Standing::Failing,
+            Ended::NotSent | Ended::Nothing => {}
         }
         let opened = line.breaker.ended(ended, now);
         line.gauge.set_closed(line.breaker.is_open());
@@ -226,7 +253,7 @@ impl Queues {
         let Some(line) = self.lines.get_mut(&endpoint) else { return Vec::new() };
         let mut items: Vec<_> = std::iter::from_fn(|| line.pop_fresh()).collect();
         items.extend(line.claimed.drain(..));
-        self.waiting -= items.len();
+        items.iter().for_each(|item| self.left(item));
         items
     }
 
@@ -238,7 +265,7 @@ impl Queues {
                 late.extend(line.pop_fresh());
             }
         }
-        self.waiting -= late.len();
+        late.iter().for_each(|item| self.left(item));
         late
     }
 
@@ -251,6 +278,11 @@ impl Queues {
     /// The endpoint's line, made when there is none.
     pub(crate) fn line(&mut self, endpoint: EndpointKey) -> &mut Line {
         self.lines.entry(endpoint).or_default()
+    }
+
+    /// Claimed deliveries that wait, and the bytes of their payloads.
+    pub(crate) const fn claimed(&self) -> (usize, usize) {
+        (self.claimed, self.claimed_bytes)
     }
 
     /// Deliveries in memory that wait for their turn.

@@ -29,12 +29,25 @@ pub(crate) async fn run(store: Arc<dyn Store>, mut records: mpsc::Receiver<Recor
         let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_MAX));
         let records = Arc::new(full);
         while let Err(error) = store.record(Arc::clone(&records)).await {
-            if !store.lease_is_valid() || matches!(error, StoreError::Broken(_)) {
+            if !store.lease_is_valid() {
                 // The next process sends these again: at least once.
                 tracing::error!(%error, attempts = records.len(), "attempts could not be recorded");
                 break;
             }
+            if matches!(error, StoreError::Broken(_)) {
+                one_by_one(&*store, &records).await;
+                break;
+            }
             tokio::time::sleep(AGAIN_AFTER).await;
+        }
+    }
+}
+
+/// A commit can be broken by a command that is not ours, and a batch by one of its records: the others are kept.
+async fn one_by_one(store: &dyn Store, records: &[Record]) {
+    for record in records {
+        if let Err(error) = store.record(Arc::new(vec![record.clone()])).await {
+            tracing::error!(%error, "an attempt could not be recorded: the next process sends it again");
         }
     }
 }

@@ -17,6 +17,9 @@ use tokio::sync::oneshot;
 /// Rows of a deleted or disabled endpoint that one claim cancels.
 const CANCELED_ROWS_MAX: i64 = 2_000;
 
+/// Payload bytes of the messages that one claim takes (16 MiB): the row that passes the limit is the last one.
+const CLAIM_BYTES_MAX: i64 = 16 << 20;
+
 /// Claims due rows, up to so many for each endpoint.
 pub(super) fn claim(
     connection: &Connection,
@@ -25,14 +28,15 @@ pub(super) fn claim(
     now: Timestamp,
     answer: oneshot::Sender<Result<Vec<Claims>>>,
 ) -> Applied {
-    let mut found = Vec::with_capacity(wanted.len());
+    let mut found: Vec<Claims> = Vec::with_capacity(wanted.len());
+    let mut bytes_left = CLAIM_BYTES_MAX;
     for (endpoint, room) in wanted {
-        match claim_one(connection, memory, endpoint, room, now) {
-            Ok(claims) => found.push(claims),
-            Err(error) => {
-                release(memory, &found);
-                return refuse(answer, error);
-            }
+        found.push(Claims { endpoint, rows: Vec::new(), next_due: None });
+        let claims = found.last_mut().unwrap_or_else(|| unreachable!("one was just pushed"));
+        if let Err(error) = claim_one(connection, memory, (claims, room), now, &mut bytes_left) {
+            // What was taken on the way to the error is free again, too.
+            release(memory, &found);
+            return refuse(answer, error);
         }
     }
     Ok(Box::new(move |memory, committed| {
@@ -55,26 +59,26 @@ fn release(memory: &mut Memory, found: &[Claims]) {
 fn claim_one(
     connection: &Connection,
     memory: &mut Memory,
-    endpoint: EndpointKey,
-    room: u32,
+    (claims, room): (&mut Claims, u32),
     now: Timestamp,
-) -> Result<Claims> {
-    let mut claims = Claims { endpoint, rows: Vec::new(), next_due: None };
+    bytes_left: &mut i64,
+) -> Result<()> {
+    let endpoint = claims.endpoint;
     match memory.shared.routing.route(endpoint) {
         Some(route) if !route.endpoint.fields.disabled => {
             // Resuming notes a wake, and the sweep comes by: nothing to remember for a paused endpoint.
             if route.endpoint.fields.paused {
-                return Ok(claims);
+                return Ok(());
             }
         }
         _ => {
             let canceled = cancel_rows(connection, endpoint)?;
             claims.next_due = (canceled == CANCELED_ROWS_MAX).then_some(now);
-            return Ok(claims);
+            return Ok(());
         }
     }
     let mut statement = connection.prepare_cached(
-        "SELECT message, run, due_at, attempts, trigger, EXISTS (SELECT 1 FROM message WHERE id = delivery.message)
+        "SELECT message, run, due_at, attempts, trigger, (SELECT coalesce(length(payload), 0) FROM message WHERE id = delivery.message)
          FROM delivery WHERE endpoint = ?1 AND state = 0 ORDER BY due_at, message",
     )?;
     let mut rows = statement.query([endpoint.0])?;
@@ -85,21 +89,22 @@ fn claim_one(
         if memory.claims.contains_key(&key) {
             continue;
         }
-        if due_at > now || claims.rows.len() >= room as usize {
+        if due_at > now || claims.rows.len() >= room as usize || *bytes_left <= 0 {
             claims.next_due = Some(due_at);
             break;
         }
-        if !row.get::<_, bool>(5)? {
+        let Some(bytes) = row.get::<_, Option<i64>>(5)? else {
             drop_row(connection, key)?;
             continue;
-        }
+        };
+        *bytes_left -= bytes;
         let trigger = super::row::coded(row.get(4)?, Trigger::from_code)?;
         let claim = ClaimId(memory.next_claim);
         memory.next_claim += 1;
         memory.claims.insert(key, claim);
         claims.rows.push(Claimed { key, claim, attempts: row.get(3)?, trigger, due_at });
     }
-    Ok(claims)
+    Ok(())
 }
 
 fn cancel_rows(connection: &Connection, endpoint: EndpointKey) -> Result<i64> {

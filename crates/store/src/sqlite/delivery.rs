@@ -244,7 +244,7 @@ impl Deliveries for Sqlite {
     }
 
     async fn due_endpoints(&self, until: Timestamp) -> Result<Vec<(EndpointKey, Timestamp)>> {
-        self.readers
+        self.own_readers
             .read(move |c| {
                 // A skip scan: one look into the index an endpoint, however many rows each has.
                 let mut statement = c.prepare_cached(

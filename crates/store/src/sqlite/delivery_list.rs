@@ -20,9 +20,6 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 use std::sync::Arc;
 
-/// Rounds of candidates that one filtered page looks through.
-const ROUNDS_MAX: usize = 20;
-
 /// The endpoints that a message can have attempts at: its matched set, and any other of the application, since a
 /// resend may go to one that did not match.
 pub(super) fn candidates(routing: &Routing, message: &Message) -> Vec<EndpointKey> {
@@ -149,13 +146,19 @@ impl EndpointMessages {
             page = rekey(&page, |_| bound);
         }
         let mut found: Vec<EndpointMessage> = Vec::new();
-        for _ in 0..ROUNDS_MAX {
+        loop {
             let keys = match source {
                 Source::Attempts(disposition) => self.keys_by_attempt(c, disposition, &page)?,
                 Source::Messages => self.keys_by_message(c, &page)?,
             };
             let Some((last, _)) = keys.last().copied() else { break };
-            for (_, message) in &keys {
+            for (key, message) in &keys {
+                // A message that was delivered again stands in the list once, where it was delivered last.
+                if let Source::Attempts(disposition) = source
+                    && self.reached(c, *message, disposition)? != *key
+                {
+                    continue;
+                }
                 self.take(c, *message, &mut found)?;
                 if found.len() > usize::from(page.items) {
                     return Ok(self.page.slice(found));

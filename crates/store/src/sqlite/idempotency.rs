@@ -41,7 +41,7 @@ impl IdempotencyKeys for Sqlite {
     async fn replay_get(&self, hash: [u8; 16]) -> Result<Option<Replay>> {
         let now = self.clock.0.now();
         let sealer = Arc::clone(&self.sealer);
-        self.readers
+        self.own_readers
             .read(move |c| {
                 let found: Option<(Vec<u8>, u16, Vec<u8>, i64)> = c
                     .prepare_cached(
@@ -59,6 +59,6 @@ impl IdempotencyKeys for Sqlite {
 
     async fn message_key_get(&self, hash: [u8; 16]) -> Result<Option<(MessageId, [u8; 16])>> {
         let now = self.clock.0.now();
-        self.readers.read(move |c| message::by_key(c, &hash, now)).await
+        self.own_readers.read(move |c| message::by_key(c, &hash, now)).await
     }
 }

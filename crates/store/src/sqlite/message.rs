@@ -276,7 +276,7 @@ impl Messages for Sqlite {
 
     async fn messages_load(&self, ids: Vec<MessageId>) -> Result<Vec<Arc<Message>>> {
         let sealer = Arc::clone(&self.sealer);
-        self.readers
+        self.own_readers
             .read(move |c| {
                 let sql = format!("SELECT {} FROM message WHERE id = ?1", row::MESSAGE);
                 let mut statement = c.prepare_cached(&sql)?;
@@ -320,7 +320,7 @@ impl Messages for Sqlite {
     }
 
     async fn message_keys_since(&self, since: Timestamp) -> Result<Vec<(MessageKey, MessageId)>> {
-        self.readers
+        self.own_readers
             .read(move |c| {
                 let mut statement = c.prepare_cached(
                     "SELECT id, key_hash, body_hash FROM message WHERE id >= ?1 AND key_hash IS NOT NULL

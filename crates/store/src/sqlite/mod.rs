@@ -46,6 +46,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use writer::Writer;
 
+/// Read connections for lists.
+const LIST_CONNECTIONS: usize = 4;
+/// Read connections for claimed messages, due endpoints and idempotency keys.
+const OWN_CONNECTIONS: usize = 2;
+
 /// How a store file is opened.
 pub struct Options {
     /// Seals secrets; the wire ids' key is derived from it too. Must stay the same for the life of the file.
@@ -68,7 +73,10 @@ pub struct Sqlite {
     shared: Arc<Shared>,
     writer: Writer,
     checkpointer: Mutex<Option<checkpoint::Checkpointer>>,
+    /// For lists that clients ask for.
     readers: Readers,
+    /// For what dispatch and ingest need: no client's list keeps these waiting.
+    own_readers: Readers,
     sealer: Arc<Sealer>,
     clock: SharedClock,
     _lock: FileLock,
@@ -113,9 +121,10 @@ impl Sqlite {
         };
         let writer = Writer::start(connection, parts)?;
         let checkpointer = checkpoint::Checkpointer::start(connect(path, probe)?, frames, writer.sender())?;
-        let readers = Readers::open(path, probe)?;
+        let readers = Readers::open(path, LIST_CONNECTIONS, probe)?;
+        let own_readers = Readers::open(path, OWN_CONNECTIONS, probe)?;
         let checkpointer = Mutex::new(Some(checkpointer));
-        Ok(Arc::new(Self { shared, writer, checkpointer, readers, sealer, clock, _lock: lock }))
+        Ok(Arc::new(Self { shared, writer, checkpointer, readers, own_readers, sealer, clock, _lock: lock }))
     }
 }
 

@@ -8,9 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Read connections, each used by one caller at a time.
-const CONNECTIONS: usize = 4;
-
 /// The pool of read connections.
 #[derive(Debug)]
 pub(super) struct Readers {
@@ -19,14 +16,15 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn open(path: &Path, probe: Option<&dyn Probe>) -> Result<Self> {
-        let mut idle = Vec::with_capacity(CONNECTIONS);
-        for _ in 0..CONNECTIONS {
+    /// Opens so many, each used by one caller at a time.
+    pub(super) fn open(path: &Path, connections: usize, probe: Option<&dyn Probe>) -> Result<Self> {
+        let mut idle = Vec::with_capacity(connections);
+        for _ in 0..connections {
             let connection = connect(path, probe)?;
             connection.pragma_update(None, "query_only", true)?;
             idle.push(connection);
         }
-        Ok(Self { idle: Arc::new(Mutex::new(idle)), permits: Arc::new(Semaphore::new(CONNECTIONS)) })
+        Ok(Self { idle: Arc::new(Mutex::new(idle)), permits: Arc::new(Semaphore::new(connections)) })
     }
 
     /// Runs `work` on a read connection, in one read transaction, away from the async threads.
@@ -39,17 +37,31 @@ impl Readers {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| closed())?;
         let idle = Arc::clone(&self.idle);
         let reading = tokio::task::spawn_blocking(move || {
-            let connection = idle.lock().pop().ok_or_else(closed)?;
+            let connection = idle.lock().pop();
+            let lent = Lent { connection, idle };
+            let connection = lent.connection.as_ref().ok_or_else(closed)?;
             let answer = (|| {
                 let transaction = connection.unchecked_transaction()?;
                 let answer = work(&transaction)?;
                 transaction.commit()?;
                 Ok(answer)
             })();
-            idle.lock().push(connection);
+            drop(lent);
             drop(permit);
             answer
         });
         reading.await.map_err(|e| StoreError::Broken(format!("a read ended early: {e}")))?
+    }
+}
+
+/// A connection that goes back when its reader is done, or panics.
+struct Lent {
+    connection: Option<Connection>,
+    idle: Arc<Mutex<Vec<Connection>>>,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.idle.lock().extend(self.connection.take());
     }
 }

@@ -146,3 +146,47 @@ async fn messages(
     let slice = f.store.messages_of_endpoint(endpoint, state, filter, page).await.unwrap();
     (slice.items.iter().map(|m| (m.message.id, m.state)).collect(), slice.done)
 }
+
+#[tokio::test]
+async fn a_message_delivered_again_stands_in_the_list_once_and_paging_comes_to_an_end() {
+    let f = Fixture::new().await;
+    let app = f.application("one").await;
+    let endpoint = f.endpoint(&app).await.key;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let id = f.accept(&app, &[(endpoint, Admission::Handoff)]).await.id;
+        f.record(main_run(id, endpoint), Held::Fresh, 1, Next::Succeeded).await;
+        ids.push(id);
+    }
+    f.store.resend(ids[0], endpoint, domain::attempt::Trigger::Resend).await.unwrap();
+    let again = f.claim(endpoint, 1).await[0];
+    f.record(again.key, Held::Claimed(again.claim), 1, Next::Succeeded).await;
+    let mut seen = Vec::new();
+    let mut page = Page { items: 1, order: Order::Descending, from: From::Start };
+    for _ in 0..3 {
+        let (items, done) = messages(&f, endpoint, Some(DeliveryState::Succeeded), page.clone()).await;
+        seen.extend(items.iter().map(|(id, _)| *id));
+        if done {
+            break;
+        }
+        page.from = From::After(*seen.last().unwrap());
+    }
+    assert_eq!(seen, ids);
+}
+
+#[tokio::test]
+async fn a_filtered_list_finds_what_is_far_down() {
+    let f = Fixture::new().await;
+    let app = f.application("one").await;
+    let endpoint = f.endpoint(&app).await.key;
+    let mut tagged = f.message(&app, &[(endpoint, Admission::Park)]);
+    tagged.tags = vec!["rare".into()];
+    let tagged = f.store.accept(tagged).await.unwrap().id;
+    for _ in 0..60 {
+        f.accept(&app, &[(endpoint, Admission::Park)]).await;
+    }
+    let filter = AttemptFilter { tag: Some("rare".into()), ..Default::default() };
+    let page = Page { items: 1, order: Order::Descending, from: From::Start };
+    let slice = f.store.messages_of_endpoint(endpoint, None, filter, page).await.unwrap();
+    assert_eq!(slice.items.iter().map(|m| m.message.id).collect::<Vec<_>>(), [tagged]);
+}

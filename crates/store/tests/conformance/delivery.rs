@@ -193,3 +193,20 @@ async fn due_endpoints_are_each_listed_once_with_their_oldest_row() {
     assert_eq!(f.store.due_endpoints(START).await.unwrap(), []);
     assert_eq!(f.store.backlog().await.unwrap(), (6, Some(START)));
 }
+
+#[tokio::test]
+async fn a_claim_takes_large_messages_a_few_at_a_time() {
+    let f = Fixture::new().await;
+    let app = f.application("one").await;
+    let endpoint = f.endpoint(&app).await.key;
+    let large = bytes::Bytes::from(vec![b' '; 2 << 20]);
+    for _ in 0..12 {
+        let mut new = f.message(&app, &[(endpoint, Admission::Park)]);
+        new.payload = large.clone();
+        f.store.accept(new).await.unwrap();
+    }
+    let first = f.store.claim(vec![(endpoint, 512)], f.clock.now()).await.unwrap().remove(0);
+    assert_eq!((first.rows.len(), first.next_due), (8, Some(START)), "16 MiB and no more");
+    let second = f.store.claim(vec![(endpoint, 512)], f.clock.now()).await.unwrap().remove(0);
+    assert_eq!((second.rows.len(), second.next_due), (4, None));
+}
