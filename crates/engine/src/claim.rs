@@ -24,6 +24,8 @@ const ROWS_MAX: usize = 1_024;
 pub(crate) struct Claimed {
     /// Deliveries with their messages.
     pub(crate) items: Vec<Item>,
+    /// Claimed rows whose messages could not be read: they go back.
+    pub(crate) unread: Vec<Parked>,
     /// When each endpoint that was asked about has more.
     pub(crate) next_due: Vec<(EndpointKey, Timestamp)>,
 }
@@ -82,12 +84,12 @@ pub(crate) async fn claim(store: Arc<dyn Store>, wanted: Vec<(EndpointKey, u32)>
         Err(error) => {
             tracing::warn!(%error, "due deliveries could not be claimed; trying again");
             let next_due = asked.iter().map(|endpoint| (*endpoint, again)).collect();
-            return Claimed { items: Vec::new(), next_due };
+            return Claimed { items: Vec::new(), unread: Vec::new(), next_due };
         }
     };
     let next_due = claims.iter().filter_map(|c| c.next_due.map(|time| (c.endpoint, time))).collect();
     match items(&*store, &claims).await {
-        Ok(items) => Claimed { items, next_due },
+        Ok(items) => Claimed { items, unread: Vec::new(), next_due },
         Err(error) => {
             tracing::warn!(%error, "claimed messages could not be read; they go back");
             let parked = claims.iter().flat_map(|c| &c.rows).map(|row| Parked {
@@ -95,10 +97,7 @@ pub(crate) async fn claim(store: Arc<dyn Store>, wanted: Vec<(EndpointKey, u32)>
                 held: Held::Claimed(row.claim),
                 due_at: again,
             });
-            if let Err(error) = store.park(parked.collect()).await {
-                tracing::error!(%error, "claimed deliveries could not go back; the next process sends them");
-            }
-            Claimed { items: Vec::new(), next_due }
+            Claimed { items: Vec::new(), unread: parked.collect(), next_due }
         }
     }
 }

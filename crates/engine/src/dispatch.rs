@@ -185,6 +185,7 @@ impl Dispatch {
     }
 
     fn take_claimed(&mut self, claimed: Claimed) {
+        self.parked.extend(claimed.unread);
         claimed.items.into_iter().for_each(|item| self.enqueue(item));
         for (endpoint, time) in claimed.next_due {
             // A window that is more than half full is noted again when it has room.
