@@ -27,27 +27,30 @@ pub(crate) async fn run(store: Arc<dyn Store>, mut records: mpsc::Receiver<Recor
     while records.recv_many(&mut batch, BATCH_MAX).await > 0 {
         gather(&mut records, &mut batch).await;
         let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_MAX));
-        let records = Arc::new(full);
-        while let Err(error) = store.record(Arc::clone(&records)).await {
-            if !store.lease_is_valid() {
-                // The next process sends these again: at least once.
-                tracing::error!(%error, attempts = records.len(), "attempts could not be recorded");
-                break;
-            }
-            if matches!(error, StoreError::Broken(_)) {
-                one_by_one(&*store, &records).await;
-                break;
-            }
-            tokio::time::sleep(AGAIN_AFTER).await;
+        keep_all(&*store, full).await;
+    }
+}
+
+/// A commit can be broken by a command that is not ours, and a batch by one of its records: then each is kept by itself.
+async fn keep_all(store: &dyn Store, records: Vec<Record>) {
+    let records = Arc::new(records);
+    let Err(error) = keep(store, Arc::clone(&records)).await else { return };
+    tracing::error!(%error, attempts = records.len(), "a batch of attempts could not be recorded");
+    for record in records.iter().take_while(|_| store.lease_is_valid()) {
+        if let Err(error) = keep(store, Arc::new(vec![record.clone()])).await {
+            tracing::error!(%error, "an attempt could not be recorded: the next process sends it again");
         }
     }
 }
 
-/// A commit can be broken by a command that is not ours, and a batch by one of its records: the others are kept.
-async fn one_by_one(store: &dyn Store, records: &[Record]) {
-    for record in records {
-        if let Err(error) = store.record(Arc::new(vec![record.clone()])).await {
-            tracing::error!(%error, "an attempt could not be recorded: the next process sends it again");
+/// Tries until the store has them. Gives up when the store is broken or has ended.
+async fn keep(store: &dyn Store, records: Arc<Vec<Record>>) -> Result<(), StoreError> {
+    loop {
+        match store.record(Arc::clone(&records)).await {
+            Ok(_) => return Ok(()),
+            Err(error @ StoreError::Broken(_)) => return Err(error),
+            Err(error) if !store.lease_is_valid() => return Err(error),
+            Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
         }
     }
 }
