@@ -10,6 +10,7 @@
 //! | `json` | bodies field by field, all wrong fields at once |
 //! | `page` | iterators of lists |
 //! | `once` | POSTs with an idempotency key |
+//! | `service` | the hot route straight, all others by way of the router |
 //! | `fallback`, `guard` | unknown routes, other methods, preflights, trailing slashes; panics |
 
 mod answer;
@@ -37,9 +38,12 @@ mod query;
 mod received;
 mod resend;
 mod secret;
+mod service;
 mod session;
 mod stats;
 mod wire;
+
+pub use service::Service;
 
 use app::App;
 use axum::extract::FromRef;
@@ -68,12 +72,6 @@ impl FromRef<Api> for App {
     fn from_ref(api: &Api) -> Self {
         api.app.clone()
     }
-}
-
-/// All routes of the API, over these use cases.
-pub fn router(app: App, settings: ApiSettings) -> axum::Router {
-    let (routes, document) = openapi::routes().split_for_parts();
-    fallback::around(routes.merge(openapi::route(&document)).with_state(Api { app, settings }))
 }
 
 /// The OpenAPI 3.1 description of all routes.

@@ -20,8 +20,10 @@ use domain::clock::Timestamp;
 use domain::message::Message;
 use domain::name::{check_channel, check_plain, check_tag};
 use domain::page::Order;
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Request, StatusCode};
 use serde_json::value::RawValue;
+use std::fmt::Display;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -86,14 +88,26 @@ impl FromQuery for FilterQuery {
     params(AppPath, ContentQuery, IdempotencyKey), request_body = MessageIn,
     responses((status = 202, body = MessageOut), Errors))]
 async fn create(State(app): State<App>, At(at): At<AppPath>, received: Received) -> Response {
-    caught(accept(app, at, received)).await
+    caught(accept(&app, &at.app_id, received)).await
 }
 
-async fn accept(app: App, at: AppPath, received: Received) -> Outcome {
+/// The same without a router.
+pub(crate) async fn create_hot<B>(api: &Api, application: String, request: Request<B>) -> Response
+where
+    B: http_body::Body<Data = Bytes, Error: Display> + Send + Unpin,
+{
+    caught(async {
+        let received = Received::read(request, api).await?;
+        accept(&api.app, &application, received).await
+    })
+    .await
+}
+
+async fn accept(app: &App, application: &str, received: Received) -> Outcome {
     let ContentQuery { with_content } = received.query()?;
     let event = message_in::read(&received.body)?;
-    let message = app.message_create(received.posted(), &at.app_id, event).await?;
-    Ok(answer(StatusCode::ACCEPTED, &app, &message, with_content))
+    let message = app.message_create(received.posted(), application, event).await?;
+    Ok(answer(StatusCode::ACCEPTED, app, &message, with_content))
 }
 
 /// Lists an application's messages, newest first.

@@ -9,12 +9,11 @@ use crate::error::{Failure, Outcome};
 use crate::query::{FromQuery, Query};
 use app::Principal;
 use app::idempotency::Posted;
-use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Uri};
 use http_body_util::BodyExt;
-use hyper::body::Body as _;
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// Bytes that are read and thrown away at most before an early answer.
@@ -52,6 +51,16 @@ impl FromRequest<Api> for Received {
     type Rejection = Failure;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Failure> {
+        Self::read(request, api).await
+    }
+}
+
+impl Received {
+    /// Reads a request.
+    pub(crate) async fn read<B>(request: http::Request<B>, api: &Api) -> Result<Self, Failure>
+    where
+        B: http_body::Body<Data = Bytes, Error: Display> + Unpin,
+    {
         let (mut parts, body) = request.into_parts();
         let principal = match principal(&parts, api).await {
             Ok(principal) => principal,
@@ -73,7 +82,10 @@ fn retried(headers: &HeaderMap) -> bool {
 }
 
 /// The whole body. One that came in one piece is not copied.
-async fn collect(mut body: Body, most: usize) -> Outcome<Bytes> {
+async fn collect<B>(mut body: B, most: usize) -> Outcome<Bytes>
+where
+    B: http_body::Body<Data = Bytes, Error: Display> + Unpin,
+{
     let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     if announced.is_some_and(|bytes| bytes > most) {
         drain(body).await;
@@ -100,7 +112,10 @@ async fn collect(mut body: Body, most: usize) -> Outcome<Bytes> {
 }
 
 /// The next piece of data; trailers are passed over.
-async fn next(body: &mut Body) -> Outcome<Option<Bytes>> {
+async fn next<B>(body: &mut B) -> Outcome<Option<Bytes>>
+where
+    B: http_body::Body<Data = Bytes, Error: Display> + Unpin,
+{
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Failure::Unread(error.to_string()))?;
         if let Ok(data) = frame.into_data()
@@ -112,7 +127,10 @@ async fn next(body: &mut Body) -> Outcome<Option<Bytes>> {
     Ok(None)
 }
 
-async fn drain(mut body: Body) {
+async fn drain<B>(mut body: B)
+where
+    B: http_body::Body<Data = Bytes, Error: Display> + Unpin,
+{
     let mut read = 0;
     while let Ok(Some(piece)) = next(&mut body).await {
         read += piece.len();
@@ -125,6 +143,7 @@ async fn drain(mut body: Body) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::body::Body;
     use futures_util::stream;
     use std::convert::Infallible;
 

@@ -1,54 +1,51 @@
-//! One at a time for each idempotency key: who runs, who waits, and what a caller left behind.
+//! One at a time for each idempotency key: who works, who waits, and what goes on when a caller vanishes.
 //!
 //! The first caller with a key gets its [`Turn`]; later ones wait until the turn ends and then look for the answer.
-//! A caller may vanish (its connection closed) while its work is on the way to the disk. The work is then kept, not
-//! dropped: the next caller with the key takes it over and hears how it ended, so that an impatient client that
-//! tries again never makes a second message.
+//! A caller may vanish (its connection closed) while its work is on the way to the disk. The work then goes on by
+//! itself, still in its turn, so that an impatient client that tries again never makes a second message.
 
-use domain::clock::Timestamp;
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+use tokio_util::task::TaskTracker;
 
 /// What identifies a keyed request.
 pub(crate) type Hash = [u8; 16];
-/// Work under a key.
+/// Work under a key. It owns what it needs.
 pub(crate) type Work<R> = Pin<Box<dyn Future<Output = R> + Send>>;
 
-/// Abandoned work kept at most.
-const ABANDONED_MAX: usize = 1_000;
+/// Works without a caller at most; beyond it they end with their callers.
+const ALONE_MAX: usize = 1_000;
 
-/// The keys that are being worked on.
-pub(crate) struct Flights<R> {
-    keys: Mutex<HashMap<Hash, State<R>>>,
-}
-
-enum State<R> {
-    Running(Option<Arc<Notify>>),
-    Abandoned { work: Work<R>, since: Timestamp },
+/// The keys that are being worked on, each with those who wait for it.
+#[derive(Default)]
+pub(crate) struct Flights {
+    keys: Mutex<HashMap<Hash, Option<Arc<Notify>>, RandomState>>,
+    alone: TaskTracker,
 }
 
 /// The right to work under a key; given back when dropped.
-pub(crate) struct Turn<'a, R> {
-    flights: &'a Flights<R>,
+pub(crate) struct Turn {
+    flights: Arc<Flights>,
     hash: Hash,
-    since: Timestamp,
-    work: Option<Work<R>>,
 }
 
-impl<R> Default for Flights<R> {
-    fn default() -> Self {
-        Self { keys: Mutex::new(HashMap::new()) }
-    }
+/// Work in its turn.
+struct Working<R: Send + 'static> {
+    parts: Option<(Work<R>, Turn)>,
 }
 
-impl<R> Flights<R> {
-    /// Waits for the key's turn. What a caller before left behind is in the turn.
-    pub(crate) async fn board(&self, hash: Hash, now: Timestamp) -> Turn<'_, R> {
+impl Flights {
+    /// Waits for the key's turn.
+    pub(crate) async fn board(self: &Arc<Self>, hash: Hash) -> Turn {
         loop {
-            let ended = match self.join(hash, now) {
+            let ended = match self.join(hash) {
                 Ok(turn) => return turn,
                 // Made under the lock, so that an end right after it is not missed.
                 Err(ended) => ended,
@@ -57,72 +54,65 @@ impl<R> Flights<R> {
         }
     }
 
-    /// Drops abandoned work from before `horizon`.
-    pub(crate) fn sweep(&self, horizon: Timestamp) {
-        self.keys
-            .lock()
-            .retain(|_, state| !matches!(state, State::Abandoned { since, .. } if *since < horizon));
+    /// Waits until what goes on without a caller has ended; nothing more may follow.
+    pub(crate) async fn finish(&self) {
+        self.alone.close();
+        self.alone.wait().await;
     }
 
-    fn join(&self, hash: Hash, now: Timestamp) -> Result<Turn<'_, R>, tokio::sync::futures::OwnedNotified> {
+    fn join(self: &Arc<Self>, hash: Hash) -> Result<Turn, OwnedNotified> {
         let mut keys = self.keys.lock();
-        let work = match keys.insert(hash, State::Running(None)) {
-            Some(State::Running(waiting)) => {
-                let notify = waiting.unwrap_or_default();
-                keys.insert(hash, State::Running(Some(Arc::clone(&notify))));
-                return Err(notify.notified_owned());
-            }
-            Some(State::Abandoned { work, .. }) => Some(work),
-            None => None,
-        };
-        Ok(Turn { flights: self, hash, since: now, work })
+        if let Some(waiting) = keys.get_mut(&hash) {
+            return Err(Arc::clone(waiting.get_or_insert_default()).notified_owned());
+        }
+        keys.insert(hash, None);
+        Ok(Turn { flights: Arc::clone(self), hash })
     }
+}
 
-    fn end(&self, hash: Hash, left: Option<State<R>>) {
-        let mut keys = self.keys.lock();
-        let before = match left {
-            Some(state) if keys.len() < ABANDONED_MAX || self.abandoned(&keys) < ABANDONED_MAX => {
-                keys.insert(hash, state)
-            }
-            _ => keys.remove(&hash),
-        };
-        drop(keys);
-        if let Some(State::Running(Some(waiting))) = before {
+impl Turn {
+    /// Does this work in the turn, to its end also when the caller goes away.
+    pub(crate) async fn run<R: Send + 'static>(self, work: Work<R>) -> R {
+        Working { parts: Some((work, self)) }.await
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let waiting = self.flights.keys.lock().remove(&self.hash);
+        if let Some(Some(waiting)) = waiting {
             waiting.notify_waiters();
         }
     }
+}
 
-    fn abandoned(&self, keys: &HashMap<Hash, State<R>>) -> usize {
-        keys.values().filter(|state| matches!(state, State::Abandoned { .. })).count()
+impl<R: Send + 'static> Future for Working<R> {
+    type Output = R;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<R> {
+        let Some((work, _)) = &mut self.parts else { return Poll::Pending };
+        let ended = work.as_mut().poll(context);
+        if ended.is_ready() {
+            self.parts = None;
+        }
+        ended
     }
 }
 
-impl<R> Turn<'_, R> {
-    /// Whether a caller before left work behind; [`Turn::finish`] ends it.
-    pub(crate) const fn has_work(&self) -> bool {
-        self.work.is_some()
-    }
-
-    /// Does this work in the turn.
-    pub(crate) async fn run(&mut self, work: Work<R>) -> Option<R> {
-        self.work = Some(work);
-        self.finish().await
-    }
-
-    /// Ends the work that the turn holds; none when it holds none.
-    pub(crate) async fn finish(&mut self) -> Option<R> {
-        let result = self.work.as_mut()?.await;
-        self.work = None;
-        Some(result)
-    }
-}
-
-impl<R> Drop for Turn<'_, R> {
+impl<R: Send + 'static> Drop for Working<R> {
     fn drop(&mut self) {
-        // Work that panicked must not be polled again.
-        let left = self.work.take().filter(|_| !std::thread::panicking());
-        let since = self.since;
-        self.flights.end(self.hash, left.map(|work| State::Abandoned { work, since }));
+        // Work that panicked must not be polled again; without a runtime the process is ending.
+        let Some((work, turn)) = self.parts.take().filter(|_| !std::thread::panicking()) else { return };
+        let alone = turn.flights.alone.clone();
+        if let (Ok(runtime), true) = (Handle::try_current(), alone.len() < ALONE_MAX) {
+            alone.spawn_on(
+                async move {
+                    work.await;
+                    drop(turn);
+                },
+                &runtime,
+            );
+        }
     }
 }
 
@@ -132,50 +122,47 @@ mod tests {
     use tokio::sync::oneshot;
 
     const KEY: Hash = [7; 16];
-    const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
     #[tokio::test]
     async fn a_second_caller_waits_until_the_first_has_ended() {
-        let flights = Arc::new(Flights::<u32>::default());
-        let first = flights.board(KEY, NOW).await;
+        let flights = Arc::<Flights>::default();
+        let first = flights.board(KEY).await;
         let other = Arc::clone(&flights);
         let mut second = tokio::task::JoinSet::new();
-        second.spawn(async move { other.board(KEY, NOW).await.has_work() });
+        second.spawn(async move { drop(other.board(KEY).await) });
         tokio::task::yield_now().await;
         assert!(second.try_join_next().is_none());
         drop(first);
-        assert!(!second.join_next().await.unwrap().unwrap());
+        second.join_next().await.unwrap().unwrap();
         assert!(flights.keys.lock().is_empty());
     }
 
     #[tokio::test]
-    async fn work_whose_caller_vanished_is_ended_by_the_next_one() {
-        let flights = Flights::<u32>::default();
-        let (answer, answered) = oneshot::channel();
-        {
-            let mut turn = flights.board(KEY, NOW).await;
-            let work = turn.run(Box::pin(async { answered.await.unwrap() }));
-            assert!(tokio::time::timeout(std::time::Duration::ZERO, work).await.is_err());
-        }
+    async fn work_whose_caller_vanished_goes_on_in_its_turn() {
+        let flights = Arc::<Flights>::default();
+        let (answer, answered) = oneshot::channel::<u32>();
+        let (tell, mut told) = oneshot::channel();
+        let work = Box::pin(async move { tell.send(answered.await.unwrap()).unwrap() });
+        let run = flights.board(KEY).await.run(work);
+        assert!(tokio::time::timeout(std::time::Duration::ZERO, run).await.is_err());
+        let mut next = Box::pin(flights.board(KEY));
+        assert!(tokio::time::timeout(std::time::Duration::ZERO, &mut next).await.is_err());
+        assert!(told.try_recv().is_err());
         answer.send(42).unwrap();
-        let mut turn = flights.board(KEY, NOW).await;
-        assert!(turn.has_work());
-        assert_eq!(turn.finish().await, Some(42));
-        drop(turn);
+        drop(next.await);
+        assert_eq!(told.await, Ok(42));
+        flights.finish().await;
         assert!(flights.keys.lock().is_empty());
     }
 
     #[tokio::test]
-    async fn abandoned_work_is_swept_after_its_time() {
-        let flights = Flights::<u32>::default();
-        {
-            let mut turn = flights.board(KEY, NOW).await;
-            let work = turn.run(Box::pin(std::future::pending()));
-            assert!(tokio::time::timeout(std::time::Duration::ZERO, work).await.is_err());
-        }
-        flights.sweep(NOW);
-        assert_eq!(flights.keys.lock().len(), 1);
-        flights.sweep(NOW.plus_ms(1));
-        assert!(flights.keys.lock().is_empty());
+    async fn a_turn_that_panics_is_given_back() {
+        let flights = Arc::<Flights>::default();
+        let turn = flights.board(KEY).await;
+        let mut caller = tokio::task::JoinSet::new();
+        caller.spawn(turn.run::<()>(Box::pin(async { panic!("on purpose") })));
+        assert!(caller.join_next().await.unwrap().is_err());
+        drop(flights.board(KEY).await);
+        flights.finish().await;
     }
 }

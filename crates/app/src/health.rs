@@ -37,4 +37,9 @@ impl App {
     pub fn stop_soon(&self) {
         self.inner.stopping.store(true, Ordering::Relaxed);
     }
+
+    /// Waits until the work of requests whose clients went away has ended. Called after the last request.
+    pub async fn finish(&self) {
+        self.inner.idempotency.flights.finish().await;
+    }
 }

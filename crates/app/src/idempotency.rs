@@ -15,7 +15,6 @@ use bytes::Bytes;
 use domain::clock::Timestamp;
 use domain::id::MessageId;
 use domain::limit::{IDEMPOTENCY_AUTO_MS, IDEMPOTENCY_MS};
-use domain::message::Message;
 use std::sync::Arc;
 use store::idempotency::Replay;
 use store::message::MessageKey;
@@ -52,8 +51,7 @@ pub struct Answered {
 
 /// What is remembered of keys in memory.
 pub(crate) struct Idempotency {
-    pub(crate) messages: Flights<store::error::Result<Arc<Message>>>,
-    answers: Flights<Answered>,
+    pub(crate) flights: Arc<Flights>,
     memory: Memory,
     started_at: Timestamp,
     recalled: OnceCell<()>,
@@ -62,8 +60,7 @@ pub(crate) struct Idempotency {
 impl Idempotency {
     pub(crate) fn new(started_at: Timestamp) -> Self {
         Self {
-            messages: Flights::default(),
-            answers: Flights::default(),
+            flights: Arc::default(),
             memory: Memory::new(KEYS_MAX, started_at),
             started_at,
             recalled: OnceCell::new(),
@@ -77,11 +74,7 @@ impl Idempotency {
 
     /// Remembers the message that an `auto_` key made.
     pub(crate) fn remember(&self, hash: Hash, message: MessageId, now: Timestamp) {
-        if self.memory.put(hash, message, now) {
-            let horizon = now.plus_ms(-IDEMPOTENCY_AUTO_MS);
-            self.messages.sweep(horizon);
-            self.answers.sweep(horizon);
-        }
+        self.memory.put(hash, message, now);
     }
 }
 
@@ -95,8 +88,7 @@ impl App {
         W: Future<Output = Answered> + Send + 'static,
     {
         let Some(key) = message_key(posted, true)? else { return Ok(work.await) };
-        let mut turn = self.inner.idempotency.answers.board(key.hash, self.now()).await;
-        turn.finish().await;
+        let turn = self.inner.idempotency.flights.board(key.hash).await;
         if let Some(earlier) = self.store().replay_get(key.hash).await? {
             if key.explicit && earlier.body_hash != key.body_hash {
                 return Err(other_body());
@@ -109,8 +101,7 @@ impl App {
             app.keep(key, &answered).await;
             answered
         };
-        let answered = turn.run(Box::pin(kept)).await;
-        answered.ok_or_else(|| AppError::Broken("a turn ended without its work".into()))
+        Ok(turn.run(Box::pin(kept)).await)
     }
 
     /// Reads back, once, what keys made shortly before this process started.
@@ -122,10 +113,8 @@ impl App {
         }
         let load = async || {
             let since = idempotency.started_at.plus_ms(-IDEMPOTENCY_AUTO_MS);
-            for (key, message) in self.store().message_keys_since(since).await? {
-                if !key.explicit {
-                    idempotency.remember(key.hash, message, now);
-                }
+            for (hash, message) in self.store().message_keys_since(since).await? {
+                idempotency.remember(hash, message, now);
             }
             Ok(())
         };

@@ -7,7 +7,6 @@
 
 use crate::App;
 use crate::error::{AppError, Problems, Result};
-use crate::flight::Turn;
 use crate::idempotency::{Posted, message_key, other_body};
 use crate::list::{CHANNELS, TAGS, unique};
 use crate::principal::{Principal, Right};
@@ -54,8 +53,6 @@ pub struct NewEvent {
     pub application: Option<ApplicationFields>,
 }
 
-type Accepting<'a> = Turn<'a, store::error::Result<Arc<Message>>>;
-
 impl App {
     /// Accepts an event. `Ok` means that it is fsynced and will be delivered.
     ///
@@ -69,53 +66,41 @@ impl App {
     ) -> Result<Arc<Message>> {
         let principal = posted.principal;
         principal.may_in_environment(Right::Send)?;
+        let now = self.now();
         let Some(key) = message_key(posted, false)? else {
             let application = self.addressed(principal, application, event.application.as_ref()).await?;
-            return Ok(self.store().accept(self.admit(&application, event, None)?).await?);
+            return Ok(self.store().accept(self.admit(&application, event, None, now)?).await?);
         };
         if posted.retried && !key.explicit {
             self.recall().await?;
         }
-        let mut turn = self.inner.idempotency.messages.board(key.hash, self.now()).await;
-        if turn.has_work() {
-            let left = turn.finish().await.and_then(std::result::Result::ok);
-            self.remember(key, left.as_deref());
-        }
+        let turn = self.inner.idempotency.flights.board(key.hash).await;
         let application = self.addressed(principal, application, event.application.as_ref()).await?;
-        if let Some(earlier) = self.earlier(key).await? {
+        if let Some(earlier) = self.earlier(key, now).await? {
             return Ok(Arc::new(self.store().message_get(application.key, earlier).await?));
         }
-        let new = self.admit(&application, event, Some(key))?;
-        self.accept_in_turn(&mut turn, new, key).await
-    }
-
-    async fn accept_in_turn(
-        &self,
-        turn: &mut Accepting<'_>,
-        new: NewMessage,
-        key: MessageKey,
-    ) -> Result<Arc<Message>> {
-        let application = new.application;
+        let new = self.admit(&application, event, Some(key), now)?;
         // The work owns what it needs: it outlives this call when the client goes away.
-        let store = Arc::clone(self.store());
-        match turn.run(Box::pin(async move { store.accept(new).await })).await {
-            Some(Ok(message)) => {
-                self.remember(key, Some(&message));
-                Ok(message)
+        let app = self.clone();
+        let work = Box::pin(async move {
+            let accepted = app.store().accept(new).await;
+            app.remember(key, accepted.as_deref().ok(), now);
+            accepted
+        });
+        match turn.run(work).await {
+            Ok(message) => Ok(message),
+            Err(StoreError::Repeated { message, same_body: true }) => {
+                Ok(Arc::new(self.store().message_get(application.key, message).await?))
             }
-            Some(Err(StoreError::Repeated { message, same_body: true })) => {
-                Ok(Arc::new(self.store().message_get(application, message).await?))
-            }
-            Some(Err(StoreError::Repeated { same_body: false, .. })) => Err(other_body()),
-            Some(Err(error)) => Err(error.into()),
-            None => Err(AppError::Broken("a turn ended without its work".into())),
+            Err(StoreError::Repeated { same_body: false, .. }) => Err(other_body()),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// The message that this key made before.
-    async fn earlier(&self, key: MessageKey) -> Result<Option<MessageId>> {
+    async fn earlier(&self, key: MessageKey, now: Timestamp) -> Result<Option<MessageId>> {
         if !key.explicit {
-            return Ok(self.inner.idempotency.find(&key.hash, self.now()));
+            return Ok(self.inner.idempotency.find(&key.hash, now));
         }
         match self.store().message_key_get(key.hash).await? {
             Some((message, body_hash)) if body_hash == key.body_hash => Ok(Some(message)),
@@ -124,9 +109,9 @@ impl App {
         }
     }
 
-    fn remember(&self, key: MessageKey, message: Option<&Message>) {
+    fn remember(&self, key: MessageKey, message: Option<&Message>, now: Timestamp) {
         if let (Some(message), false) = (message, key.explicit) {
-            self.inner.idempotency.remember(key.hash, message.id, self.now());
+            self.inner.idempotency.remember(key.hash, message.id, now);
         }
     }
 
@@ -155,8 +140,8 @@ impl App {
         application: &Application,
         event: NewEvent,
         key: Option<MessageKey>,
+        now: Timestamp,
     ) -> Result<NewMessage> {
-        let now = self.now();
         check(&event, now)?;
         let routes = self.store().routing().routes(application.key);
         let channels = unique(event.channels.unwrap_or_default());

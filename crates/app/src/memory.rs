@@ -7,6 +7,7 @@ use crate::flight::Hash;
 use domain::clock::Timestamp;
 use domain::id::MessageId;
 use domain::limit::IDEMPOTENCY_AUTO_MS;
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 
@@ -22,8 +23,8 @@ pub(crate) struct Memory {
 
 #[derive(Debug)]
 struct Generations {
-    young: HashMap<Hash, MessageId>,
-    old: HashMap<Hash, MessageId>,
+    young: HashMap<Hash, MessageId, RandomState>,
+    old: HashMap<Hash, MessageId, RandomState>,
     began_at: Timestamp,
     keys_max: usize,
 }
@@ -31,7 +32,7 @@ struct Generations {
 impl Memory {
     /// An empty memory of at most `keys_max` keys a generation.
     pub(crate) fn new(keys_max: usize, now: Timestamp) -> Self {
-        let table = || HashMap::with_capacity(keys_max);
+        let table = || HashMap::with_capacity_and_hasher(keys_max, RandomState::default());
         Self {
             generations: Mutex::new(Generations { young: table(), old: table(), began_at: now, keys_max }),
         }
@@ -40,27 +41,25 @@ impl Memory {
     /// The message that this key made.
     pub(crate) fn get(&self, hash: &Hash, now: Timestamp) -> Option<MessageId> {
         let generations = self.generations.lock();
-        // Only a put turns the generations, so that whoever sweeps with them hears of every turn.
         if now.since(generations.began_at) >= 2 * IDEMPOTENCY_AUTO_MS {
             return None;
         }
         generations.young.get(hash).or_else(|| generations.old.get(hash)).copied()
     }
 
-    /// Remembers what a key made; true when a generation was forgotten for it.
-    pub(crate) fn put(&self, hash: Hash, message: MessageId, now: Timestamp) -> bool {
+    /// Remembers what a key made.
+    pub(crate) fn put(&self, hash: Hash, message: MessageId, now: Timestamp) {
         let mut generations = self.generations.lock();
-        let turned = generations.turn(now);
+        generations.turn(now);
         generations.young.insert(hash, message);
-        turned
     }
 }
 
 impl Generations {
-    fn turn(&mut self, now: Timestamp) -> bool {
+    fn turn(&mut self, now: Timestamp) {
         let age = now.since(self.began_at);
         if age < IDEMPOTENCY_AUTO_MS && self.young.len() < self.keys_max {
-            return false;
+            return;
         }
         if age >= 2 * IDEMPOTENCY_AUTO_MS {
             self.young.clear();
@@ -68,7 +67,6 @@ impl Generations {
         std::mem::swap(&mut self.young, &mut self.old);
         self.young.clear();
         self.began_at = now;
-        true
     }
 }
 

@@ -14,7 +14,7 @@ use domain::api_key::ApiKey;
 use domain::clock::Timestamp;
 use domain::role::Role;
 use parking_lot::RwLock;
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::sync::Arc;
 use store::StoreError;
 

@@ -3,11 +3,9 @@
 //! The last one used is the first one taken again, so a host that needs fewer lets the others grow old. Nothing runs
 //! in the background: the old ones are thrown out while another is put back, or when the owner asks.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
+use foldhash::{HashMap, HashMapExt};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 

@@ -14,7 +14,7 @@ use domain::clock::Timestamp;
 use domain::delivery::{DeliveryKey, MAIN_RUN};
 use domain::id::EndpointKey;
 use domain::limit::IN_FLIGHT_MAX;
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;

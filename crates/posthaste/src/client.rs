@@ -1,8 +1,8 @@
 //! The client of our own API: what `dev` and the commands beside a live server speak with it. With a live server it
-//! is real HTTP, so that nothing that the server holds in memory is bypassed; without one, the same router in this
+//! is real HTTP, so that nothing that the server holds in memory is bypassed; without one, the same service in this
 //! process.
 
-use axum::Router;
+use api::Service;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -13,7 +13,6 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
-use tower_service::Service;
 
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -31,7 +30,7 @@ pub struct ApiClient {
 #[derive(Clone, Debug)]
 enum Way {
     Http(Box<Client<HttpConnector, Full<Bytes>>>),
-    Inside(Router),
+    Inside(Service),
 }
 
 /// Why a call did not do what was asked.
@@ -60,8 +59,8 @@ impl ApiClient {
 
     /// A client of an API in this process.
     #[must_use]
-    pub const fn inside(router: Router, token: String) -> Self {
-        Self { base: String::new(), token, way: Way::Inside(router) }
+    pub const fn inside(service: Service, token: String) -> Self {
+        Self { base: String::new(), token, way: Way::Inside(service) }
     }
 
     /// The server's address as a URL, without a slash at its end.
@@ -126,9 +125,8 @@ impl Way {
                 let (head, body) = client.request(request).await.map_err(|e| innermost(&e))?.into_parts();
                 Ok((head.status, collected(body).await?))
             }
-            Self::Inside(router) => {
-                let answered = router.clone().call(request).await;
-                let (head, body) = answered.unwrap_or_else(|never| match never {}).into_parts();
+            Self::Inside(service) => {
+                let (head, body) = service.answer(request).await.into_parts();
                 Ok((head.status, collected(body).await?))
             }
         }

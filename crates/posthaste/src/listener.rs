@@ -1,17 +1,19 @@
 //! The HTTP server: connections in, requests to the router.
 //!
-//! This is the hot path of ingest, so there is nothing between hyper and the router: no span, no log line, no layer.
-//! Every connection is a task of the tracker that is handed in; [`Listener::serve`] ends when `stop` is cancelled, and
+//! This is the hot path of ingest, so there is nothing between hyper and the service: no span, no log line, no layer,
+//! no timer for each request. Every connection is a task of the tracker that is handed in; [`Listener::serve`] ends when `stop` is cancelled, and
 //! each connection ends after the request that it is in.
 
-use axum::Router;
+use api::Service;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -20,8 +22,9 @@ use tokio_util::task::TaskTracker;
 
 /// Connections open at once; the next ones wait in the system's queue until one ends.
 pub const CONNECTIONS_MAX: usize = 8_192;
-/// How long a connection may be idle, or take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Between two looks at a connection. One that was idle, or in the middle of the same request's head or response, at both
+/// is closed: so none is for more than twice as long.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How long accepting pauses when the system has no more files or memory to give.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
@@ -30,6 +33,14 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+    look_every: Duration,
+}
+
+/// What one connection has done.
+#[derive(Debug, Default)]
+struct Served {
+    begun: AtomicU64,
+    ended: AtomicU64,
 }
 
 impl Listener {
@@ -40,7 +51,7 @@ impl Listener {
     pub async fn bind(listen: &str, setting: &str) -> Result<Self, String> {
         let socket = TcpListener::bind(listen).await.map_err(|error| refusal(listen, setting, &error))?;
         let address = socket.local_addr().map_err(|error| refusal(listen, setting, &error))?;
-        Ok(Self { socket, address })
+        Ok(Self { socket, address, look_every: LOOK_EVERY })
     }
 
     /// Where it is bound; the port is the real one also when the setting said 0.
@@ -49,8 +60,8 @@ impl Listener {
         self.address
     }
 
-    /// Serves `router` until `stop`.
-    pub async fn serve(self, router: Router, stop: CancellationToken, tasks: TaskTracker) {
+    /// Serves until `stop`.
+    pub async fn serve(self, service: Service, stop: CancellationToken, tasks: TaskTracker) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let next = async {
@@ -63,7 +74,11 @@ impl Listener {
             };
             match (accepted, place) {
                 (Ok((stream, _)), Ok(place)) => {
-                    tasks.spawn(connection(stream, router.clone(), stop.clone(), place));
+                    let (service, stop, look_every) = (service.clone(), stop.clone(), self.look_every);
+                    tasks.spawn(async move {
+                        connection(stream, service, stop, look_every).await;
+                        drop::<OwnedSemaphorePermit>(place);
+                    });
                 }
                 (Err(error), _) => refused(&error).await,
                 (_, Err(_closed)) => return,
@@ -72,27 +87,45 @@ impl Listener {
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, stop: CancellationToken, place: OwnedSemaphorePermit) {
+async fn connection(stream: TcpStream, service: Service, stop: CancellationToken, look_every: Duration) {
     // A socket that refuses the option still works, only slower.
     let _ = stream.set_nodelay(true);
+    let served = Served::default();
+    let answer = service_fn(async |request| {
+        served.begun.fetch_add(1, Ordering::Relaxed);
+        let response = service.answer(request).await;
+        served.ended.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, Infallible>(response)
+    });
     // Without `pipeline_flush`: while bytes of a refused body are left, it would keep the refusal back for ever.
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let mut served = pin!(served);
+    let mut serving = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
     let ended = tokio::select! {
-        ended = served.as_mut() => ended,
+        ended = serving.as_mut() => ended,
+        () = served.stands_still(look_every) => return,
         () = stop.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            served.await
+            serving.as_mut().graceful_shutdown();
+            serving.await
         }
     };
     if let Err(error) = ended {
         // Clients come and go; this is about their connection, not about our work.
         tracing::debug!(%error, "a connection ended early");
     }
-    drop(place);
+}
+
+impl Served {
+    /// Waits until two looks in turn find that nothing was begun between them, and nothing is being worked on.
+    async fn stands_still(&self, look_every: Duration) {
+        let mut before = u64::MAX;
+        loop {
+            tokio::time::sleep(look_every).await;
+            let (begun, ended) = (self.begun.load(Ordering::Relaxed), self.ended.load(Ordering::Relaxed));
+            if begun == ended && begun == before {
+                return;
+            }
+            before = begun;
+        }
+    }
 }
 
 /// A client that left before it was accepted is no news. Anything else is a shortage: going on at once would spin.
@@ -127,6 +160,7 @@ fn next_port(listen: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
     async fn a_taken_port_is_refused_with_what_to_do() {
@@ -135,5 +169,33 @@ mod tests {
         let refusal = Listener::bind(&taken, "POSTHASTE_LISTEN").await.unwrap_err();
         assert!(refusal.starts_with(&format!("{taken} is taken")), "{refusal}");
         assert!(refusal.contains(&format!("POSTHASTE_LISTEN={}", next_port(&taken))), "{refusal}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_stands_still_is_closed_and_one_at_work_is_not() {
+        let mut listener = Listener::bind("127.0.0.1:0", "POSTHASTE_LISTEN").await.unwrap();
+        listener.look_every = Duration::from_millis(20);
+        let (address, stop, tasks) = (listener.address(), CancellationToken::new(), TaskTracker::new());
+        let slow = async || {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            "at last"
+        };
+        let routes = axum::Router::new().route("/", axum::routing::get(slow));
+        tasks.spawn(listener.serve(routes.into(), stop.clone(), tasks.clone()));
+        let (mut silent, mut halfway, mut working) = (
+            TcpStream::connect(address).await.unwrap(),
+            TcpStream::connect(address).await.unwrap(),
+            TcpStream::connect(address).await.unwrap(),
+        );
+        halfway.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
+        working.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let mut text = String::new();
+        assert_eq!(silent.read_to_string(&mut text).await.unwrap(), 0);
+        assert_eq!(halfway.read_to_string(&mut text).await.unwrap(), 0);
+        working.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with("HTTP/1.1 200 OK") && text.ends_with("at last"), "{text}");
+        stop.cancel();
+        tasks.close();
+        tasks.wait().await;
     }
 }

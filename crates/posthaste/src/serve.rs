@@ -9,7 +9,7 @@ use crate::data_folder::DataFolder;
 use crate::listener::Listener;
 use crate::metrics::{self, Sources};
 use crate::token::Keys;
-use api::ApiSettings;
+use api::{ApiSettings, Service};
 use app::random::{Random, SystemRandom};
 use app::{App, AppParts, AppSettings};
 use axum::Router;
@@ -85,8 +85,8 @@ impl Core {
     }
 
     /// The API.
-    pub fn router(&self) -> Router {
-        api::router(self.app.clone(), ApiSettings::default())
+    pub fn service(&self) -> Service {
+        Service::new(self.app.clone(), ApiSettings::default(), Router::new())
     }
 
     /// Ends all writing and releases the lease.
@@ -133,7 +133,6 @@ impl Server {
             None => None,
         };
         let core = Core::open(config, keys, Arc::clone(&clock))?;
-        let api = core.router();
         let (store, app, engine) = core.start_engine(config)?;
         let address = listener.address();
         folder.announce(address)?;
@@ -150,12 +149,13 @@ impl Server {
         };
         let sources = Sources { store: Arc::clone(&server.store), engine: server.engine.metrics(), clock };
         let metrics = metrics::router(sources);
+        let api = |beside| Service::new(server.app.clone(), ApiSettings::default(), beside);
         match for_metrics {
             Some(own) => {
-                server.spawn_listener(own, metrics);
-                server.spawn_listener(listener, api);
+                server.spawn_listener(own, metrics.into());
+                server.spawn_listener(listener, api(Router::new()));
             }
-            None => server.spawn_listener(listener, api.merge(metrics)),
+            None => server.spawn_listener(listener, api(metrics)),
         }
         Ok(server)
     }
@@ -167,8 +167,8 @@ impl Server {
     }
 
     /// Serves something else too, for as long as this server runs.
-    pub fn spawn_listener(&self, listener: Listener, router: Router) {
-        self.tasks.spawn(listener.serve(router, self.stop.clone(), self.tasks.clone()));
+    pub fn spawn_listener(&self, listener: Listener, service: Service) {
+        self.tasks.spawn(listener.serve(service, self.stop.clone(), self.tasks.clone()));
     }
 
     /// Waits until the store can never write again; answers why. Then the server is to be stopped.
@@ -181,7 +181,11 @@ impl Server {
         self.app.stop_soon();
         self.stop.cancel();
         self.tasks.close();
-        if tokio::time::timeout(REQUESTS_STOP_TIMEOUT, self.tasks.wait()).await.is_err() {
+        let requests = async {
+            self.tasks.wait().await;
+            self.app.finish().await;
+        };
+        if tokio::time::timeout(REQUESTS_STOP_TIMEOUT, requests).await.is_err() {
             tracing::warn!(open = self.tasks.len(), "connections still open are cut");
         }
         if !self.engine.stop(self.request_timeout + RECORD_STOP_TIMEOUT).await {

@@ -26,7 +26,7 @@ pub enum Admission {
 pub struct MessageKey {
     /// Hash of credential, method, path and key.
     pub hash: [u8; 16],
-    /// Hash of the body, to tell a repeated request from another one.
+    /// Hash of the body, to tell a repeated request from another one; kept for explicit keys only.
     pub body_hash: [u8; 16],
     /// Whether a client chose it (12 h, a row of its own) or an SDK made it (`auto_`, kept in the message row).
     pub explicit: bool,
@@ -96,9 +96,9 @@ pub trait Messages: Send + Sync {
         filter: MessageFilter,
         page: Page<MessageId>,
     ) -> Result<Slice<Message>>;
-    /// Messages by `auto_` key that were accepted after `since`, for the memory that a restart lost; newest first,
-    /// at most 500,000.
-    async fn message_keys_since(&self, since: Timestamp) -> Result<Vec<(MessageKey, MessageId)>>;
+    /// Messages by the hash of their `auto_` key that were accepted after `since`, for the memory that a restart lost;
+    /// newest first, at most 500,000.
+    async fn message_keys_since(&self, since: Timestamp) -> Result<Vec<([u8; 16], MessageId)>>;
     /// Removes a message's payload for good.
     async fn message_expunge(&self, application: ApplicationKey, id: MessageId) -> Result<()>;
 }

@@ -10,7 +10,7 @@ use domain::endpoint::Endpoint;
 use domain::environment::Environment;
 use domain::id::{ApplicationKey, EndpointKey, EnvironmentKey};
 use parking_lot::RwLock;
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::sync::Arc;
 
 /// An endpoint as routing knows it.

@@ -6,7 +6,7 @@
 use domain::clock::Timestamp;
 use domain::id::EndpointKey;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use foldhash::HashMap;
 use tokio::sync::Notify;
 
 /// The notes. Bounded by the number of endpoints.

@@ -1,6 +1,6 @@
 //! A server in memory: router, use cases and a fresh store, with a clock that stands still.
 
-use api::ApiSettings;
+use api::{ApiSettings, Service};
 use app::jwt::{Grant, Jwt};
 use app::random::SystemRandom;
 use app::{App, AppParts, AppSettings};
@@ -21,7 +21,6 @@ use store::Store;
 use store::delivery::{Deliveries, Held, Record};
 use store::handoff::{self, HandoffReceiver};
 use store::sqlite::{Options, Sqlite};
-use tower_service::Service;
 
 /// The environment that tests work in.
 pub(crate) const ORG: &str = "org_2aaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -35,7 +34,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<Sqlite>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) handoff: HandoffReceiver,
-    pub(crate) router: Router,
+    pub(crate) service: Service,
     pub(crate) token: String,
     _folder: tempfile::TempDir,
 }
@@ -57,15 +56,15 @@ impl World {
         let options = Options { encryption_key: vec![7; 32], clock: Arc::clone(&shared), probe: None };
         let store = Sqlite::open(&folder.path().join("store.db"), options).unwrap();
         let (app, handoff) = use_cases(&store, shared);
-        let router = api::router(app.clone(), ApiSettings::default());
+        let service = Service::new(app.clone(), ApiSettings::default(), Router::new());
         let token = grant(&app, ORG, None);
-        Self { app, store, clock, handoff, router, token, _folder: folder }
+        Self { app, store, clock, handoff, service, token, _folder: folder }
     }
 
     /// Makes the use cases anew, as a restart does: what they had in memory is lost.
     pub(crate) fn restart(&mut self) {
         (self.app, self.handoff) = use_cases(&self.store, Arc::clone(&self.clock) as _);
-        self.router = api::router(self.app.clone(), ApiSettings::default());
+        self.service = Service::new(self.app.clone(), ApiSettings::default(), Router::new());
     }
 
     /// A world with the application `customer` in it.
@@ -124,7 +123,7 @@ impl World {
     }
 
     pub(crate) async fn call(&self, request: Request<Body>) -> Reply {
-        let response = self.router.clone().call(request).await.unwrap();
+        let response = self.service.answer(request).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);

@@ -83,7 +83,7 @@ pub(super) async fn run(config: Config, verb: Verb) -> Result<(), Failure> {
             config.data_dir.display()
         ))
     })?;
-    let done = work(&ApiClient::inside(core.router(), token), verb).await;
+    let done = work(&ApiClient::inside(core.service(), token), verb).await;
     core.close().await;
     done
 }

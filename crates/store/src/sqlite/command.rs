@@ -13,7 +13,7 @@ use domain::delivery::DeliveryKey;
 use domain::id::{AttemptId, ClaimId, EndpointKey, IdClock};
 use domain::message::Message;
 use rusqlite::Connection;
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 

@@ -4,6 +4,7 @@
 //! lets each command's [`After`] answer its caller. Only after the commit does anything outside hear of it: routing,
 //! handoff, wakes and the checkpoint change together with it (PROTOCOL rules 6, 9 and 10).
 
+use super::batch::Batch;
 use super::command::{After, Command, Memory};
 use super::shared::EndsBadly;
 use super::{checkpoint, claim, delivery, message};
@@ -128,7 +129,7 @@ impl Loop {
     fn commit(&mut self, batch: &mut Vec<Command>) -> Go {
         let commands = batch.len() as u64;
         let mut afters = Vec::with_capacity(batch.len());
-        let applied = self.apply(batch, &mut afters);
+        let applied = self.apply(batch, &mut afters).and_then(|()| self.beat());
         self.commits += 1;
         if self.probe.as_ref().is_some_and(|p| !p.before_commit(self.commits)) {
             return Go::Stop;
@@ -161,11 +162,12 @@ impl Loop {
     fn apply(&mut self, batch: &mut Vec<Command>, afters: &mut Vec<After>) -> Result<()> {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let (connection, memory) = (&self.connection, &mut self.memory);
+        let mut shared = Batch::new(connection, memory.now());
         batch.reverse();
         while let Some(command) = batch.pop() {
             let after = match command {
-                Command::Accept(new, answer) => message::accept(connection, memory, *new, answer),
-                Command::Record(records, answer) => delivery::record(connection, memory, records, answer),
+                Command::Accept(new, answer) => message::accept(&mut shared, memory, *new, answer),
+                Command::Record(records, answer) => delivery::record(&mut shared, memory, records, answer),
                 Command::Park(parked, answer) => delivery::park(connection, memory, parked, answer),
                 Command::Claim(wanted, now, answer) => claim::claim(connection, memory, wanted, now, answer),
                 Command::Cold(work) => Ok(work(connection, memory)),
@@ -182,7 +184,7 @@ impl Loop {
                 return Err(StoreError::Unavailable("SQLite gave the transaction up".into()));
             }
         }
-        self.beat()
+        Ok(())
     }
 
     fn end_transaction(&self) -> Result<()> {

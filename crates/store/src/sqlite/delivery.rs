@@ -1,6 +1,7 @@
 //! The table of exceptions on SQLite: record, park, resend, and what waits.
 
 use super::Sqlite;
+use super::batch::{Batch, Hot};
 use super::command::{After, Applied, Command, Memory};
 use super::row::collect;
 use crate::delivery::{Claims, Deliveries, Held, Parked, Record};
@@ -25,19 +26,17 @@ struct Left {
 
 /// Applies a batch of attempts.
 pub(super) fn record(
-    connection: &Connection,
+    batch: &mut Batch<'_>,
     memory: &mut Memory,
     records: Arc<Vec<Record>>,
     answer: oneshot::Sender<Result<Vec<AttemptId>>>,
 ) -> Applied {
-    let now = memory.now();
     let mut ids = Vec::with_capacity(records.len());
     let mut left = Vec::with_capacity(records.len());
     for record in records.iter() {
-        let id = AttemptId(memory.ids.next(now));
-        if let Err(error) =
-            insert_attempt(connection, id, record).and_then(|()| settle(connection, memory, record))
-        {
+        let id = AttemptId(memory.ids.next(batch.now));
+        let inserted = insert_attempt(batch, id, record);
+        if let Err(error) = inserted.and_then(|()| settle(batch.connection, memory, record)) {
             return refuse(answer, error);
         }
         ids.push(id);
@@ -125,29 +124,28 @@ const fn key_of(record: &Record) -> DeliveryKey {
     }
 }
 
-fn insert_attempt(connection: &Connection, id: AttemptId, record: &Record) -> Result<()> {
+const INSERT: &str =
+    "INSERT INTO attempt (id, message, endpoint, run, number, trigger, outcome, disposition, started_at,
+                          duration_ms, status, url, response)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+
+fn insert_attempt(batch: &mut Batch<'_>, id: AttemptId, record: &Record) -> Result<()> {
     let a = &record.attempt;
-    connection
-        .prepare_cached(
-            "INSERT INTO attempt (id, message, endpoint, run, number, trigger, outcome, disposition, started_at,
-                                  duration_ms, status, url, response)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-        )?
-        .execute(params![
-            id.0,
-            a.message.0,
-            a.endpoint.0,
-            a.run,
-            a.number,
-            a.trigger.code(),
-            a.outcome.code(),
-            a.disposition.code(),
-            a.started_at.0,
-            a.duration_ms,
-            a.status,
-            a.url,
-            &a.response[..],
-        ])?;
+    batch.statement(Hot::InsertAttempt, INSERT)?.execute(params![
+        id.0,
+        a.message.0,
+        a.endpoint.0,
+        a.run,
+        a.number,
+        a.trigger.code(),
+        a.outcome.code(),
+        a.disposition.code(),
+        a.started_at.0,
+        a.duration_ms,
+        a.status,
+        a.url,
+        &a.response[..],
+    ])?;
     Ok(())
 }
 

@@ -1,12 +1,13 @@
 //! Messages on SQLite: accept, and the lists.
 
 use super::Sqlite;
+use super::batch::{Batch, Hot};
 use super::command::{Applied, Command, Memory};
 use super::query::{Conditions, keys_column, rekey, texts_column};
 use super::row::{self, collect};
 use crate::error::{Result, StoreError};
 use crate::handoff::Accepted;
-use crate::message::{Admission, MessageFilter, MessageKey, Messages, NewMessage};
+use crate::message::{Admission, MessageFilter, Messages, NewMessage};
 use crate::seal::Sealer;
 use async_trait::async_trait;
 use domain::attempt::Trigger;
@@ -30,16 +31,16 @@ const IDEMPOTENCY: i64 = 1;
 
 /// Applies one accept. What it means is told after the commit: to the checkpoint, to dispatch, to the caller.
 pub(super) fn accept(
-    connection: &Connection,
+    batch: &mut Batch<'_>,
     memory: &mut Memory,
     new: NewMessage,
     answer: oneshot::Sender<Result<Arc<Message>>>,
 ) -> Applied {
-    let now = memory.now();
+    let now = batch.now;
     let id = MessageId(memory.ids.next(now));
-    let written = reserve_keys(connection, &new, id, now)
-        .and_then(|()| insert(connection, &new, id, memory))
-        .and_then(|()| insert_rows(connection, &new, id, now));
+    let written = reserve_keys(batch.connection, &new, id, now)
+        .and_then(|()| insert(batch, &new, id, memory))
+        .and_then(|()| insert_rows(batch.connection, &new, id, now));
     match written {
         Ok(()) => Ok(Box::new(move |memory, committed| {
             // The caller may have gone away; the message is accepted all the same.
@@ -151,32 +152,31 @@ fn put_key(
     Ok(())
 }
 
-fn insert(connection: &Connection, new: &NewMessage, id: MessageId, memory: &Memory) -> Result<()> {
+/// `body_hash` stays NULL: nobody compares the bodies of automatic keys, and explicit ones have rows of their own.
+const INSERT: &str =
+    "INSERT INTO message (id, application, lease, event_type, event_id, channels, tags, endpoints, payload,
+                          payload_expires_at, deliver_at, sealed_overrides, key_hash)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+
+fn insert(batch: &mut Batch<'_>, new: &NewMessage, id: MessageId, memory: &Memory) -> Result<()> {
     let plain = (!new.overrides.is_empty()).then(|| serde_json::to_vec(&new.overrides).unwrap_or_default());
     let overrides = plain.map(|plain| memory.sealer.seal(row::OVERRIDES_PLACE, &plain)).transpose()?;
     let key = new.key.as_ref().filter(|k| !k.explicit);
-    connection
-        .prepare_cached(
-            "INSERT INTO message (id, application, lease, event_type, event_id, channels, tags, endpoints, payload,
-                                  payload_expires_at, deliver_at, sealed_overrides, key_hash, body_hash)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-        )?
-        .execute(params![
-            id.0,
-            new.application.0,
-            memory.lease.id,
-            new.event_type,
-            new.event_id,
-            texts_column(&new.channels),
-            texts_column(&new.tags),
-            keys_column(new.deliveries.iter().map(|(endpoint, _)| *endpoint)),
-            &new.payload[..],
-            new.payload_expires_at.map(|t| t.0),
-            new.deliver_at.map(|t| t.0),
-            overrides,
-            key.map(|k| &k.hash[..]),
-            key.map(|k| &k.body_hash[..]),
-        ])?;
+    batch.statement(Hot::InsertMessage, INSERT)?.execute(params![
+        id.0,
+        new.application.0,
+        memory.lease.id,
+        new.event_type,
+        new.event_id,
+        texts_column(&new.channels),
+        texts_column(&new.tags),
+        keys_column(new.deliveries.iter().map(|(endpoint, _)| *endpoint)),
+        &new.payload[..],
+        new.payload_expires_at.map(|t| t.0),
+        new.deliver_at.map(|t| t.0),
+        overrides,
+        key.map(|k| &k.hash[..]),
+    ])?;
     Ok(())
 }
 
@@ -319,18 +319,16 @@ impl Messages for Sqlite {
             .await
     }
 
-    async fn message_keys_since(&self, since: Timestamp) -> Result<Vec<(MessageKey, MessageId)>> {
+    async fn message_keys_since(&self, since: Timestamp) -> Result<Vec<([u8; 16], MessageId)>> {
         self.own_readers
             .read(move |c| {
                 let mut statement = c.prepare_cached(
-                    "SELECT id, key_hash, body_hash FROM message WHERE id >= ?1 AND key_hash IS NOT NULL
-                     ORDER BY id DESC LIMIT ?2",
+                    "SELECT id, key_hash FROM message WHERE id >= ?1 AND key_hash IS NOT NULL ORDER BY id DESC LIMIT ?2",
                 )?;
                 let rows = statement.query([floor_of(since), KEYS_MAX])?;
                 collect(rows, |row| {
                     let hash = row.get::<_, Vec<u8>>(1)?.try_into().unwrap_or_default();
-                    let body_hash = row.get::<_, Vec<u8>>(2)?.try_into().unwrap_or_default();
-                    Ok((MessageKey { hash, body_hash, explicit: false }, MessageId(row.get(0)?)))
+                    Ok((hash, MessageId(row.get(0)?)))
                 })
             })
             .await

@@ -7,6 +7,7 @@
 mod api_key;
 mod application;
 mod attempt;
+mod batch;
 mod checkpoint;
 mod claim;
 mod command;

@@ -10,7 +10,7 @@ use domain::checkpoint::Outstanding;
 use domain::limit::COMMIT_COMMANDS_MAX;
 use parking_lot::Mutex;
 use rusqlite::Connection;
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};

@@ -74,13 +74,12 @@ async fn an_explicit_idempotency_key_makes_one_message_and_a_refused_one_gives_i
 async fn automatic_keys_are_found_again_after_a_restart() {
     let f = Fixture::new().await;
     let app = f.application("one").await;
-    let key = MessageKey { hash: [3; 16], body_hash: [4; 16], explicit: false };
     let mut new = f.message(&app, &[]);
-    new.key = Some(key);
+    new.key = Some(MessageKey { hash: [3; 16], body_hash: [0; 16], explicit: false });
     let message = f.store.accept(new).await.unwrap();
     f.accept(&app, &[]).await;
     let f = f.restart().await;
-    assert_eq!(f.store.message_keys_since(START).await.unwrap(), [(key, message.id)]);
+    assert_eq!(f.store.message_keys_since(START).await.unwrap(), [([3; 16], message.id)]);
     assert_eq!(f.store.message_keys_since(START.plus_ms(1_000)).await.unwrap(), []);
 }
 

@@ -56,7 +56,7 @@ impl DevReceiver {
         folder.keep("receiver", &address.to_string())?;
         let (sender, requests) = mpsc::channel(SHOWN_QUEUE_MAX);
         let router = Router::new().fallback(receive).with_state(sender);
-        server.spawn_listener(listener, router);
+        server.spawn_listener(listener, router.into());
         Ok(Self { address, requests })
     }
 

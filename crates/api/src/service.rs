@@ -1,0 +1,83 @@
+//! What the HTTP server asks: the hot route straight, everything else by way of the router.
+//!
+//! Routing, boxed handlers and path parameters cost about 2 µs a request. `POST …/msg` in its plain spelling, which is
+//! what SDKs send, does without; any other spelling of it takes the router's way to the same handler.
+
+use crate::{Api, ApiSettings, fallback, message, openapi};
+use app::App;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::response::Response;
+use http::{Method, Request};
+use tower_service::Service as _;
+
+/// Everything that one listener answers. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Service {
+    api: Option<Api>,
+    routes: Router,
+}
+
+impl Service {
+    /// The API, with other routes beside it.
+    #[must_use]
+    pub fn new(app: App, settings: ApiSettings, beside: Router) -> Self {
+        let api = Api { app, settings };
+        let (routes, document) = openapi::routes().split_for_parts();
+        let routes = fallback::around(routes.merge(openapi::route(&document)).with_state(api.clone()));
+        Self { api: Some(api), routes: routes.merge(beside) }
+    }
+
+    /// Answers one request.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response
+    where
+        B: http_body::Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static,
+    {
+        if let (Some(api), Some(application)) = (&self.api, hot(&request)) {
+            let application = application.to_owned();
+            return message::create_hot(api, application, request).await;
+        }
+        match self.routes.clone().call(request.map(Body::new)).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+impl From<Router> for Service {
+    fn from(routes: Router) -> Self {
+        Self { api: None, routes }
+    }
+}
+
+/// The application of a plain `POST /api/v1/app/{app_id}/msg`.
+fn hot<B>(request: &Request<B>) -> Option<&str> {
+    let rest = request.uri().path().strip_prefix("/api/v1/app/")?;
+    let application = rest.strip_suffix("/msg")?;
+    let plain = application.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    (plain && !application.is_empty() && request.method() == Method::POST).then_some(application)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_plain_spelling_is_hot() {
+        let application = |method: Method, uri: &str| {
+            hot(&Request::builder().method(method).uri(uri).body(()).unwrap()).map(ToOwned::to_owned)
+        };
+        assert_eq!(application(Method::POST, "/api/v1/app/a-1_b.c/msg?with_content=false"), Some("a-1_b.c".into()));
+        for other in [
+            "/api/v1/app//msg",
+            "/api/v1/app/a%20b/msg",
+            "/api/v1/app/a/b/msg",
+            "/api/v1/app/a/msg/",
+            "/api/v1/app/a/msg/x",
+            "/api/v1/app/msg",
+        ] {
+            assert_eq!(application(Method::POST, other), None, "{other}");
+        }
+        assert_eq!(application(Method::GET, "/api/v1/app/a/msg"), None);
+    }
+}
