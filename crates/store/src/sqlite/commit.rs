@@ -81,10 +81,7 @@ impl Loop {
     fn run(mut self) -> Go {
         let mut batch = Vec::with_capacity(COMMIT_COMMANDS_MAX);
         let mut last = 0;
-        while self.commands.blocking_recv_many(&mut batch, COMMIT_COMMANDS_MAX) > 0 {
-            if last >= BUSY_COMMANDS {
-                self.gather(&mut batch, last);
-            }
+        while self.take(&mut batch, last) {
             last = batch.len();
             let mut go = Go::On;
             let mut finished = Vec::new();
@@ -113,17 +110,23 @@ impl Loop {
         Go::On
     }
 
-    /// Under load, waits a moment for the callers whom the last commit answered: one commit for all of them costs half of
-    /// what two in turn do, and nobody waits longer for it. At low rates the last commit was small and nobody waits.
-    fn gather(&mut self, batch: &mut Vec<Command>, last: usize) {
-        if batch.len() < last {
-            std::thread::sleep(GATHER);
+    /// Takes what waits, or waits for it; false when nothing more can come.
+    ///
+    /// Under load, waits a moment first for the callers whom the last commit answered: one commit for all of them costs
+    /// half of what two in turn do, and nobody waits longer for it. At low rates the last commit was small and nobody
+    /// waits. The moment is not begun by a first command: waking up for it would cost as much as the commit saves.
+    fn take(&mut self, batch: &mut Vec<Command>, last: usize) -> bool {
+        fn env(n: &str, d: u64) -> u64 { std::env::var(n).ok().and_then(|v| v.parse().ok()).unwrap_or(d) }
+        static G: std::sync::LazyLock<u64> = std::sync::LazyLock::new(|| env("PH_G",500));
+        if last >= BUSY_COMMANDS {
+            std::thread::sleep(Duration::from_micros(*G));
+            while batch.len() < COMMIT_COMMANDS_MAX
+                && let Ok(command) = self.commands.try_recv()
+            {
+                batch.push(command);
+            }
         }
-        while batch.len() < COMMIT_COMMANDS_MAX
-            && let Ok(command) = self.commands.try_recv()
-        {
-            batch.push(command);
-        }
+        !batch.is_empty() || self.commands.blocking_recv_many(batch, COMMIT_COMMANDS_MAX) > 0
     }
 
     fn commit(&mut self, batch: &mut Vec<Command>) -> Go {
