@@ -7,13 +7,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method, Uri, uri::PathAndQuery};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
     Limits, Policy, Resolve, SendError, TlsError, TlsOptions,
     connect::{Connector, Target},
-    connection::{Connection, ExchangeError, Message},
+    connection::{Connection, ExchangeError},
     error::Progress,
     pool::Pool,
     tls,
@@ -42,6 +42,25 @@ pub struct Request {
     pub body: Bytes,
     /// When to give up, from the lookup of the name to the last byte of the response.
     pub deadline: Instant,
+}
+
+/// Where requests go: a URL taken apart once, for many of them.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    pub(crate) target: Target,
+    /// The path and query alone, as a server is asked (RFC 9112, section 3.2.1).
+    origin_form: Uri,
+}
+
+/// A request but for where it goes and when to give up.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// The method.
+    pub method: Method,
+    /// The headers, as in [`Request`].
+    pub headers: HeaderMap,
+    /// The body, sent as it is.
+    pub body: Bytes,
 }
 
 /// What the server answered, whatever its status.
@@ -93,7 +112,7 @@ impl Client {
     }
 
     /// Sends one request. `still_allowed` is asked right before anything is written, so also before the retry of a
-    /// connection that went stale; it should be quick, for it runs on the hot path.
+    /// connection that went stale.
     ///
     /// Dropping the future closes the connection: the receiver may have got the request or not.
     ///
@@ -104,54 +123,82 @@ impl Client {
         request: Request,
         still_allowed: &(dyn Fn() -> bool + Sync),
     ) -> Result<Response, SendError> {
+        let Request { method, uri, headers, body, deadline } = request;
+        let outgoing = Outgoing { method, headers, body };
+        let make = || still_allowed().then(|| outgoing.clone());
+        self.send_to(&Destination::of(&uri)?, deadline, &make).await
+    }
+
+    /// The same for a destination that is asked often. `make` is asked for the request right before anything is written,
+    /// and answers none when it may not be sent any more; it should be quick, for it runs on the hot path.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn send_to(
+        &self,
+        destination: &Destination,
+        deadline: Instant,
+        make: &(dyn Fn() -> Option<Outgoing> + Sync),
+    ) -> Result<Response, SendError> {
         let started = Instant::now();
         let progress = Progress::default();
-        let Request { method, uri, headers, body, deadline } = request;
-        let message = Message { method, uri, headers, body };
-        let sending = async {
-            let target = Target::of(&message.uri)?;
-            let call = Call { inner: &self.0, target, progress: &progress, still_allowed };
-            call.send(message, started).await
-        };
-        timeout_at(deadline, sending).await.unwrap_or_else(|_| Err(progress.timed_out(started.elapsed())))
+        let call = Call { inner: &self.0, destination, progress: &progress, make };
+        let sent = timeout_at(deadline, call.send(started)).await;
+        sent.unwrap_or_else(|_| Err(progress.timed_out(started.elapsed())))
+    }
+}
+
+impl Destination {
+    /// Takes a URL apart.
+    ///
+    /// # Errors
+    /// `Blocked`: not `http` or `https`, without a host, or with credentials in it.
+    pub fn of(uri: &Uri) -> Result<Destination, SendError> {
+        let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        Ok(Destination { target: Target::of(uri)?, origin_form: Uri::from(path) })
     }
 }
 
 /// One request under way.
 struct Call<'a> {
     inner: &'a Inner,
-    target: Target,
+    destination: &'a Destination,
     progress: &'a Progress,
-    still_allowed: &'a (dyn Fn() -> bool + Sync),
+    make: &'a (dyn Fn() -> Option<Outgoing> + Sync),
 }
 
 impl Call<'_> {
-    async fn send(&self, message: Message, now: Instant) -> Result<Response, SendError> {
-        self.allow()?;
+    async fn send(&self, now: Instant) -> Result<Response, SendError> {
+        let outgoing = self.outgoing()?;
         if let Some(kept) = self.kept(now).await {
-            match self.exchange(kept, message.clone()).await {
-                Err(ExchangeError::Silent(_)) => self.allow()?,
+            match self.exchange(kept, outgoing).await {
+                Err(ExchangeError::Silent(_)) => drop(self.outgoing()?),
                 Err(ExchangeError::Broken(failure)) => return Err(failure),
                 Ok(response) => return Ok(response),
             }
         }
-        let connector = &self.inner.connector;
-        let transport = connector.connect(&self.target, self.progress).await?;
-        let fresh = Box::new(Connection::new(transport, &self.target, &connector.limits).await?);
+        // Boxed: connecting is rare, and every request under way would carry its state along.
+        let fresh = Box::pin(self.connect()).await?;
         // Connecting may have taken seconds, in which the request can have become another's.
-        self.allow()?;
-        self.exchange(fresh, message).await.map_err(|failure| match failure {
+        let outgoing = self.outgoing()?;
+        self.exchange(fresh, outgoing).await.map_err(|failure| match failure {
             ExchangeError::Silent(failure) | ExchangeError::Broken(failure) => failure,
         })
     }
 
-    fn allow(&self) -> Result<(), SendError> {
-        (self.still_allowed)().then_some(()).ok_or(SendError::NotAllowed)
+    async fn connect(&self) -> Result<Box<Connection>, SendError> {
+        let (connector, target) = (&self.inner.connector, &self.destination.target);
+        let transport = connector.connect(target, self.progress).await?;
+        Ok(Box::new(Connection::new(transport, target, &connector.limits).await?))
+    }
+
+    fn outgoing(&self) -> Result<Outgoing, SendError> {
+        (self.make)().ok_or(SendError::NotAllowed)
     }
 
     /// An idle connection that is still open.
     async fn kept(&self, now: Instant) -> Option<Box<Connection>> {
-        while let Some(mut connection) = self.inner.pool.take(&self.target, now) {
+        while let Some(mut connection) = self.inner.pool.take(&self.destination.target, now) {
             if connection.is_alive().await {
                 return Some(connection);
             }
@@ -162,12 +209,14 @@ impl Call<'_> {
     async fn exchange(
         &self,
         mut connection: Box<Connection>,
-        message: Message,
+        outgoing: Outgoing,
     ) -> Result<Response, ExchangeError> {
-        let response = connection.exchange(message, &self.inner.connector.limits, self.progress).await?;
+        let uri = self.destination.origin_form.clone();
+        let limits = &self.inner.connector.limits;
+        let response = connection.exchange(uri, outgoing, limits, self.progress).await?;
         // Asked here too, so that a connection that is to be closed takes no place in the pool.
         if !response.truncated && connection.is_alive().await {
-            self.inner.pool.put(self.target.clone(), connection, Instant::now());
+            self.inner.pool.put(&self.destination.target, connection, Instant::now());
         }
         Ok(response)
     }

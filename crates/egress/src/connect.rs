@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Where a request goes, and what its connection is kept under.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Target {
     pub(crate) tls: bool,
     pub(crate) authority: Authority,

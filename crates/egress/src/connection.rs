@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Uri, header, uri::PathAndQuery};
+use http::{HeaderValue, Uri, header};
 use http_body_util::Full;
 use hyper::{
     body::{Body, Incoming},
@@ -22,7 +22,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use crate::{
-    Limits, Response, SendError,
+    Limits, Outgoing, Response, SendError,
     connect::Target,
     error::{Phase, Progress, explain_http},
     stream::{Received, Stream, Transport},
@@ -47,15 +47,6 @@ pub(crate) struct Connection {
     received: Received,
     host: HeaderValue,
     pub(crate) opened_at: Instant,
-}
-
-/// What is written: the request without its deadline and its way.
-#[derive(Clone)]
-pub(crate) struct Message {
-    pub(crate) method: Method,
-    pub(crate) uri: Uri,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
 }
 
 /// Why an exchange brought no response.
@@ -102,13 +93,14 @@ impl Connection {
     /// Sends one request and reads its response. Afterwards ask [`Connection::is_alive`] before keeping it.
     pub(crate) async fn exchange(
         &mut self,
-        message: Message,
+        origin_form: Uri,
+        outgoing: Outgoing,
         limits: &Limits,
         progress: &Progress,
     ) -> Result<Response, ExchangeError> {
         self.received.reset();
         progress.enter(Phase::Waiting);
-        let mut response = pin!(self.sender.send_request(self.request(message)));
+        let mut response = pin!(self.sender.send_request(self.request(origin_form, outgoing)));
         let response = poll_fn(|cx| {
             drive(&mut self.driver, &mut self.is_closed, cx);
             response.as_mut().poll(cx)
@@ -125,15 +117,15 @@ impl Connection {
         Ok(Response { status: head.status.as_u16(), headers: head.headers, body, truncated })
     }
 
-    fn request(&self, message: Message) -> http::Request<Full<Bytes>> {
-        let Message { method, uri, mut headers, body } = message;
+    fn request(&self, origin_form: Uri, outgoing: Outgoing) -> http::Request<Full<Bytes>> {
+        let Outgoing { method, mut headers, body } = outgoing;
         for name in OURS {
             headers.remove(name);
         }
         headers.insert(header::HOST, self.host.clone());
         let mut request = http::Request::new(Full::new(body));
         *request.method_mut() = method;
-        *request.uri_mut() = origin_form(&uri);
+        *request.uri_mut() = origin_form;
         *request.headers_mut() = headers;
         request
     }
@@ -194,10 +186,4 @@ fn host_text(target: &Target) -> &str {
         Some(port) if port != implied => target.authority.as_str(),
         _ => target.authority.host(),
     }
-}
-
-/// The path and query alone, as a server is asked (RFC 9112, section 3.2.1).
-fn origin_form(uri: &Uri) -> Uri {
-    let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    Uri::from(path)
 }

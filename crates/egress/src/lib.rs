@@ -30,7 +30,7 @@ mod resolve;
 mod stream;
 mod tls;
 
-pub use client::{Client, Request, Response};
+pub use client::{Client, Destination, Outgoing, Request, Response};
 pub use error::SendError;
 pub use limits::Limits;
 pub use policy::{Blocked, Policy};

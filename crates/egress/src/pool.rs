@@ -46,7 +46,7 @@ impl Pool {
     }
 
     /// Keeps a connection, if there is room.
-    pub(crate) fn put(&self, target: Target, connection: Box<Connection>, now: Instant) {
+    pub(crate) fn put(&self, target: &Target, connection: Box<Connection>, now: Instant) {
         if now.duration_since(self.shelf.lock().swept_at) >= SWEEP_EVERY {
             self.sweep(now);
         }
@@ -54,7 +54,10 @@ impl Pool {
         if shelf.total >= self.limits.idle_total_max {
             return;
         }
-        let idle = shelf.hosts.entry(target).or_default();
+        let idle = match shelf.hosts.get_mut(target) {
+            Some(idle) => idle,
+            None => shelf.hosts.entry(target.clone()).or_default(),
+        };
         if idle.len() >= self.limits.idle_per_host_max {
             return;
         }

@@ -11,7 +11,7 @@ use domain::delivery::{MAIN_RUN, Next, Seen, Try, Wish, decide};
 use domain::limit::RESPONSE_STORED_BYTES_MAX;
 use domain::retry::retry_after;
 use domain::wire_id::IdCodec;
-use egress::{Request, Response, SendError};
+use egress::{Response, SendError};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use store::Store;
@@ -22,6 +22,8 @@ use tokio::time::Instant;
 
 /// An answer that took longer is slow: many such endpoints must not take the quick ones' turn, in milliseconds.
 const SLOW_MS: u32 = 2_000;
+
+const PAYLOAD_GONE: &str = "the payload was expunged, or past its retention, before it could be delivered";
 
 /// What every attempt needs.
 pub(crate) struct Context {
@@ -136,24 +138,34 @@ async fn send(
     now: Timestamp,
     started: Instant,
 ) -> Option<Answer> {
-    let wire_id = context.ids.message(item.key.message);
-    let built = match prepared.build(&item.message, &wire_id, now) {
-        Ok(built) => built,
-        Err(why) => return Some(no_answer(Outcome::Unreachable, why)),
+    let destination = match &prepared.destination {
+        Ok(destination) => destination,
+        Err(error) => return failed(error.clone()),
     };
-    let request = Request {
-        method: built.method,
-        uri: built.uri,
-        headers: built.headers,
-        body: built.body,
-        deadline: started + context.settings.request_timeout,
+    let Some(body) = item.message.body() else {
+        return Some(no_answer(Outcome::Unreachable, PAYLOAD_GONE.to_owned()));
     };
-    match context.egress.send(request, &|| context.store.lease_is_valid()).await {
+    let make = || {
+        // Asked right before each write, the retry of a stale connection included.
+        context.store.lease_is_valid().then(|| {
+            let wire_id = context.ids.message(item.key.message);
+            prepared.build(&item.message, body.clone(), &wire_id, now)
+        })
+    };
+    let deadline = started + context.settings.request_timeout;
+    match context.egress.send_to(destination, deadline, &make).await {
         Ok(response) => Some(read(response, context.clock.now())),
-        Err(SendError::Blocked(why)) => Some(no_answer(Outcome::Blocked, why)),
-        Err(SendError::TimedOut(why)) => Some(no_answer(Outcome::TimedOut, why)),
-        Err(SendError::Unreachable(why)) => Some(no_answer(Outcome::Unreachable, why)),
-        Err(SendError::NotAllowed) => None,
+        Err(error) => failed(error),
+    }
+}
+
+/// What the lack of an answer means; none when nothing was sent because it was no longer ours to send.
+fn failed(error: SendError) -> Option<Answer> {
+    match error {
+        SendError::Blocked(why) => Some(no_answer(Outcome::Blocked, why)),
+        SendError::TimedOut(why) => Some(no_answer(Outcome::TimedOut, why)),
+        SendError::Unreachable(why) => Some(no_answer(Outcome::Unreachable, why)),
+        SendError::NotAllowed => None,
     }
 }
 

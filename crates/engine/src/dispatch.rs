@@ -84,13 +84,13 @@ pub(crate) async fn run(
     };
     let store = Arc::clone(&dispatch.context.store);
     let (mut accepted, mut ended) = (Vec::new(), Vec::new());
-    let (mut late, mut sweep) = (tokio::time::interval(LATE_EVERY), tokio::time::interval(SWEEP_EVERY));
+    let (mut late_at, mut sweep_at) = (Instant::now(), Instant::now());
     // Made once, not in each round: arming a timer or joining a list of waiters costs more than the round itself.
     let mut look = pin!(tokio::time::sleep(LOOK_MAX));
     let mut noted = pin!(store.wakes().noted());
     let mut stopped = pin!(stop.cancelled());
     loop {
-        let look_at = dispatch.look_at();
+        let look_at = dispatch.look_at().min(late_at).min(sweep_at);
         if look_at < look.deadline() || look.is_elapsed() {
             look.as_mut().reset(look_at);
         }
@@ -107,9 +107,17 @@ pub(crate) async fn run(
                 noted.set(store.wakes().noted());
                 dispatch.take_due(store.wakes().take());
             }
-            () = &mut look => {}
-            _ = late.tick() => dispatch.look_for_late(),
-            _ = sweep.tick() => dispatch.sweep(),
+            () = &mut look => {
+                let now = Instant::now();
+                if now >= late_at {
+                    late_at = now + LATE_EVERY;
+                    dispatch.look_for_late();
+                }
+                if now >= sweep_at {
+                    sweep_at = now + SWEEP_EVERY;
+                    dispatch.sweep();
+                }
+            }
             () = &mut stopped, if !dispatch.stopping => dispatch.stopping = true,
         }
         if dispatch.stopping {

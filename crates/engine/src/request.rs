@@ -5,6 +5,7 @@ use domain::clock::Timestamp;
 use domain::endpoint::Endpoint;
 use domain::environment::SignatureHeaders;
 use domain::message::Message;
+use egress::{Destination, Outgoing, SendError};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, Uri};
 use signing::{Signer, signature_header};
@@ -14,29 +15,26 @@ use store::routing::Route;
 /// What receivers see of us.
 const AGENT: &str = concat!("Posthaste/", env!("CARGO_PKG_VERSION"));
 
+const EVENT_TYPE: HeaderName = HeaderName::from_static("x-event-type");
+/// Headers that each request has beside those of its endpoint: room made at once.
+const HEADERS_MORE: usize = 8;
+
 /// What all requests to an endpoint share, made once a configuration.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) endpoint: Arc<Endpoint>,
-    uri: Result<Uri, String>,
+    pub(crate) destination: Result<Destination, SendError>,
     headers: HeaderMap,
     names: Vec<[HeaderName; 3]>,
     signers: Vec<(Signer, Option<Timestamp>)>,
 }
 
-/// A request, but for its deadline.
-#[derive(Debug)]
-pub(crate) struct Built {
-    pub(crate) method: Method,
-    pub(crate) uri: Uri,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-}
-
 impl Prepared {
     pub(crate) fn new(route: &Route, event_origin: &str) -> Self {
         let endpoint = Arc::clone(&route.endpoint);
-        let uri = endpoint.fields.url.parse::<Uri>().map_err(|e| format!("the URL cannot be requested: {e}"));
+        let uri = endpoint.fields.url.parse::<Uri>();
+        let uri = uri.map_err(|e| SendError::Unreachable(format!("the URL cannot be requested: {e}")));
+        let destination = uri.and_then(|uri| Destination::of(&uri));
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
@@ -45,33 +43,24 @@ impl Prepared {
         }
         add_headers(&mut headers, &endpoint.headers);
         let signers = endpoint.secrets.iter().map(|s| (s.secret.signer(), s.expires_at)).collect();
-        Self { names: names(route.environment.signature_headers), endpoint, uri, headers, signers }
+        Self { names: names(route.environment.signature_headers), endpoint, destination, headers, signers }
     }
 
-    /// The request for `message`, signed at `now`.
-    ///
-    /// # Errors
-    /// A sentence on why no request can be made: the payload is gone, or the URL cannot be requested.
-    pub(crate) fn build(&self, message: &Message, wire_id: &str, now: Timestamp) -> Result<Built, String> {
-        let uri = self.uri.clone()?;
-        let gone = "the payload was expunged, or past its retention, before it could be delivered";
-        let body = message.body().ok_or(gone)?;
+    /// The request that brings `body`, the body of `message`, signed at `now`.
+    pub(crate) fn build(&self, message: &Message, body: Bytes, wire_id: &str, now: Timestamp) -> Outgoing {
         let mut headers = self.headers.clone();
-        if let Ok(event_type) = HeaderValue::from_str(&message.event_type) {
-            headers.insert("x-event-type", event_type);
-        }
+        headers.reserve(HEADERS_MORE);
+        insert(&mut headers, &EVENT_TYPE, &message.event_type);
         add_headers(&mut headers, &message.overrides.headers);
         let live = self.signers.iter().filter(|(_, end)| end.is_none_or(|end| end > now));
-        let signers: Vec<_> = live.map(|(signer, _)| signer.clone()).collect();
-        let signature = signature_header(&signers, wire_id, now.seconds(), &body);
+        let signature = signature_header(live.map(|(signer, _)| signer), wire_id, now.seconds(), &body);
         let timestamp = now.seconds().to_string();
         for names in &self.names {
             for (name, value) in names.iter().zip([wire_id, &timestamp, &signature]) {
-                let value = HeaderValue::from_str(value).map_err(|e| format!("a signature header: {e}"))?;
-                headers.insert(name, value);
+                insert(&mut headers, name, value);
             }
         }
-        Ok(Built { method: Method::POST, uri, headers, body })
+        Outgoing { method: Method::POST, headers, body }
     }
 }
 
@@ -82,6 +71,13 @@ fn names(which: SignatureHeaders) -> Vec<[HeaderName; 3]> {
         SignatureHeaders::Webhook => vec![webhook],
         SignatureHeaders::Svix => vec![svix],
         SignatureHeaders::Both => vec![webhook, svix],
+    }
+}
+
+/// Event types, ids and signatures are plain ASCII: there is none that cannot be a header.
+fn insert(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
     }
 }
 

@@ -91,8 +91,13 @@ impl fmt::Debug for Signer {
 
 /// The value of the `webhook-signature` header: one signature for each key, in the order given (the current key
 /// first), joined by spaces.
-pub fn signature_header(signers: &[Signer], id: &str, timestamp_seconds: i64, body: &[u8]) -> String {
-    let mut header = String::with_capacity(signers.len() * V1_LENGTH);
+pub fn signature_header<'a>(
+    signers: impl IntoIterator<Item = &'a Signer>,
+    id: &str,
+    timestamp_seconds: i64,
+    body: &[u8],
+) -> String {
+    let mut header = String::with_capacity(V1_LENGTH);
     for signer in signers {
         if !header.is_empty() {
             header.push(' ');

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 
 /// How long a commit under load waits for company. Measured with 32 clients that each wait for their answer: 20 commands a
 /// commit instead of 10, a tenth less CPU a delivery, the same throughput.
-const GATHER: Duration = Duration::from_micros(500);
+const GATHER: Duration = Duration::from_micros(700);
 /// A commit that carried so many commands was made under load.
 const BUSY_COMMANDS: usize = 6;
 /// The checkpoint is written with a commit when it is this old, in milliseconds (PROTOCOL rule 6).
@@ -116,10 +116,8 @@ impl Loop {
     /// half of what two in turn do, and nobody waits longer for it. At low rates the last commit was small and nobody
     /// waits. The moment is not begun by a first command: waking up for it would cost as much as the commit saves.
     fn take(&mut self, batch: &mut Vec<Command>, last: usize) -> bool {
-        fn env(n: &str, d: u64) -> u64 { std::env::var(n).ok().and_then(|v| v.parse().ok()).unwrap_or(d) }
-        static G: std::sync::LazyLock<u64> = std::sync::LazyLock::new(|| env("PH_G",500));
         if last >= BUSY_COMMANDS {
-            std::thread::sleep(Duration::from_micros(*G));
+            std::thread::sleep(GATHER);
             while batch.len() < COMMIT_COMMANDS_MAX
                 && let Ok(command) = self.commands.try_recv()
             {

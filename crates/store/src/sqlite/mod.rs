@@ -134,7 +134,6 @@ fn connect(path: &Path, probe: Option<&dyn Probe>) -> Result<Connection> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.set_prepared_statement_cache_capacity(256);
-    if let Ok(p) = std::env::var("PH_PAGE") { connection.pragma_update(None, "page_size", p.parse::<i64>().unwrap())?; }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Checkpoints are the checkpointer's: one inside a commit would show in the latency.
