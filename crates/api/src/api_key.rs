@@ -125,7 +125,7 @@ async fn list(State(app): State<App>, caller: Caller) -> Outcome {
     Ok(Answer::ok(&ApiKeysOut { data }))
 }
 
-/// Makes an API key. Its text is not kept, not even for an idempotency key.
+/// Makes an API key. Its text is not kept, not even for an idempotency key: the same POST again makes another key.
 #[utoipa::path(post, path = "/api/v1/api-key", operation_id = "v1.api-key.create", tag = "API Key",
     request_body = ApiKeyIn, responses((status = 201, body = ApiKeyMadeOut), Errors))]
 async fn create(State(app): State<App>, received: Received) -> Outcome {

@@ -185,13 +185,11 @@ async fn list_by_endpoint(
     let query = AttemptQuery {
         state: status.status.map(of_attempt),
         endpoint: None,
+        with_messages: extra.with_msg,
         filter: filter.of_attempts(status.status_code_class),
         page: page.page(Order::Descending, |text| app.ids().read_attempt(text))?,
     };
-    let mut slice = app.attempt_list_by_endpoint(at.by(&caller), query).await?;
-    if extra.with_msg {
-        slice = app.with_messages(slice).await?;
-    }
+    let slice = app.attempt_list_by_endpoint(at.by(&caller), query).await?;
     let item = |shown| item(&app, shown, content.with_content);
     Ok(ListResponse::of(slice.map(item)).answer())
 }
@@ -211,6 +209,7 @@ async fn list_by_message(
     let query = AttemptQuery {
         state: status.status.map(of_attempt),
         endpoint: extra.endpoint_id,
+        with_messages: false,
         filter: filter.of_attempts(status.status_code_class),
         page: page.page(Order::Descending, |text| app.ids().read_attempt(text))?,
     };

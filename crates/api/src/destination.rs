@@ -9,7 +9,7 @@ use crate::message::{ContentQuery, FilterQuery};
 use crate::message_out;
 use crate::page::{ListResponse, Out, PageQuery, id_of};
 use crate::path::{At, EndpointPath, MessagePath};
-use crate::query::Asked;
+use crate::query::{Asked, FromQuery, Query};
 use crate::{Api, wire};
 use app::App;
 use app::attempt::EndpointMessage;
@@ -19,7 +19,7 @@ use domain::clock::Timestamp;
 use domain::page::Order;
 use domain::wire_id::Kind;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -30,7 +30,7 @@ pub(crate) fn router() -> OpenApiRouter<Api> {
 /// A message with what became of it at one endpoint.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "describes what `EndpointMessageBytes` holds")]
+#[expect(dead_code, reason = "describes what `ShownThere` writes")]
 pub(crate) struct EndpointMessageOut {
     /// The message's id.
     id: String,
@@ -60,11 +60,26 @@ pub(crate) struct EndpointMessageOut {
     next_attempt: Option<String>,
 }
 
-struct EndpointMessageBytes(Vec<u8>);
+struct ShownThere<'a> {
+    app: &'a App,
+    found: EndpointMessage,
+    with_content: bool,
+    expanded: bool,
+}
 
-impl Out for EndpointMessageBytes {
+impl Out for ShownThere<'_> {
+    /// The message's own JSON, with its state there put before the closing brace.
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0);
+        let (status, text) = wire::status(self.found.state, self.expanded);
+        message_out::write(out, self.app, &self.found.message, self.with_content);
+        out.pop();
+        out.extend_from_slice(b",\"status\":");
+        put(out, &status);
+        out.extend_from_slice(b",\"statusText\":");
+        put(out, &text);
+        out.extend_from_slice(b",\"nextAttempt\":");
+        put(out, &self.found.next_attempt.map(|time| time.to_string()));
+        out.push(b'}');
     }
 }
 
@@ -84,6 +99,21 @@ pub(crate) struct MessageEndpointOut {
     next_attempt: Option<Timestamp>,
 }
 
+/// Which words a list uses for states.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ExpandedQuery {
+    /// Tells canceled from failed.
+    #[param(required = false)]
+    expanded_statuses: bool,
+}
+
+impl FromQuery for ExpandedQuery {
+    fn read(query: &Query<'_>) -> Outcome<Self> {
+        Ok(Self { expanded_statuses: query.flag("expanded_statuses", false)? })
+    }
+}
+
 /// Lists an endpoint's messages, each once with its latest state.
 #[utoipa::path(get, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg",
     operation_id = "v1.message-attempt.list-attempted-messages", tag = "Message Attempt",
@@ -100,45 +130,30 @@ async fn messages(
         filter: filter.of_attempts(status.status_code_class),
         page: page.page(Order::Descending, |text| app.ids().read_message(text))?,
     };
-    let slice = app.messages_of_endpoint(at.by(&caller), status.status, listing).await?;
+    let expanded = status.expanded_statuses;
+    let slice = app.messages_of_endpoint(at.by(&caller), (status.status, expanded), listing).await?;
+    let (app, with_content) = (&app, content.with_content);
     let item = |found: EndpointMessage| {
-        let id = app.ids().message(found.message.id);
-        (id, bytes(&app, &found, content.with_content, status.expanded_statuses))
+        (app.ids().message(found.message.id), ShownThere { app, found, with_content, expanded })
     };
     Ok(ListResponse::of(slice.map(item)).answer())
-}
-
-/// The message's own JSON, with its state there put before the closing brace.
-fn bytes(app: &App, found: &EndpointMessage, with_content: bool, expanded: bool) -> EndpointMessageBytes {
-    let (status, text) = wire::status(found.state, expanded);
-    let mut out = Vec::new();
-    message_out::write(&mut out, app, &found.message, with_content);
-    out.pop();
-    out.extend_from_slice(b",\"status\":");
-    put(&mut out, &status);
-    out.extend_from_slice(b",\"statusText\":");
-    put(&mut out, &text);
-    out.extend_from_slice(b",\"nextAttempt\":");
-    put(&mut out, &found.next_attempt.map(|time| time.to_string()));
-    out.push(b'}');
-    EndpointMessageBytes(out)
 }
 
 /// Lists a message's endpoints with its latest state at each.
 #[utoipa::path(get, path = "/api/v1/app/{app_id}/msg/{msg_id}/endpoint",
     operation_id = "v1.message-attempt.list-attempted-destinations", tag = "Message Attempt",
-    params(MessagePath, PageQuery),
+    params(MessagePath, ExpandedQuery, PageQuery),
     responses((status = 200, body = ListResponse<MessageEndpointOut>), Errors))]
 async fn endpoints(
     State(app): State<App>,
     caller: Caller,
     At(at): At<MessagePath>,
-    Asked(page): Asked<PageQuery>,
+    Asked((status, page)): Asked<(ExpandedQuery, PageQuery)>,
 ) -> Outcome {
     let page = page.page(Order::Ascending, id_of(Kind::Endpoint))?;
     let slice = app.endpoints_of_message(at.by(&caller), page).await?;
     let item = |shown: app::attempt::ShownDestination| {
-        let (status, status_text) = wire::status(shown.delivery.state, true);
+        let (status, status_text) = wire::status(shown.delivery.state, status.expanded_statuses);
         let next_attempt = shown.delivery.next_attempt;
         let endpoint = EndpointOut::of(&shown.endpoint);
         (endpoint.id.clone(), MessageEndpointOut { endpoint, status, status_text, next_attempt })

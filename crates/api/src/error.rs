@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
+use std::time::Duration;
 use utoipa::{IntoResponses, ToSchema};
 
 /// What handlers answer.
@@ -22,6 +23,8 @@ pub(crate) enum Failure {
     TooLarge(usize),
     /// The body did not arrive.
     Unread(String),
+    /// Nothing of the body came for so long.
+    TooSlow(Duration),
     /// A query parameter does not parse.
     BadQuery(String),
     /// There is no such route.
@@ -77,6 +80,9 @@ pub(crate) enum Errors {
     /// There is no such thing.
     #[response(status = 404)]
     NotFound(HttpError),
+    /// The body stopped coming.
+    #[response(status = 408)]
+    TooSlow(HttpError),
     /// It contradicts what is there.
     #[response(status = 409)]
     Conflict(HttpError),
@@ -110,6 +116,14 @@ impl Failure {
             Self::Unread(why) => {
                 (StatusCode::BAD_REQUEST, "generic_error", format!("The body did not arrive: {why}."))
             }
+            Self::TooSlow(pause) => (
+                StatusCode::REQUEST_TIMEOUT,
+                "request_timeout",
+                format!(
+                    "Nothing of the body came for {} s (request_body_pause_seconds_max): send it again at once.",
+                    pause.as_secs_f32()
+                ),
+            ),
             Self::BadQuery(detail) => (StatusCode::BAD_REQUEST, "generic_error", detail),
             Self::NoRoute => (
                 StatusCode::NOT_FOUND,

@@ -28,6 +28,9 @@ pub(crate) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, upsert, patch, delete))
 }
 
+/// Stands in iterators before names that begin with a dash; no name has it.
+const DASHED: char = '~';
+
 type Schemas = Map<String, Value>;
 
 /// An event type to be created; replaced ones take their name from the path.
@@ -233,11 +236,19 @@ async fn list(
     caller: Caller,
     Asked((asked, page, order)): Asked<(ListQuery, PageQuery, OrderQuery)>,
 ) -> Outcome {
-    let name = |text: &str| check_plain(text).is_ok().then(|| text.to_owned());
+    let name = |text: &str| {
+        let name = text.strip_prefix(DASHED).unwrap_or(text);
+        check_plain(name).is_ok().then(|| name.to_owned())
+    };
     let page = page.page(order.order.unwrap_or(Order::Ascending), name)?;
     let slice = app.event_type_list(&caller, asked.include_archived, page).await?;
-    let item = |found: EventType| (found.name.clone(), EventTypeOut::of(found, asked.with_content));
+    let item = |found: EventType| (iterator(&found.name), EventTypeOut::of(found, asked.with_content));
     Ok(ListResponse::of(slice.map(item)).answer())
+}
+
+/// The place of a name in an iterator, which would page backwards if it began with a dash.
+fn iterator(name: &str) -> String {
+    if name.starts_with('-') { format!("{DASHED}{name}") } else { name.to_owned() }
 }
 
 /// Creates an event type, or brings an archived one back.

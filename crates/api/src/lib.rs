@@ -7,6 +7,7 @@
 //! | part | duty |
 //! |---|---|
 //! | `received`, `caller`, `query`, `path` | what a request says, read once, refused with its exact error |
+//! | `body` | bodies: how long they are waited for, and read to their end before an early answer |
 //! | `json` | bodies field by field, all wrong fields at once |
 //! | `page` | iterators of lists |
 //! | `once` | POSTs with an idempotency key |
@@ -17,6 +18,7 @@ mod answer;
 mod api_key;
 mod application;
 mod attempt;
+mod body;
 mod caller;
 mod destination;
 mod endpoint;
@@ -47,17 +49,26 @@ pub use service::Service;
 
 use app::App;
 use axum::extract::FromRef;
+use std::time::Duration;
 
 /// What the operator chose for the API.
 #[derive(Clone, Copy, Debug)]
 pub struct ApiSettings {
     /// A request's body, in bytes at most.
     pub request_body_bytes_max: usize,
+    /// How long a body may make no progress: then the answer is 408.
+    pub request_body_pause_max: Duration,
+    /// How long a body that nobody wants is read before the answer.
+    pub request_body_drain_max: Duration,
 }
 
 impl Default for ApiSettings {
     fn default() -> Self {
-        Self { request_body_bytes_max: domain::limit::REQUEST_BODY_BYTES_MAX }
+        Self {
+            request_body_bytes_max: domain::limit::REQUEST_BODY_BYTES_MAX,
+            request_body_pause_max: Duration::from_secs(domain::limit::REQUEST_BODY_PAUSE_SECONDS_MAX),
+            request_body_drain_max: Duration::from_secs(domain::limit::REQUEST_BODY_DRAIN_SECONDS_MAX),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::error::{Errors, Outcome};
 use crate::guard::caught;
 use crate::message_in::MessageIn;
 use crate::message_out::{self, MessageOut};
-use crate::page::{ListResponse, PageQuery};
+use crate::page::{ListResponse, Out, PageQuery};
 use crate::path::{AppPath, At, IdempotencyKey, MessagePath};
 use crate::query::{Asked, FromQuery, Query};
 use crate::received::Received;
@@ -16,13 +16,12 @@ use app::list::Listing;
 use app::message::MessageFilter;
 use axum::extract::State;
 use axum::response::Response;
+use bytes::Bytes;
 use domain::clock::Timestamp;
 use domain::message::Message;
 use domain::name::{check_channel, check_plain, check_tag};
 use domain::page::Order;
-use bytes::Bytes;
 use http::{Request, StatusCode};
-use serde_json::value::RawValue;
 use std::fmt::Display;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -124,9 +123,8 @@ async fn list(
     let filter = MessageFilter { event_types, channel, tag, before, after };
     let page = page.page(Order::Descending, |text| app.ids().read_message(text))?;
     let slice = app.message_list(&caller, &at.app_id, Listing { filter, page }).await?;
-    let item = |message: Message| -> (String, Option<Box<RawValue>>) {
-        (app.ids().message(message.id), message_out::raw(&app, &message, content.with_content))
-    };
+    let (app, with_content) = (&app, content.with_content);
+    let item = |message: Message| (app.ids().message(message.id), Shown { app, message, with_content });
     Ok(ListResponse::of(slice.map(item)).answer())
 }
 
@@ -150,6 +148,18 @@ async fn get(
 async fn expunge(State(app): State<App>, caller: Caller, At(at): At<MessagePath>) -> Outcome {
     app.message_expunge(at.by(&caller)).await?;
     Ok(Answer::nothing())
+}
+
+struct Shown<'a> {
+    app: &'a App,
+    message: Message,
+    with_content: bool,
+}
+
+impl Out for Shown<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        message_out::write(out, self.app, &self.message, self.with_content);
+    }
 }
 
 /// A message as an answer.

@@ -29,7 +29,7 @@ pub(crate) struct MessageIn {
     #[serde(default)]
     #[schema(value_type = Object, required)]
     payload: Field<Map<String, Value>>,
-    /// The same under its old name.
+    /// The same under its old name; `payload` wins where both are given.
     #[serde(default)]
     #[schema(value_type = Option<Object>, deprecated)]
     data: Field<Map<String, Value>>,
@@ -71,8 +71,10 @@ pub(crate) struct MessageIn {
 #[serde(rename_all = "camelCase")]
 struct Fast<'a> {
     event_type: String,
-    #[serde(borrow, alias = "data")]
-    payload: &'a RawValue,
+    #[serde(borrow, default)]
+    payload: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
     #[serde(default)]
     event_id: Option<String>,
     #[serde(default)]
@@ -103,15 +105,18 @@ struct Params {
 /// Reads a posted message.
 pub(crate) fn read(body: &Bytes) -> Outcome<NewEvent> {
     check_depth(body)?;
-    match serde_json::from_slice::<Fast<'_>>(body) {
-        Ok(fast) if body.trim_ascii_start().starts_with(b"{") && fast.payload.get().starts_with('{') => {
-            event(fast, body)
-        }
-        read => Err(refusal(body, read.err())),
+    let read = serde_json::from_slice::<Fast<'_>>(body);
+    if let Ok(fast) = read
+        && let Some(payload) = fast.payload.or(fast.data)
+        && payload.get().starts_with('{')
+        && body.trim_ascii_start().starts_with(b"{")
+    {
+        return event(fast, body.slice_ref(payload.get().as_bytes()));
     }
+    Err(refusal(body, serde_json::from_slice::<Fast<'_>>(body).err()))
 }
 
-fn event(fast: Fast<'_>, body: &Bytes) -> Outcome<NewEvent> {
+fn event(fast: Fast<'_>, payload: Bytes) -> Outcome<NewEvent> {
     let problems = &mut Problems::default();
     let deliver_at = fast
         .deliver_at
@@ -133,7 +138,7 @@ fn event(fast: Fast<'_>, body: &Bytes) -> Outcome<NewEvent> {
         event_id: fast.event_id,
         channels: fast.channels,
         tags: fast.tags,
-        payload: body.slice_ref(fast.payload.get().as_bytes()),
+        payload,
         retention_days: fast.payload_retention_period,
         retention_hours: fast.payload_retention_hours,
         deliver_at,

@@ -117,10 +117,11 @@ impl<T: Out> ListResponse<T> {
     }
 
     /// The answer.
-    pub(crate) fn answer(&self) -> Answer {
+    pub(crate) fn answer(self) -> Answer {
         let mut out = Vec::with_capacity(64 + 512 * self.data.len());
         out.extend_from_slice(b"{\"data\":[");
-        for (index, item) in self.data.iter().enumerate() {
+        // Each item is let go of when it is written: items hold payloads.
+        for (index, item) in self.data.into_iter().enumerate() {
             if index > 0 {
                 out.push(b',');
             }

@@ -5,11 +5,13 @@ use crate::error::{Failure, Outcome};
 use app::AppError;
 use axum::extract::FromRequestParts;
 use domain::clock::Timestamp;
+use domain::limit::EVENT_TYPES_MAX;
 use domain::name::BadName;
 use domain::page::Order;
 use http::Uri;
 use http::request::Parts;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use url::form_urlencoded;
 
 /// A query's pairs.
@@ -113,11 +115,16 @@ impl<'a> Query<'a> {
     ) -> Outcome<Vec<String>> {
         let named = |key: &str| key.strip_prefix(name).is_some_and(is_index);
         let values = self.0.iter().filter(|(key, _)| named(key)).flat_map(|(_, value)| value.split(','));
-        let mut items: Vec<String> = Vec::new();
+        let (mut items, mut known) = (Vec::new(), HashSet::new());
         for item in values.filter(|item| !item.is_empty()) {
             check(item).map_err(|wrong| AppError::invalid_query(name, format!("`{item}` {wrong}")))?;
-            if !items.iter().any(|known| known == item) {
+            if known.insert(item) {
                 items.push(item.to_owned());
+            }
+            if items.len() > EVENT_TYPES_MAX {
+                let many =
+                    format!("has more than {EVENT_TYPES_MAX} items (event_types_max): ask for fewer at once");
+                return Err(AppError::invalid_query(name, many).into());
             }
         }
         Ok(items)

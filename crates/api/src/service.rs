@@ -3,12 +3,13 @@
 //! Routing, boxed handlers and path parameters cost about 2 µs a request. `POST …/msg` in its plain spelling, which is
 //! what SDKs send, does without; any other spelling of it takes the router's way to the same handler.
 
+use crate::body::{Lent, drain};
 use crate::{Api, ApiSettings, fallback, message, openapi};
 use app::App;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::response::Response;
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use tower_service::Service as _;
 
 /// Everything that one listener answers. Cheap to clone.
@@ -37,7 +38,22 @@ impl Service {
             let application = application.to_owned();
             return message::create_hot(api, application, request).await;
         }
-        match self.routes.clone().call(request.map(Body::new)).await {
+        let Some(api) = self.api.as_ref().filter(|_| !request.body().is_end_stream()) else {
+            return self.route(request.map(Body::new)).await;
+        };
+        // Unknown routes, wrong methods and methods without a body leave it unread, and a client that is still sending
+        // would not see the answer.
+        let (parts, body) = request.into_parts();
+        let lent = Lent::new(Body::new(body));
+        let response = self.route(Request::from_parts(parts, Body::new(lent.clone()))).await;
+        if response.status() != StatusCode::REQUEST_TIMEOUT {
+            drain(lent, api.settings).await;
+        }
+        response
+    }
+
+    async fn route(&self, request: Request<Body>) -> Response {
+        match self.routes.clone().call(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         }
@@ -67,7 +83,10 @@ mod tests {
         let application = |method: Method, uri: &str| {
             hot(&Request::builder().method(method).uri(uri).body(()).unwrap()).map(ToOwned::to_owned)
         };
-        assert_eq!(application(Method::POST, "/api/v1/app/a-1_b.c/msg?with_content=false"), Some("a-1_b.c".into()));
+        assert_eq!(
+            application(Method::POST, "/api/v1/app/a-1_b.c/msg?with_content=false"),
+            Some("a-1_b.c".into())
+        );
         for other in [
             "/api/v1/app//msg",
             "/api/v1/app/a%20b/msg",

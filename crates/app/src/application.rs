@@ -5,7 +5,7 @@ use crate::change::Change;
 use crate::error::{AppError, Problems, Result};
 use crate::principal::{Principal, Right};
 use domain::application::{Application, ApplicationFields};
-use domain::name::{Metadata, check_metadata, check_text, check_uid};
+use domain::name::{Metadata, check_metadata, check_name, check_uid};
 use domain::page::{Page, Slice};
 use domain::wire_id::Kind;
 use std::sync::Arc;
@@ -110,14 +110,21 @@ impl App {
             fields.uid = Some(id.to_owned());
         }
         check(&fields)?;
-        match self.workspace(principal, id, Right::Administer) {
-            Ok(found) => Ok((self.store().application_update(found.key, fields).await?, false)),
+        let there = match self.workspace(principal, id, Right::Administer) {
             Err(AppError::NotFound) if !id.starts_with(Kind::Application.prefix()) => {
                 let new = self.new_id(Kind::Application);
-                Ok((self.store().application_create(principal.environment.key, new, fields).await?, true))
+                let create = self.store().application_create(principal.environment.key, new, fields.clone());
+                match create.await {
+                    // Someone else was faster, or the fields' uid is another's: only the path's own is updated.
+                    Err(taken @ StoreError::Taken(_)) => {
+                        self.workspace(principal, id, Right::Administer).map_err(|_| taken)?
+                    }
+                    created => return Ok((created?, true)),
+                }
             }
-            Err(error) => Err(error),
-        }
+            found => found?,
+        };
+        Ok((self.store().application_update(there.key, Box::new(|_| fields)).await?, false))
     }
 
     /// Changes some of an application's fields.
@@ -130,16 +137,12 @@ impl App {
         id: &str,
         patch: ApplicationPatch,
     ) -> Result<Application> {
-        let found = self.workspace(principal, id, Right::Manage)?;
-        let mut fields = found.fields.clone();
-        patch.uid.apply_to(&mut fields.uid);
-        patch.throttle_rate.apply_to(&mut fields.throttle_rate);
-        patch.metadata.apply_or_default(&mut fields.metadata);
-        if let Some(name) = patch.name {
-            fields.name = name;
-        }
-        check(&fields)?;
-        Ok(self.store().application_update(found.key, fields).await?)
+        principal.may_in_environment(Right::Administer)?;
+        let found = self.workspace(principal, id, Right::Administer)?;
+        // No rule is about two fields, so what is good with the fields of this moment is good with later ones.
+        check(&patch.clone().apply(found.fields.clone()))?;
+        let change = move |now: &Application| patch.apply(now.fields.clone());
+        Ok(self.store().application_update(found.key, Box::new(change)).await?)
     }
 
     /// Deletes an application with its endpoints.
@@ -150,8 +153,18 @@ impl App {
         principal.may_in_environment(Right::Administer)?;
         let found = self.workspace(principal, id, Right::Administer)?;
         self.store().application_delete(found.key).await?;
-        self.inner.sessions.forget_api_keys();
+        self.inner.sessions.forget_application(found.key);
         Ok(())
+    }
+}
+
+impl ApplicationPatch {
+    fn apply(self, mut fields: ApplicationFields) -> ApplicationFields {
+        self.uid.apply_to(&mut fields.uid);
+        self.throttle_rate.apply_to(&mut fields.throttle_rate);
+        self.metadata.apply_or_default(&mut fields.metadata);
+        fields.name = self.name.unwrap_or(fields.name);
+        fields
     }
 }
 
@@ -160,7 +173,7 @@ fn check(fields: &ApplicationFields) -> Result<()> {
     if fields.name.is_empty() {
         problems.add("name", "must have at least 1 character");
     }
-    problems.check("name", check_text(&fields.name));
+    problems.check("name", check_name(&fields.name));
     if let Some(uid) = &fields.uid {
         problems.check("uid", check_uid(uid, Kind::Application));
     }

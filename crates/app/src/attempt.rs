@@ -8,6 +8,7 @@ use crate::window::Window;
 use domain::attempt::{Attempt, Disposition};
 use domain::delivery::DeliveryState;
 use domain::id::{AttemptId, EndpointKey, MessageId};
+use domain::limit::PAGE_BYTES_MAX;
 use domain::message::Message;
 use domain::page::{From, Order, Page, Slice};
 use std::collections::HashMap;
@@ -15,6 +16,9 @@ use std::sync::Arc;
 use store::attempt::MessageEndpoint;
 pub use store::attempt::{AttemptFilter, EndpointMessage};
 use store::routing::Route;
+
+/// Messages that are loaded at once for a list of attempts: a few, since each may have 2 MiB.
+const MESSAGES_AT_ONCE: usize = 2;
 
 /// An attempt with the wire id of its endpoint.
 #[derive(Clone, Debug)]
@@ -54,6 +58,8 @@ pub struct AttemptQuery {
     pub state: Option<AttemptState>,
     /// Only to this endpoint (id or uid), in a message's list.
     pub endpoint: Option<String>,
+    /// Whether each attempt's message is shown, in an endpoint's list.
+    pub with_messages: bool,
     /// By everything else.
     pub filter: AttemptFilter,
     /// Which page.
@@ -61,7 +67,8 @@ pub struct AttemptQuery {
 }
 
 impl App {
-    /// A page of an endpoint's attempts, newest first.
+    /// A page of an endpoint's attempts, newest first. With messages it ends early (not `done`) at `page_bytes_max` of
+    /// payloads.
     ///
     /// # Errors
     /// `NotFound`, `Forbidden`, `Invalid` for a window over 90 days.
@@ -73,8 +80,10 @@ impl App {
         let endpoint = self.endpoint_of(at, Right::Read).await?;
         let filter = bounded(query.filter)?;
         let list = |filter, page| self.store().attempt_list_by_endpoint(endpoint.key, filter, page);
+        let backwards = matches!(query.page.from, From::Before(_));
         let found = by_state(query.state, filter, query.page, list).await?;
-        self.shown(found).await
+        let shown = self.shown(found).await?;
+        if query.with_messages { self.with_messages(shown, backwards).await } else { Ok(shown) }
     }
 
     /// A page of a message's attempts, newest first; only those to `endpoint` (id or uid) when it is given.
@@ -89,7 +98,7 @@ impl App {
         let (application, message) = self.message_of(at, Right::Read).await?;
         let mut filter = bounded(query.filter)?;
         if let Some(id) = query.endpoint {
-            filter.endpoint = Some(self.store().endpoint_find(application.key, &id).await?.key);
+            filter.endpoint = Some(self.store().endpoint_key(application.key, &id).await?);
         }
         let list = |filter, page| self.store().attempt_list_by_message(&message, filter, page);
         let found = by_state(query.state, filter, query.page, list).await?;
@@ -118,18 +127,22 @@ impl App {
         Ok(self.store().attempt_expunge(message.id, id).await?)
     }
 
-    /// A page of an endpoint's messages, each once with its latest state.
+    /// A page of an endpoint's messages, each once with its latest state. Unless `expanded`, canceled ones count as
+    /// failed, and none is in the state of its own.
     ///
     /// # Errors
     /// `NotFound`, `Forbidden`, `Invalid` for a window over 90 days.
     pub async fn messages_of_endpoint(
         &self,
         at: Place<'_>,
-        state: Option<DeliveryState>,
+        (state, expanded): (Option<DeliveryState>, bool),
         Listing { filter, page }: Listing<AttemptFilter, MessageId>,
     ) -> Result<Slice<EndpointMessage>> {
         let endpoint = self.endpoint_of(at, Right::Read).await?;
-        let filter = bounded(filter)?;
+        let filter = AttemptFilter { canceled_too: !expanded, ..bounded(filter)? };
+        if state == Some(DeliveryState::Canceled) && !expanded {
+            return Ok(Slice { items: Vec::new(), done: true });
+        }
         Ok(self.store().messages_of_endpoint(endpoint.key, state, filter, page).await?)
     }
 
@@ -146,8 +159,8 @@ impl App {
         let (application, message) = self.message_of(at, Right::Read).await?;
         let mut from = match page.from {
             From::Start => From::Start,
-            From::After(id) => From::After(self.store().endpoint_find(application.key, &id).await?.key),
-            From::Before(id) => From::Before(self.store().endpoint_find(application.key, &id).await?.key),
+            From::After(id) => From::After(self.store().endpoint_key(application.key, &id).await?),
+            From::Before(id) => From::Before(self.store().endpoint_key(application.key, &id).await?),
         };
         loop {
             let keys = Page { items: page.items, order: Order::Ascending, from: from.clone() };
@@ -164,20 +177,38 @@ impl App {
         }
     }
 
-    /// The messages of these attempts, where they still are.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Broken`.
-    pub async fn with_messages(&self, mut slice: Slice<ShownAttempt>) -> Result<Slice<ShownAttempt>> {
-        let mut ids: Vec<_> = slice.items.iter().map(|shown| shown.attempt.record.message).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let messages = self.store().messages_load(ids).await?;
-        let messages: HashMap<_, _> = messages.into_iter().map(|message| (message.id, message)).collect();
-        for shown in &mut slice.items {
-            shown.message = messages.get(&shown.attempt.record.message).cloned();
+    /// The same attempts with their messages, where they still are: as many, from the page's bound on, as are enough
+    /// for a page.
+    async fn with_messages(
+        &self,
+        slice: Slice<ShownAttempt>,
+        backwards: bool,
+    ) -> Result<Slice<ShownAttempt>> {
+        let Slice { mut items, done } = slice;
+        if backwards {
+            items.reverse();
         }
-        Ok(slice)
+        let (mut known, mut bytes, mut shown) = (HashMap::<_, Arc<Message>>::new(), 0, 0);
+        while shown < items.len() && bytes < PAGE_BYTES_MAX {
+            let few = items.iter().skip(shown).take(MESSAGES_AT_ONCE);
+            let mut ids: Vec<_> = few.map(|item| item.attempt.record.message).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            ids.retain(|id| !known.contains_key(id));
+            let loaded = self.store().messages_load(ids).await?;
+            known.extend(loaded.into_iter().map(|message| (message.id, message)));
+            for item in items.iter_mut().skip(shown).take(MESSAGES_AT_ONCE) {
+                item.message = known.get(&item.attempt.record.message).cloned();
+                bytes += item.message.as_ref().map_or(0, |message| message.payload_bytes());
+                shown += 1;
+            }
+        }
+        let cut = shown < items.len();
+        items.truncate(shown);
+        if backwards {
+            items.reverse();
+        }
+        Ok(Slice { items, done: done && !cut })
     }
 
     fn destination(&self, delivery: MessageEndpoint) -> Option<ShownDestination> {

@@ -4,6 +4,7 @@ use crate::App;
 use crate::error::{AppError, Result};
 use crate::principal::{Place, Right};
 use domain::attempt::Trigger;
+use domain::endpoint::Endpoint;
 
 impl App {
     /// Sends a message to an endpoint again, whatever its filters say, as a run of its own: retries that wait stay.
@@ -13,10 +14,7 @@ impl App {
     pub async fn resend(&self, at: Place<'_>, endpoint: &str) -> Result<()> {
         let (application, message) = self.message_of(at, Right::Send).await?;
         let endpoint = self.store().endpoint_find(application.key, endpoint).await?;
-        if endpoint.fields.disabled {
-            let detail = "This endpoint is disabled: enable it before sending anything to it.";
-            return Err(AppError::refused("generic_error", detail));
-        }
+        refuse_disabled(&endpoint)?;
         if message.body().is_none() {
             let detail = "This message's payload has expired or was expunged: there is nothing left to send.";
             return Err(AppError::refused("generic_error", detail));
@@ -24,4 +22,13 @@ impl App {
         self.store().resend(message.id, endpoint.key, Trigger::Resend).await?;
         Ok(())
     }
+}
+
+/// Nothing is sent to an endpoint that is switched off, whoever asks for it.
+pub(crate) fn refuse_disabled(endpoint: &Endpoint) -> Result<()> {
+    if endpoint.fields.disabled {
+        let detail = "This endpoint is disabled: enable it before sending anything to it.";
+        return Err(AppError::refused("generic_error", detail));
+    }
+    Ok(())
 }

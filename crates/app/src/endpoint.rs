@@ -3,7 +3,7 @@
 use crate::App;
 use crate::application::check_throttle;
 use crate::change::Change;
-use crate::error::{Problems, Result};
+use crate::error::{AppError, Problems, Result};
 use crate::list::{CHANNELS, Rule, unique};
 use crate::principal::{Place, Principal, Right};
 use crate::window::Window;
@@ -11,20 +11,19 @@ use domain::application::Application;
 use domain::clock::Timestamp;
 use domain::endpoint::{Endpoint, EndpointFields, EndpointSecret};
 use domain::header::{self, Header};
-use domain::id::EnvironmentKey;
-use domain::limit::URL_BYTES_MAX;
-use domain::name::{Metadata, check_metadata, check_plain, check_text, check_uid};
+use domain::limit::{EVENT_TYPES_MAX, URL_BYTES_MAX};
+use domain::name::{Metadata, check_description, check_metadata, check_plain, check_uid};
 use domain::page::{Page, Slice};
 use domain::wire_id::Kind;
 use signing::Secret;
+use std::collections::HashSet;
+use store::StoreError;
 use store::attempt::DeliveryCounts;
 use store::endpoint::{EndpointChange, NewEndpoint};
 use url::Url;
 
 /// How far back statistics look at most, in days.
 const STATS_DAYS_MAX: i64 = 28;
-/// Event types of one endpoint at most: more are better said by a filter.
-const EVENT_TYPES_MAX: usize = 1_000;
 
 /// An endpoint as a client posts or puts it.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +61,13 @@ pub struct EndpointPatch {
     pub throttle_rate: Change<u16>,
 }
 
+/// Who chooses event types, for an endpoint that has these.
+#[derive(Clone, Copy)]
+struct Choice<'a> {
+    principal: &'a Principal,
+    present: Option<&'a [String]>,
+}
+
 impl App {
     /// Creates an endpoint.
     ///
@@ -74,7 +80,7 @@ impl App {
         input: EndpointInput,
     ) -> Result<Endpoint> {
         let application = self.workspace(principal, application, Right::Manage)?;
-        self.endpoint_add(&application, input).await
+        self.endpoint_add(principal, &application, input).await
     }
 
     /// The endpoint of this id or uid.
@@ -110,12 +116,19 @@ impl App {
             input.fields.uid = Some(at.id.to_owned());
         }
         let found = match self.store().endpoint_find(application.key, at.id).await {
-            Err(store::StoreError::NotFound) if by_uid => {
-                return Ok((self.endpoint_add(&application, input).await?, true));
+            Err(StoreError::NotFound) if by_uid => {
+                match self.endpoint_add(at.principal, &application, input.clone()).await {
+                    // Someone else was faster, or the fields' uid is another's: only the path's own is updated.
+                    Err(taken @ AppError::Conflict { .. }) => {
+                        self.store().endpoint_find(application.key, at.id).await.map_err(|_| taken)?
+                    }
+                    added => return Ok((added?, true)),
+                }
             }
             found => found?,
         };
-        let mut fields = self.checked(application.environment, input.fields).await?;
+        let choice = Choice { principal: at.principal, present: found.fields.event_types.as_deref() };
+        let mut fields = self.checked(choice, input.fields, Problems::default()).await?;
         let paused = input.paused;
         let change = move |now: &Endpoint| {
             fields.paused = paused.unwrap_or(now.fields.paused);
@@ -137,13 +150,14 @@ impl App {
         let mut problems = Problems::default();
         check(&tried, &mut problems);
         self.check_url(&tried.url, patch.url.is_some(), &mut problems);
+        let choice = Choice { principal: at.principal, present: found.fields.event_types.as_deref() };
         let types = patch.event_types.value().map(Vec::as_slice).unwrap_or_default();
-        self.check_event_types(at.principal.environment.key, types, &mut problems).await?;
+        self.check_event_types(choice, types, &mut problems).await?;
         problems.finish()?;
         let change = move |now: &Endpoint| {
             let mut fields = now.fields.clone();
             patch.apply(&mut fields);
-            Ok(replacing(now, fields))
+            Ok(replacing(now, each_once(fields)))
         };
         let updated = self.store().endpoint_update(found.key, Box::new(change)).await?;
         self.resume(&found, &updated);
@@ -181,7 +195,12 @@ impl App {
         Ok(self.store().endpoint_find(application.key, at.id).await?)
     }
 
-    async fn endpoint_add(&self, application: &Application, input: EndpointInput) -> Result<Endpoint> {
+    async fn endpoint_add(
+        &self,
+        principal: &Principal,
+        application: &Application,
+        input: EndpointInput,
+    ) -> Result<Endpoint> {
         let mut problems = Problems::default();
         let secret = input.secret.as_deref().map(Secret::parse).transpose().unwrap_or_else(|error| {
             problems.add("secret", error);
@@ -189,7 +208,7 @@ impl App {
         });
         problems.check("headers", header::check(&input.headers));
         let fields = EndpointFields { paused: input.paused.unwrap_or(false), ..input.fields };
-        let fields = self.checked_with(application.environment, fields, problems).await?;
+        let fields = self.checked(Choice { principal, present: None }, fields, problems).await?;
         let secret = secret.unwrap_or_else(|| Secret::generate(&mut |out| self.inner.parts.random.fill(out)));
         let new = NewEndpoint {
             id: self.new_id(Kind::Endpoint),
@@ -201,24 +220,18 @@ impl App {
         Ok(self.store().endpoint_create(new).await?)
     }
 
-    async fn checked(&self, environment: EnvironmentKey, fields: EndpointFields) -> Result<EndpointFields> {
-        self.checked_with(environment, fields, Problems::default()).await
-    }
-
-    async fn checked_with(
+    async fn checked(
         &self,
-        environment: EnvironmentKey,
+        choice: Choice<'_>,
         fields: EndpointFields,
         mut problems: Problems,
     ) -> Result<EndpointFields> {
         check(&fields, &mut problems);
         self.check_url(&fields.url, true, &mut problems);
         let types = fields.event_types.as_deref().unwrap_or_default();
-        self.check_event_types(environment, types, &mut problems).await?;
+        self.check_event_types(choice, types, &mut problems).await?;
         problems.finish()?;
-        let event_types = fields.event_types.map(unique);
-        let channels = fields.channels.map(unique);
-        Ok(EndpointFields { event_types, channels, ..fields })
+        Ok(each_once(fields))
     }
 
     /// A URL that was good stays good when something else is changed, even if the policy is stricter by now.
@@ -243,16 +256,23 @@ impl App {
         }
     }
 
+    /// Those that the endpoint has may stay also when the one who asks does not see them. A list that is too long was
+    /// refused before, and costs no query.
     async fn check_event_types(
         &self,
-        environment: EnvironmentKey,
+        choice: Choice<'_>,
         names: &[String],
         problems: &mut Problems,
     ) -> Result<()> {
-        if names.is_empty() {
+        if names.is_empty() || names.len() > EVENT_TYPES_MAX {
             return Ok(());
         }
-        let missing = self.store().event_type_missing(environment, names).await?;
+        let environment = choice.principal.environment.key;
+        let flags = choice.principal.feature_flags.as_deref();
+        let present: HashSet<&String> = choice.present.unwrap_or_default().iter().collect();
+        let (kept, new): (Vec<_>, Vec<_>) = names.iter().cloned().partition(|name| present.contains(name));
+        let mut missing = self.store().event_type_missing(environment, flags, &new).await?;
+        missing.extend(self.store().event_type_missing(environment, None, &kept).await?);
         if !missing.is_empty() {
             let list = missing.join("`, `");
             problems.add("eventTypes", format!("these event types do not exist or are archived: `{list}`"));
@@ -281,9 +301,13 @@ impl EndpointPatch {
         if let Some(url) = self.url {
             fields.url = url;
         }
-        fields.event_types = fields.event_types.take().map(unique);
-        fields.channels = fields.channels.take().map(unique);
     }
+}
+
+fn each_once(fields: EndpointFields) -> EndpointFields {
+    let event_types = fields.event_types.map(unique);
+    let channels = fields.channels.map(unique);
+    EndpointFields { event_types, channels, ..fields }
 }
 
 /// A person's choice also ends the server's own reason for having switched the endpoint off.
@@ -296,7 +320,7 @@ fn check(fields: &EndpointFields, problems: &mut Problems) {
     if let Some(uid) = &fields.uid {
         problems.check("uid", check_uid(uid, Kind::Endpoint));
     }
-    problems.check("description", check_text(&fields.description));
+    problems.check("description", check_description(&fields.description));
     problems.check("metadata", check_metadata(&fields.metadata));
     check_throttle(problems, fields.throttle_rate);
     let types = fields.event_types.as_deref();

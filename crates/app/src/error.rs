@@ -1,5 +1,6 @@
 //! What a use case refuses or fails with, by what the caller can do about it.
 
+use domain::limit::PROBLEMS_MAX;
 use domain::name::BadName;
 use std::borrow::Cow;
 use store::StoreError;
@@ -55,7 +56,7 @@ pub struct Problem {
     pub message: String,
 }
 
-/// Collects wrong fields, so that a caller hears of all of them at once.
+/// Collects wrong fields, so that a caller hears of all of them at once; of the first `problems_max`.
 #[derive(Debug, Default)]
 pub struct Problems(Vec<Problem>);
 
@@ -73,12 +74,19 @@ impl Problems {
     /// Adds a problem at a path below the body.
     pub fn add_at(&mut self, path: impl IntoIterator<Item = Cow<'static, str>>, message: impl ToString) {
         let at = std::iter::once(Cow::Borrowed("body")).chain(path).collect();
-        self.0.push(Problem { at, message: message.to_string() });
+        self.push(Problem { at, message: message.to_string() });
+    }
+
+    /// A body of 2 MiB can hold a million wrong values: their answer would be a hundred times as long.
+    fn push(&mut self, problem: Problem) {
+        if self.0.len() < PROBLEMS_MAX {
+            self.0.push(problem);
+        }
     }
 
     /// Adds a problem with the query parameter `name`.
     pub fn add_query(&mut self, name: &'static str, message: impl ToString) {
-        self.0.push(Problem { at: vec!["query".into(), name.into()], message: message.to_string() });
+        self.push(Problem { at: vec!["query".into(), name.into()], message: message.to_string() });
     }
 
     /// Adds the problems that were found with the object in the body's field `field`.

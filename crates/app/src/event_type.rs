@@ -6,8 +6,9 @@ use crate::error::{AppError, Problems, Result};
 use crate::list::{Rule, unique};
 use crate::principal::{Principal, Right};
 use domain::event_type::{EventType, EventTypeFields};
-use domain::name::{check_plain, check_text};
+use domain::name::{check_description, check_plain, check_segment};
 use domain::page::{Page, Slice};
+use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value};
 use store::StoreError;
 
@@ -60,7 +61,8 @@ impl App {
     pub async fn event_type_get(&self, principal: &Principal, name: &str) -> Result<EventType> {
         principal.may(Right::Read)?;
         let found = self.store().event_type_get(principal.environment.key, name).await?;
-        if sees(principal, &found) { Ok(found) } else { Err(AppError::NotFound) }
+        let shown = found.fields.shown_to(principal.feature_flags.as_deref());
+        if shown { Ok(found) } else { Err(AppError::NotFound) }
     }
 
     /// A page of the catalogue, as this principal sees it.
@@ -145,19 +147,12 @@ impl EventTypePatch {
     }
 }
 
-fn sees(principal: &Principal, event_type: &EventType) -> bool {
-    let (Some(flags), Some(needed)) = (&principal.feature_flags, &event_type.fields.feature_flags) else {
-        return true;
-    };
-    needed.iter().any(|flag| flags.contains(flag))
-}
-
 fn checked(name: Option<&str>, fields: EventTypeFields) -> Result<EventTypeFields> {
     let mut problems = Problems::default();
     if let Some(name) = name {
-        problems.check("name", check_plain(name));
+        problems.check("name", check_plain(name).and_then(|()| check_segment(name)));
     }
-    problems.check("description", check_text(&fields.description));
+    problems.check("description", check_description(&fields.description));
     if let Some(group) = &fields.group_name {
         problems.check("groupName", check_plain(group));
     }
@@ -179,6 +174,12 @@ fn wrong_schema(schema: &Value) -> Option<String> {
         return Some("a JSON Schema is an object here".into());
     }
     let error = jsonschema::meta::validate(schema).err()?;
+    if let ValidationErrorKind::Referencing(_) = error.kind() {
+        let named = schema.get("$schema").and_then(Value::as_str).unwrap_or_default();
+        return Some(format!(
+            "names the meta-schema `{named}`, and none is fetched: use draft 4, 6, 7, 2019-09 or 2020-12 of JSON Schema"
+        ));
+    }
     Some(format!("is not a JSON Schema, at `{}`: {error}", error.instance_path()))
 }
 

@@ -1,6 +1,7 @@
 //! Example events: a real message to one endpoint, so that a developer sees what will arrive.
 
 use crate::App;
+use crate::delivery::refuse_disabled;
 use crate::error::{AppError, Result};
 use crate::principal::{Place, Principal, Right};
 use bytes::Bytes;
@@ -20,10 +21,12 @@ impl App {
     /// Sends the event type's example to one endpoint as a message of its own.
     ///
     /// # Errors
-    /// `NotFound`, `Forbidden`; `Refused` with `invalid_scheme` when the event type has no example.
+    /// `NotFound`, `Forbidden`; `Refused` when the endpoint is disabled, and with `invalid_scheme` when the event type
+    /// has no example.
     pub async fn example_send(&self, at: Place<'_>, event_type: &str, index: usize) -> Result<Arc<Message>> {
         at.principal.may_in_environment(Right::Send)?;
         let endpoint = self.endpoint_of(at, Right::Send).await?;
+        refuse_disabled(&endpoint)?;
         let payload = self.example(at.principal, event_type, index).await?;
         let route = self.store().routing().route(endpoint.key).ok_or(AppError::NotFound)?;
         let (deliveries, slot) = self.admissions(std::iter::once(&route), false);

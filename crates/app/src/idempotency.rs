@@ -1,6 +1,6 @@
 //! Idempotency keys: a POST that is sent twice has one effect and one answer.
 //!
-//! A key counts for one subject, method and path. SDKs put an `auto_` key on every POST, so those of messages live in
+//! A key counts for one subject, method and path (and application, for messages). SDKs put an `auto_` key on every POST, so those of messages live in
 //! memory alone ([`crate::memory`]), their hash in the message's row; after a restart the rows of the last two
 //! minutes are read back as soon as an SDK says that it tries again. Keys that a client chose, and the answers of all
 //! other POSTs, are kept by the store. Only a 2xx is kept; anything else frees the key.
@@ -13,7 +13,7 @@ use crate::principal::Principal;
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use domain::clock::Timestamp;
-use domain::id::MessageId;
+use domain::id::{ApplicationKey, MessageId};
 use domain::limit::{IDEMPOTENCY_AUTO_MS, IDEMPOTENCY_MS};
 use std::sync::Arc;
 use store::idempotency::Replay;
@@ -87,7 +87,7 @@ impl App {
     where
         W: Future<Output = Answered> + Send + 'static,
     {
-        let Some(key) = message_key(posted, true)? else { return Ok(work.await) };
+        let Some(key) = message_key(posted, None)? else { return Ok(work.await) };
         let turn = self.inner.idempotency.flights.board(key.hash).await;
         if let Some(earlier) = self.store().replay_get(key.hash).await? {
             if key.explicit && earlier.body_hash != key.body_hash {
@@ -139,8 +139,12 @@ impl App {
     }
 }
 
-/// The key of a request, if it has one. The body is hashed where a client chose the key, or when `hash_body` asks.
-pub(crate) fn message_key(posted: Posted<'_>, hash_body: bool) -> Result<Option<MessageKey>> {
+/// The key of a request, if it has one. That of a message ends with its `application`, whose uid a later one may have,
+/// and its body is hashed only where a client chose the key.
+pub(crate) fn message_key(
+    posted: Posted<'_>,
+    application: Option<ApplicationKey>,
+) -> Result<Option<MessageKey>> {
     let Some(key) = posted.key.filter(|key| !key.is_empty()) else { return Ok(None) };
     if key.len() > KEY_BYTES_MAX {
         let detail =
@@ -148,10 +152,11 @@ pub(crate) fn message_key(posted: Posted<'_>, hash_body: bool) -> Result<Option<
         return Err(AppError::refused("generic_error", detail));
     }
     let explicit = !key.starts_with(AUTO_PREFIX.as_bytes());
-    // Lengths go in, so that no two triples read the same.
+    // Lengths go in, so that no two sets of parts read the same. No application has the key 0.
     let path = posted.path.trim_end_matches('/').as_bytes();
-    let hash = hash(&[&posted.principal.subject, b"POST", &path.len().to_be_bytes(), path, key]);
-    let body_hash = if explicit || hash_body { self::hash(&[posted.body]) } else { [0; 16] };
+    let of = application.map_or(0, |key| key.0).to_be_bytes();
+    let hash = hash(&[&posted.principal.subject, b"POST", &of, &path.len().to_be_bytes(), path, key]);
+    let body_hash = if explicit || application.is_none() { self::hash(&[posted.body]) } else { [0; 16] };
     Ok(Some(MessageKey { hash, body_hash, explicit }))
 }
 

@@ -57,7 +57,8 @@ impl App {
     /// Accepts an event. `Ok` means that it is fsynced and will be delivered.
     ///
     /// # Errors
-    /// `Invalid`, `NotFound`, `Forbidden`, `Conflict`; `Unavailable` when nothing could be stored.
+    /// `Invalid`, `NotFound`, `Conflict`; `Forbidden`, also when the application is to be created on the way and the
+    /// principal may not administer; `Unavailable` when nothing could be stored.
     pub async fn message_create(
         &self,
         posted: Posted<'_>,
@@ -67,15 +68,14 @@ impl App {
         let principal = posted.principal;
         principal.may_in_environment(Right::Send)?;
         let now = self.now();
-        let Some(key) = message_key(posted, false)? else {
-            let application = self.addressed(principal, application, event.application.as_ref()).await?;
+        let application = self.addressed(principal, application, &event, now).await?;
+        let Some(key) = message_key(posted, Some(application.key))? else {
             return Ok(self.store().accept(self.admit(&application, event, None, now)?).await?);
         };
         if posted.retried && !key.explicit {
             self.recall().await?;
         }
         let turn = self.inner.idempotency.flights.board(key.hash).await;
-        let application = self.addressed(principal, application, event.application.as_ref()).await?;
         if let Some(earlier) = self.earlier(key, now).await? {
             return Ok(Arc::new(self.store().message_get(application.key, earlier).await?));
         }
@@ -115,22 +115,31 @@ impl App {
         }
     }
 
-    /// The application that the path names, created on the way when the event says how.
+    /// The application that the path names, created on the way when the event says how and is good itself.
     async fn addressed(
         &self,
         principal: &Principal,
         id: &str,
-        fields: Option<&ApplicationFields>,
+        event: &NewEvent,
+        now: Timestamp,
     ) -> Result<Arc<Application>> {
         let found = self.workspace(principal, id, Right::Send);
-        let (Some(fields), Err(AppError::NotFound)) = (fields, &found) else { return found };
-        if fields.uid.as_deref() != Some(id) {
-            let mut problems = Problems::default();
-            let given = fields.uid.as_deref().unwrap_or("nothing");
-            let message = format!("must be the application's uid in the path, `{id}`; it is `{given}`");
-            problems.add_at(["application".into(), "uid".into()], message);
-            return Err(problems.finish().expect_err("a problem was added"));
+        let Some(fields) = &event.application else { return found };
+        match found {
+            Ok(known) if fields.uid.is_none() || fields.uid == known.fields.uid => return Ok(known),
+            Err(AppError::NotFound) if fields.uid.as_deref() == Some(id) => {}
+            Err(error) if error != AppError::NotFound => return Err(error),
+            _ => {
+                let given = fields.uid.as_deref().unwrap_or("nothing");
+                let message =
+                    format!("must be the uid of the application in the path, `{id}`; it is `{given}`");
+                let mut problems = Problems::default();
+                problems.add_at(["application".into(), "uid".into()], message);
+                return Err(problems.finish().expect_err("a problem was added"));
+            }
         }
+        principal.may_in_environment(Right::Administer)?;
+        check(event, now)?;
         let (application, _) = self.application_ensure(principal, fields.clone()).await?;
         Ok(Arc::new(application))
     }

@@ -4,6 +4,7 @@ use crate::error::Problems;
 use domain::limit::{CHANNELS_MAX, TAGS_MAX};
 use domain::name::{BadName, check_channel, check_tag};
 use domain::page::Page;
+use std::collections::HashSet;
 
 /// Which items of a list, and which page of them.
 #[derive(Clone, Debug)]
@@ -45,8 +46,16 @@ impl Rule {
     }
 }
 
+/// Up to so many items, looking through those that are kept is cheaper than hashing.
+const LOOKED_THROUGH_MAX: usize = 32;
+
 /// The same items, each once, in their order.
-pub(crate) fn unique(items: Vec<String>) -> Vec<String> {
+pub(crate) fn unique(mut items: Vec<String>) -> Vec<String> {
+    if items.len() > LOOKED_THROUGH_MAX {
+        let mut seen = HashSet::with_capacity(items.len());
+        items.retain(|item| seen.insert(item.clone()));
+        return items;
+    }
     items.into_iter().fold(Vec::new(), |mut kept, item| {
         if !kept.contains(&item) {
             kept.push(item);
@@ -81,5 +90,7 @@ mod tests {
     fn doubled_items_are_one() {
         let items = ["b", "a", "b"].map(str::to_owned).to_vec();
         assert_eq!(unique(items), ["b", "a"]);
+        let many: Vec<_> = (0..100).map(|n| (n % 40).to_string()).collect();
+        assert_eq!(unique(many.clone()), many[..40]);
     }
 }

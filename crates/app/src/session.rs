@@ -12,9 +12,10 @@ use crate::principal::{Principal, Scope};
 use aws_lc_rs::digest::{SHA256, digest};
 use domain::api_key::ApiKey;
 use domain::clock::Timestamp;
+use domain::id::ApplicationKey;
 use domain::role::Role;
-use parking_lot::RwLock;
 use foldhash::HashMap;
+use parking_lot::RwLock;
 use std::sync::Arc;
 use store::StoreError;
 
@@ -63,6 +64,12 @@ impl Sessions {
             known.clear();
         }
         known.insert(credential.into(), session);
+    }
+
+    /// Forgets everything that speaks for this application alone: it was deleted.
+    pub(crate) fn forget_application(&self, deleted: ApplicationKey) {
+        let speaks = |scope: &Scope| matches!(scope, Scope::Application { key, .. } if *key == deleted);
+        self.known.write().retain(|_, session| !speaks(&session.principal.scope));
     }
 
     /// Forgets all API keys: one was revoked.

@@ -20,6 +20,15 @@ pub struct EventTypeFields {
     pub feature_flags: Option<Vec<String>>,
 }
 
+impl EventTypeFields {
+    /// Whether a token with these flags sees it; none sees all.
+    #[must_use]
+    pub fn shown_to(&self, flags: Option<&[String]>) -> bool {
+        let (Some(flags), Some(needed)) = (flags, &self.feature_flags) else { return true };
+        needed.iter().any(|flag| flags.contains(flag))
+    }
+}
+
 /// An event type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventType {

@@ -56,7 +56,15 @@ pub fn check(headers: &[Header]) -> Result<(), BadName> {
     if headers.len() > HEADERS_MAX {
         return Err(BadName(format!("has {} headers: at most {HEADERS_MAX} (headers_max)", headers.len())));
     }
-    headers.iter().try_for_each(|(name, value)| check_one(name, value))
+    for (index, (name, value)) in headers.iter().enumerate() {
+        check_one(name, value)?;
+        // Names are the same in any case (RFC 9110, section 5.1), so only one of the two could be sent.
+        if let Some((other, _)) = headers[..index].iter().find(|(other, _)| other.eq_ignore_ascii_case(name))
+        {
+            return Err(BadName(format!("`{other}` and `{name}` are one header: give it once")));
+        }
+    }
+    Ok(())
 }
 
 fn check_one(name: &str, value: &str) -> Result<(), BadName> {
@@ -105,6 +113,7 @@ mod tests {
         );
         assert!(check(&[("X-Custom".into(), "a\r\nb: c".into())]).is_err());
         assert!(check(&[("X-Custom".into(), "x".repeat(4097))]).is_err());
+        assert!(check(&[("X-Dup".into(), "1".into()), ("x-dup".into(), "2".into())]).is_err());
     }
 
     #[test]

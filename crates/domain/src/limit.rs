@@ -2,12 +2,22 @@
 
 /// A request's body, in bytes (2 MiB): more is 413 `payload_too_large`.
 pub const REQUEST_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// How long a request's body may make no progress, in seconds: then the answer is 408 `request_timeout`.
+pub const REQUEST_BODY_PAUSE_SECONDS_MAX: u64 = 30;
+/// How long a body that nobody wants is read before the answer, in seconds.
+pub const REQUEST_BODY_DRAIN_SECONDS_MAX: u64 = 5;
 /// Nesting of a JSON body; deeper is refused as not JSON that we read.
 pub const JSON_DEPTH_MAX: usize = 127;
-/// An id, uid, event id, event type or group name, in characters.
+/// An id, uid, event id, event type, group name or name for people, in characters.
 pub const NAME_CHARS_MAX: usize = 256;
 /// A channel or a tag, in characters.
 pub const CHANNEL_CHARS_MAX: usize = 128;
+/// A description, in bytes.
+pub const DESCRIPTION_BYTES_MAX: usize = 4096;
+/// Event types of one endpoint, or of one list's filter.
+pub const EVENT_TYPES_MAX: usize = 1_000;
+/// Wrong fields of one request that are told at once.
+pub const PROBLEMS_MAX: usize = 100;
 /// Channels of one message or endpoint.
 pub const CHANNELS_MAX: usize = 10;
 /// Tags of one message.
@@ -30,6 +40,8 @@ pub const SECRET_GRACE_SECONDS_MAX: u32 = 604_800;
 pub const PAGE_ITEMS_DEFAULT: u16 = 50;
 /// Items of a page at most.
 pub const PAGE_ITEMS_MAX: u16 = 250;
+/// Payloads or schemas of a page, in bytes: the item that reaches this is the page's last.
+pub const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Days that a payload may be asked to be kept.
 pub const PAYLOAD_RETENTION_DAYS_MAX: i64 = 90;
 /// `deliverAt`: at least a minute ahead, in milliseconds.

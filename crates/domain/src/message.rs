@@ -52,6 +52,13 @@ impl Overrides {
 }
 
 impl Message {
+    /// Bytes that it keeps for its body.
+    #[must_use]
+    pub fn payload_bytes(&self) -> usize {
+        self.payload.as_ref().map_or(0, Bytes::len)
+            + self.overrides.raw_payload.as_ref().map_or(0, String::len)
+    }
+
     /// The bytes of the request's body; none when the payload is gone.
     #[must_use]
     pub fn body(&self) -> Option<Bytes> {

@@ -1,6 +1,6 @@
 //! The alphabets of names: uids, event types, channels, tags, and what free text may hold.
 
-use crate::limit::{CHANNEL_CHARS_MAX, METADATA_BYTES_MAX, NAME_CHARS_MAX};
+use crate::limit::{CHANNEL_CHARS_MAX, DESCRIPTION_BYTES_MAX, METADATA_BYTES_MAX, NAME_CHARS_MAX};
 use crate::wire_id::Kind;
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ pub type Metadata = BTreeMap<String, String>;
 #[error("{0}")]
 pub struct BadName(pub String);
 
-/// Checks a `uid` or `eventId`: 1–256 of `[a-zA-Z0-9\-_.]`, never beginning with `kind`'s own prefix.
+/// Checks a `uid` or `eventId`: 1–256 of `[a-zA-Z0-9\-_.]`, never beginning with `kind`'s own prefix, never `.` or `..`.
 ///
 /// # Errors
 /// A sentence that says what is allowed.
@@ -23,6 +23,17 @@ pub fn check_uid(text: &str, kind: Kind) -> Result<(), BadName> {
             "must not begin with `{}`: that prefix is for ids that the server makes",
             kind.prefix()
         )));
+    }
+    check_segment(text)
+}
+
+/// Checks that a name can stand in a path by itself: clients take `.` and `..` out of paths (RFC 3986, section 5.2.4).
+///
+/// # Errors
+/// A sentence that says why.
+pub fn check_segment(text: &str) -> Result<(), BadName> {
+    if matches!(text, "." | "..") {
+        return Err(BadName(format!("must not be `{text}`: clients take that out of a path")));
     }
     Ok(())
 }
@@ -51,7 +62,35 @@ pub fn check_tag(text: &str) -> Result<(), BadName> {
     check(text, CHANNEL_CHARS_MAX, "/\\#", "a-z, A-Z, 0-9, `-`, `_`, `.`, `/`, `\\` and `#`")
 }
 
-/// Checks a display name or description: no control characters 0x00–0x08.
+/// Checks a name for people: at most 256 characters, no control characters 0x00–0x08.
+///
+/// # Errors
+/// A sentence that says how long it is, or names the character.
+pub fn check_name(text: &str) -> Result<(), BadName> {
+    let chars = text.chars().count();
+    if chars > NAME_CHARS_MAX {
+        return Err(BadName(format!(
+            "has {chars} characters: at most {NAME_CHARS_MAX} (name_chars_max) are kept"
+        )));
+    }
+    check_text(text)
+}
+
+/// Checks a description: at most 4096 bytes, no control characters 0x00–0x08.
+///
+/// # Errors
+/// A sentence that says how long it is, or names the character.
+pub fn check_description(text: &str) -> Result<(), BadName> {
+    let bytes = text.len();
+    if bytes > DESCRIPTION_BYTES_MAX {
+        return Err(BadName(format!(
+            "has {bytes} bytes: at most {DESCRIPTION_BYTES_MAX} (description_bytes_max) are kept"
+        )));
+    }
+    check_text(text)
+}
+
+/// Checks free text: no control characters 0x00–0x08.
 ///
 /// # Errors
 /// A sentence that names the character.
@@ -105,5 +144,12 @@ mod tests {
         assert!(check_channel(&"x".repeat(129)).is_err());
         assert!(check_text("tab\tand newline\n").is_ok());
         assert!(check_text("bell\u{7}").is_err());
+        assert!(check_name(&"é".repeat(256)).is_ok() && check_name(&"é".repeat(257)).is_err());
+        assert!(check_name("bell\u{7}").is_err() && check_description("bell\u{7}").is_err());
+        assert!(
+            check_description(&"é".repeat(2048)).is_ok() && check_description(&"é".repeat(2049)).is_err()
+        );
+        assert!(check_uid(".", Kind::Application).is_err() && check_uid("..", Kind::Endpoint).is_err());
+        assert!(check_uid("...", Kind::Endpoint).is_ok());
     }
 }

@@ -57,13 +57,21 @@ impl<K> Page<K> {
 
     /// Makes a [`Slice`] of what the walk found: `found` holds up to `items + 1` rows in walking order.
     #[must_use]
-    pub fn slice<T>(&self, mut found: Vec<T>) -> Slice<T> {
-        let more = found.len() > usize::from(self.items);
+    pub fn slice<T>(&self, found: Vec<T>) -> Slice<T> {
+        self.slice_of(found, false)
+    }
+
+    /// The same for a walk that may have been `cut`: it ended early, since what it found is enough for a page by its
+    /// size in bytes.
+    #[must_use]
+    pub fn slice_of<T>(&self, mut found: Vec<T>, cut: bool) -> Slice<T> {
+        let more = cut || found.len() > usize::from(self.items);
         found.truncate(self.items.into());
         if matches!(self.from, From::Before(_)) {
             found.reverse();
-            // Going backwards, what follows the page is where we came from.
-            return Slice { items: found, done: false };
+            // Going backwards, what follows the page is where we came from; before the first item there is nothing.
+            let done = found.is_empty();
+            return Slice { items: found, done };
         }
         Slice { items: found, done: !more }
     }
@@ -114,6 +122,7 @@ mod tests {
         let page = Page { items: 2, order: Order::Descending, from: From::Before(5) };
         assert!(page.walks_up());
         assert_eq!(page.slice(vec![6, 7, 8]), Slice { items: vec![7, 6], done: false });
+        assert_eq!(page.slice(Vec::<u8>::new()), Slice { items: vec![], done: true });
     }
 
     #[test]
@@ -121,5 +130,6 @@ mod tests {
         let page = Page { items: 2, order: Order::Ascending, from: From::After(1) };
         assert_eq!(page.slice(vec![2, 3, 4]), Slice { items: vec![2, 3], done: false });
         assert_eq!(page.slice(vec![2]), Slice { items: vec![2], done: true });
+        assert_eq!(page.slice_of(vec![2], true), Slice { items: vec![2], done: false });
     }
 }

@@ -69,9 +69,11 @@ impl ApiClient {
         &self.base
     }
 
-    /// Whether a server answers there at all.
+    /// Whether a server of ours answers there. It is asked without the token: another program may have the port.
     pub async fn is_there(&self) -> bool {
-        !matches!(self.call(Method::GET, "/api/v1/health/ping", None).await, Err(CallError::NoAnswer(..)))
+        let asked = Request::get(format!("{}/api/v1/health/ping", self.base)).body(Full::default());
+        let Ok(request) = asked else { return false };
+        matches!(self.exchange(request).await, Ok((StatusCode::NO_CONTENT, _)))
     }
 
     /// One call; the answer's JSON (null when it has none).
@@ -111,10 +113,13 @@ impl ApiClient {
             .header("content-type", "application/json")
             .body(Full::new(body.unwrap_or_default()))
             .map_err(|error| failed(error.to_string()))?;
+        self.exchange(request).await.map_err(failed)
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), String> {
         tokio::time::timeout(REQUEST_TIMEOUT, self.way.exchange(request))
             .await
-            .map_err(|_| failed(format!("nothing within {} seconds", REQUEST_TIMEOUT.as_secs())))?
-            .map_err(failed)
+            .map_err(|_| format!("nothing within {} seconds", REQUEST_TIMEOUT.as_secs()))?
     }
 }
 

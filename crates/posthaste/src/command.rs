@@ -98,6 +98,18 @@ fn open_keys(config: &Config) -> Result<(DataFolder, Keys), Failure> {
     Ok((folder, keys))
 }
 
+/// Refuses a command that needs a token of its own where this instance cannot make any.
+fn needs_own_token(config: &Config, instead: &str) -> Result<(), Failure> {
+    if config.jwt_algorithm.is_symmetric() {
+        return Ok(());
+    }
+    Err(Failure::Refused(format!(
+        "this command speaks with the server by a token that it makes itself, and POSTHASTE_JWT_ALGORITHM is {}: \
+         POSTHASTE_JWT_PUBLIC_KEY only verifies tokens. {instead}",
+        config.jwt_algorithm.word()
+    )))
+}
+
 /// A short-lived token with which a command of ours speaks with our own server.
 fn own_token(config: &Config, keys: &Keys, environment: &str) -> Result<String, Failure> {
     Ok(keys.mint(config, environment_grant(environment, OWN_TOKEN_SECONDS), SystemClock.now())?)

@@ -83,6 +83,7 @@ impl Config {
     fn from_given(given: &[source::Given], mut problems: Vec<Problem>) -> Result<(Self, Report), Problems> {
         let mut config = Self::default();
         let mut rows = Vec::with_capacity(SETTINGS.len());
+        let mut wrong = Vec::new();
         for setting in SETTINGS {
             let found = given.iter().rfind(|given| given.setting == setting.name);
             let derived = match setting.fallback {
@@ -92,12 +93,18 @@ impl Config {
             };
             let text = found.map_or(derived.as_deref(), |given| Some(given.text.as_str()));
             if let Some(Err(allowed)) = text.map(|text| (setting.put)(&mut config, text)) {
-                problems.push(Problem::wrong(setting, found, allowed));
+                // A default that builds on a wrong setting is wrong only because of it.
+                if found.is_some() || wrong.is_empty() {
+                    problems.push(Problem::wrong(setting, found, allowed));
+                }
+                wrong.push(setting.name);
             }
             let origin = found.map_or(Origin::Default, |given| given.origin.clone());
             rows.push(Row { setting, value: text.map(str::to_owned), origin });
         }
-        config.check_together(&mut problems);
+        if !wrong.contains(&"JWT_ALGORITHM") && !wrong.contains(&"JWT_PUBLIC_KEY") {
+            config.check_together(&mut problems);
+        }
         if problems.is_empty() { Ok((config, Report(rows))) } else { Err(Problems(problems)) }
     }
 
@@ -112,6 +119,12 @@ impl Config {
         }
         if self.jwt_algorithm.is_symmetric() {
             return;
+        }
+        if self.jwt_secret.is_some() {
+            problems.push(Problem::text(format!(
+                "POSTHASTE_JWT_SECRET is set, but POSTHASTE_JWT_ALGORITHM is {name}, which checks tokens with \
+                 POSTHASTE_JWT_PUBLIC_KEY: leave the secret out, or set the algorithm to HS256, HS384 or HS512"
+            )));
         }
         match &self.jwt_public_key {
             None => problems.push(Problem::text(format!(

@@ -133,6 +133,8 @@ impl Server {
             None => None,
         };
         let core = Core::open(config, keys, Arc::clone(&clock))?;
+        // The store is ours now, so an address that stands there is that of a server which was killed.
+        folder.withdraw();
         let (store, app, engine) = core.start_engine(config)?;
         let address = listener.address();
         folder.announce(address)?;
@@ -191,8 +193,9 @@ impl Server {
         if !self.engine.stop(self.request_timeout + RECORD_STOP_TIMEOUT).await {
             tracing::warn!("some deliveries in flight were not finished: the next start sends them again");
         }
-        close(self.store).await;
+        // Before the store is let go of: the next server's address must stay.
         self.folder.withdraw();
+        close(self.store).await;
     }
 }
 

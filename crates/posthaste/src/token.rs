@@ -8,6 +8,9 @@ use domain::clock::Timestamp;
 /// The environment of whoever names none: the same on every instance.
 pub const ENVIRONMENT_DEFAULT: &str = "org_00000000000000000000default";
 
+/// The file of the generated encryption key.
+const ENCRYPTION_KEY: &str = "encryption-key";
+
 /// The keys of this instance, from the settings or from the data folder.
 #[derive(Clone, Debug)]
 pub struct Keys {
@@ -21,15 +24,28 @@ impl Keys {
     /// Takes what the settings give and makes the rest in the data folder.
     ///
     /// # Errors
-    /// A sentence that names the file which cannot be read or made.
+    /// A sentence that names the file which cannot be read or made; also when a store is there, whose key is not.
     pub fn read(config: &Config, folder: &DataFolder) -> Result<Self, String> {
+        let store = &config.sqlite_path;
+        // A key made now would not open what is there.
+        if config.encryption_key.is_none()
+            && folder.note(ENCRYPTION_KEY).is_none()
+            && std::fs::metadata(store).is_ok_and(|about| about.len() > 0)
+        {
+            return Err(format!(
+                "the store {} is there, and the key that it was sealed with is not: restore {} from a copy, or set \
+                 POSTHASTE_ENCRYPTION_KEY to that key",
+                store.display(),
+                config.data_dir.join(ENCRYPTION_KEY).display()
+            ));
+        }
         let or_made = |given: &Option<SecretText>, name| match given {
             Some(secret) => Ok(secret.clone()),
             None => folder.secret(name),
         };
         let symmetric = config.jwt_algorithm.is_symmetric();
         let jwt_secret = symmetric.then(|| or_made(&config.jwt_secret, "jwt-secret")).transpose()?;
-        Ok(Self { jwt_secret, encryption_key: or_made(&config.encryption_key, "encryption-key")? })
+        Ok(Self { jwt_secret, encryption_key: or_made(&config.encryption_key, ENCRYPTION_KEY)? })
     }
 
     /// What checks tokens and, where it holds the key, makes them.

@@ -25,8 +25,9 @@ pub trait Applications: Send + Sync {
         id: String,
         fields: ApplicationFields,
     ) -> Result<Application>;
-    /// Replaces its fields. `Taken("uid")`, `NotFound`.
-    async fn application_update(&self, key: ApplicationKey, fields: ApplicationFields)
+    /// Reads it, lets `change` decide its fields, writes them, all in one transaction, so that two changes at once both
+    /// hold. `Taken("uid")`, `NotFound`.
+    async fn application_update(&self, key: ApplicationKey, change: ChangeApplication)
     -> Result<Application>;
     /// Deletes it with its endpoints and revokes its API keys; deliveries still pending are canceled.
     async fn application_delete(&self, key: ApplicationKey) -> Result<()>;
@@ -40,3 +41,6 @@ pub trait Applications: Send + Sync {
         page: Page<String>,
     ) -> Result<Slice<Application>>;
 }
+
+/// Decides, on the application as it is in the transaction, what its fields become.
+pub type ChangeApplication = Box<dyn FnOnce(&Application) -> ApplicationFields + Send>;

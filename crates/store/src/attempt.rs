@@ -28,6 +28,8 @@ pub struct AttemptFilter {
     pub after: Option<Timestamp>,
     /// Only to this endpoint (in a message's list).
     pub endpoint: Option<EndpointKey>,
+    /// A list of failed deliveries shows canceled ones too, each where it was accepted (in an endpoint's messages).
+    pub canceled_too: bool,
 }
 
 /// A message with what became of its delivery to one endpoint.
@@ -87,7 +89,7 @@ pub trait Attempts: Send + Sync {
         page: Page<AttemptId>,
     ) -> Result<Slice<Attempt>>;
     /// A page of an endpoint's messages, each once with its latest state, newest message first; filtered by state,
-    /// by the order in which that state was reached.
+    /// by the order in which that state was reached. A page ends early at `page_bytes_max` of payloads.
     async fn messages_of_endpoint(
         &self,
         endpoint: EndpointKey,
@@ -103,7 +105,7 @@ pub trait Attempts: Send + Sync {
     ) -> Result<Slice<MessageEndpoint>>;
     /// Removes an attempt's stored answer.
     async fn attempt_expunge(&self, message: MessageId, id: AttemptId) -> Result<()>;
-    /// Counts an endpoint's deliveries between two moments.
+    /// Counts an endpoint's deliveries between two moments; what is in dispatch's memory is being sent.
     async fn delivery_counts(
         &self,
         endpoint: EndpointKey,

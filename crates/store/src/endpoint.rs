@@ -48,6 +48,8 @@ pub trait Endpoints: Send + Sync {
     async fn endpoint_delete(&self, key: EndpointKey) -> Result<()>;
     /// The wire ids of these endpoints, deleted ones included; unknown ones are left out.
     async fn endpoint_ids(&self, keys: Vec<EndpointKey>) -> Result<Vec<(EndpointKey, String)>>;
+    /// The key of the application's endpoint of this wire id or uid; by its wire id also of a deleted one.
+    async fn endpoint_key(&self, application: ApplicationKey, id: &str) -> Result<EndpointKey>;
     /// The endpoint of this wire id or uid.
     async fn endpoint_find(&self, application: ApplicationKey, id: &str) -> Result<Endpoint>;
     /// A page ordered by wire id.

@@ -34,7 +34,8 @@ pub trait EventTypes: Send + Sync {
     async fn event_type_expunge(&self, environment: EnvironmentKey, name: &str) -> Result<()>;
     /// The event type of this name, archived or not.
     async fn event_type_get(&self, environment: EnvironmentKey, name: &str) -> Result<EventType>;
-    /// A page ordered by name. `flags`: none sees all, else those without flags and those that share one.
+    /// A page ordered by name. `flags`: none sees all, else those without flags and those that share one. It ends
+    /// early (not `done`) at `page_bytes_max` of schemas.
     async fn event_type_list(
         &self,
         environment: EnvironmentKey,
@@ -42,8 +43,13 @@ pub trait EventTypes: Send + Sync {
         flags: Option<Vec<String>>,
         page: Page<String>,
     ) -> Result<Slice<EventType>>;
-    /// Those of `names` that do not exist or are archived, in their order.
-    async fn event_type_missing(&self, environment: EnvironmentKey, names: &[String]) -> Result<Vec<String>>;
+    /// Those of `names` that do not exist, are archived, or are hidden from `flags` (as in lists), in their order.
+    async fn event_type_missing(
+        &self,
+        environment: EnvironmentKey,
+        flags: Option<&[String]>,
+        names: &[String],
+    ) -> Result<Vec<String>>;
 }
 
 /// Decides, on the event type as it is in the transaction, what its fields become.

@@ -89,7 +89,7 @@ pub trait Messages: Send + Sync {
     async fn message_by_event_id(&self, application: ApplicationKey, event_id: &str) -> Result<Message>;
     /// Several messages, for dispatch; missing ones are left out. The order is not kept.
     async fn messages_load(&self, ids: Vec<MessageId>) -> Result<Vec<Arc<Message>>>;
-    /// A page, newest first.
+    /// A page, newest first. It ends early (not `done`) at `page_bytes_max` of payloads.
     async fn message_list(
         &self,
         application: ApplicationKey,

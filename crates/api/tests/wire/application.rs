@@ -131,3 +131,52 @@ async fn another_tenant_sees_and_changes_nothing() {
         201
     );
 }
+
+#[tokio::test]
+async fn changes_at_once_all_hold() {
+    let world = World::with_application().await;
+    for round in 0..20 {
+        let name = format!(r#"{{"name":"n{round}"}}"#);
+        let rate = format!(r#"{{"throttleRate":{}}}"#, round + 1);
+        let notes = format!(r#"{{"metadata":{{"round":"{round}"}}}}"#);
+        let calls = [&name, &rate, &notes].map(|body| world.patch("/app/customer", body));
+        for reply in futures_util::future::join_all(calls).await {
+            assert_eq!(reply.status, 200, "{:?}", reply.json);
+        }
+        let now = world.get("/app/customer").await.json;
+        assert_eq!(now["name"], format!("n{round}"));
+        assert_eq!(now["throttleRate"], round + 1);
+        assert_eq!(now["metadata"]["round"], round.to_string());
+    }
+}
+
+#[tokio::test]
+async fn puts_of_a_new_uid_at_once_create_it_once_and_replace_it() {
+    let world = World::with_application().await;
+    for (path, body) in [
+        ("/app/fresh", r#"{"name":"Fresh"}"#),
+        ("/app/customer/endpoint/fresh", r#"{"url":"https://example.com/in"}"#),
+    ] {
+        let calls = (0..8).map(|_| world.put(path, body));
+        let mut statuses: Vec<_> =
+            futures_util::future::join_all(calls).await.iter().map(|reply| reply.status).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 200, 201], "{path}");
+    }
+    let other = world.put("/app/third", r#"{"name":"Third","uid":"customer"}"#).await;
+    assert_eq!(other.error(), (409, "conflict"), "another's uid");
+}
+
+#[tokio::test]
+async fn names_have_a_limit_that_is_named() {
+    let world = World::with_application().await;
+    let (fits, long) = ("é".repeat(256), "é".repeat(257));
+    assert_eq!(world.patch("/app/customer", &format!(r#"{{"name":"{fits}"}}"#)).await.status, 200);
+    let refused = world.post("/app", &format!(r#"{{"name":"{long}"}}"#)).await;
+    assert_eq!(refused.wrong(), (422, vec!["body/name".to_owned()]));
+    assert!(refused.json["detail"][0]["msg"].as_str().unwrap().contains("name_chars_max"));
+    for uid in [".", ".."] {
+        let refused = world.post("/app", &format!(r#"{{"name":"a","uid":"{uid}"}}"#)).await;
+        assert_eq!(refused.wrong(), (422, vec!["body/uid".to_owned()]), "clients take `{uid}` out of a path");
+    }
+}

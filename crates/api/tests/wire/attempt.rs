@@ -111,3 +111,92 @@ async fn a_message_is_resent_unless_its_endpoint_is_disabled_or_its_payload_gone
     assert_eq!(world.post(&format!("{MSG}/ok/endpoint/nobody/resend"), "").await.error(), (404, "not_found"));
     assert_eq!(world.post(&format!("{MSG}/none/endpoint/hook/resend"), "").await.error(), (404, "not_found"));
 }
+
+#[tokio::test]
+async fn a_deleted_endpoint_still_names_its_attempts_and_its_place_in_a_list() {
+    let mut world = World::with_application().await;
+    let mut ids = Vec::new();
+    for uid in ["one", "two", "three"] {
+        let body = format!(r#"{{"url":"https://example.com/{uid}","uid":"{uid}"}}"#);
+        world.clock.advance_ms(1);
+        let made = world.post("/app/customer/endpoint", &body).await;
+        ids.push(made.json["id"].as_str().unwrap().to_owned());
+    }
+    world.post(MSG, r#"{"eventType":"a","payload":{},"eventId":"m"}"#).await;
+    world.record(200, Next::Succeeded).await;
+    let first = world.get(&format!("{MSG}/m/endpoint?limit=1")).await;
+    assert_eq!(first.column("uid"), ["one"]);
+    world.delete("/app/customer/endpoint/one").await;
+    for (iterator, left) in [(ids[0].clone(), vec!["two", "three"]), (format!("-{}", ids[0]), vec![])] {
+        let page = world.get(&format!("{MSG}/m/endpoint?iterator={iterator}")).await;
+        assert_eq!(page.column("uid"), left);
+    }
+    let attempts = world.get(&format!("/app/customer/attempt/msg/m?endpoint_id={}", ids[0])).await;
+    assert_eq!(attempts.column("endpointId"), [ids[0].as_str()]);
+    let unknown = world.get("/app/customer/attempt/msg/m?endpoint_id=ep_2aaaaaaaaaaaaaaaaaaaaaaaaaa").await;
+    assert_eq!(unknown.error(), (404, "not_found"));
+}
+
+#[tokio::test]
+async fn canceled_is_failed_for_clients_that_do_not_know_the_word() {
+    let (mut world, _) = world().await;
+    world.patch("/app/customer/endpoint/hook", r#"{"disabled":true}"#).await;
+    for id in ["stopped", "stopped-2"] {
+        world.clock.advance_ms(1_000);
+        world.post(MSG, &format!(r#"{{"eventType":"a","payload":{{}},"eventId":"{id}"}}"#)).await;
+    }
+    world.patch("/app/customer/endpoint/hook", r#"{"disabled":false}"#).await;
+    world.clock.advance_ms(1_000);
+    world.post(MSG, r#"{"eventType":"a","payload":{},"eventId":"lost-2"}"#).await;
+    world.record(404, Next::Failed).await;
+    let list = "/app/customer/endpoint/hook/msg";
+    let shown = async |query: &str| {
+        let page = world.get(&format!("{list}?{query}")).await;
+        (page.column("eventId"), page.column("status"))
+    };
+    let failures = ["lost-2", "stopped-2", "stopped", "lost"];
+    assert_eq!(shown("status=2").await, (failures.map(|id| json!(id)).into(), vec![json!(2); 4]));
+    assert_eq!(shown("status=4").await, (vec![], vec![]));
+    assert_eq!(
+        shown("status=2&expanded_statuses=true").await,
+        (vec![json!("lost-2"), json!("lost")], vec![json!(2); 2])
+    );
+    assert_eq!(
+        shown("status=4&expanded_statuses=true").await,
+        (vec![json!("stopped-2"), json!("stopped")], vec![json!(4); 2])
+    );
+    let (mut walked, mut query) = (Vec::new(), String::new());
+    for _ in 0..4 {
+        let page = world.get(&format!("{list}?status=2&limit=1{query}")).await;
+        walked.extend(page.column("eventId"));
+        query = format!("&iterator={}", page.json["iterator"].as_str().unwrap());
+    }
+    assert_eq!(walked, failures);
+    let end = world.get(&format!("{list}?status=2&limit=1{query}")).await;
+    assert_eq!((end.column("eventId").len(), &end.json["done"]), (0, &json!(true)));
+    let of_message = async |query: &str| {
+        let page = world.get(&format!("{MSG}/stopped/endpoint{query}")).await.json;
+        (page["data"][0]["status"].clone(), page["data"][0]["statusText"].clone())
+    };
+    assert_eq!(of_message("").await, (json!(2), json!("fail")));
+    assert_eq!(of_message("?expanded_statuses=true").await, (json!(4), json!("canceled")));
+}
+
+#[tokio::test]
+async fn statistics_count_what_is_on_its_way() {
+    let mut world = World::with_endpoint().await;
+    for _ in 0..2 {
+        world.post(MSG, r#"{"eventType":"a","payload":{}}"#).await;
+    }
+    let stats = "/app/customer/endpoint/hook/stats";
+    assert_eq!(
+        world.get(stats).await.json,
+        json!({"success": 0, "pending": 0, "sending": 2, "fail": 0, "canceled": 0})
+    );
+    world.record(200, Next::Succeeded).await;
+    world.record(500, Next::Retry(START.plus_ms(60_000))).await;
+    assert_eq!(
+        world.get(stats).await.json,
+        json!({"success": 1, "pending": 1, "sending": 0, "fail": 0, "canceled": 0})
+    );
+}

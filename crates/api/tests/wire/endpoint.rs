@@ -1,4 +1,5 @@
-use crate::world::World;
+use crate::world::{ORG, World, grant};
+use http::Method;
 use serde_json::json;
 
 const HOOK: &str = "/app/customer/endpoint/hook";
@@ -178,4 +179,80 @@ async fn an_example_is_sent_as_a_message() {
         world.post(&path, r#"{"eventType":"known","exampleIndex":1}"#).await.error(),
         (400, "invalid_scheme")
     );
+}
+
+#[tokio::test]
+async fn lists_and_descriptions_have_limits_that_are_named() {
+    let world = World::with_endpoint().await;
+    let names = |count: usize| (0..count).map(|n| format!(r#""n{n}""#)).collect::<Vec<_>>().join(",");
+    let began = std::time::Instant::now();
+    for field in ["channels", "eventTypes"] {
+        let body = format!(r#"{{"{field}":[{}]}}"#, names(100_000));
+        let refused = world.patch(HOOK, &body).await;
+        assert_eq!(refused.wrong(), (422, vec![format!("body/{field}")]));
+        assert!(refused.json["detail"][0]["msg"].as_str().unwrap().contains("100000 items"));
+        let put = format!(r#"{{"url":"https://example.com","{field}":[{}]}}"#, names(100_000));
+        assert_eq!(world.put(HOOK, &put).await.wrong(), (422, vec![format!("body/{field}")]));
+    }
+    let many = (0..9_000).map(|n| format!("n{n}")).collect::<Vec<_>>().join(",");
+    let refused = world.get(&format!("/app/customer/msg?event_types={many}")).await;
+    assert_eq!(refused.wrong(), (422, vec!["query/event_types".to_owned()]));
+    let numbers = format!(r#"{{"url":"https://example.com","channels":[{}]}}"#, vec!["1"; 100_000].join(","));
+    let refused = world.put(HOOK, &numbers).await;
+    assert_eq!((refused.status, refused.wrong().1.len()), (422, 100), "problems are told up to a limit");
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
+    let long = "x".repeat(4097);
+    for (path, body) in [
+        ("/app/customer/endpoint", format!(r#"{{"url":"https://example.com","description":"{long}"}}"#)),
+        ("/event-type", format!(r#"{{"name":"a","description":"{long}"}}"#)),
+    ] {
+        let refused = world.post(path, &body).await;
+        assert_eq!(refused.wrong(), (422, vec!["body/description".to_owned()]), "{path}");
+        assert!(refused.json["detail"][0]["msg"].as_str().unwrap().contains("description_bytes_max"));
+    }
+    assert_eq!(world.patch(HOOK, &format!(r#"{{"description":"{}"}}"#, &long[1..])).await.status, 200);
+}
+
+#[tokio::test]
+async fn event_types_that_a_token_does_not_see_cannot_be_chosen_and_chosen_ones_stay() {
+    let world = World::with_endpoint().await;
+    let id = world.get("/app/customer").await.json["id"].as_str().unwrap().to_owned();
+    world.post("/event-type", r#"{"name":"open","description":""}"#).await;
+    world.post("/event-type", r#"{"name":"hidden","description":"","featureFlags":["beta"]}"#).await;
+    let bearer = format!("Bearer {}", grant(&world.app, ORG, Some(&id)));
+    let headers = [("authorization", bearer.as_str())];
+    let types = |names: &str| format!(r#"{{"url":"https://example.com","eventTypes":[{names}]}}"#);
+    for (method, path) in [
+        (Method::PUT, "/app/customer/endpoint/other"),
+        (Method::POST, "/app/customer/endpoint"),
+        (Method::PATCH, HOOK),
+        (Method::PUT, HOOK),
+    ] {
+        let refused = world.send(method.clone(), path, &headers, &types(r#""hidden""#)).await;
+        assert_eq!(refused.wrong(), (422, vec!["body/eventTypes".to_owned()]), "{method} {path}");
+    }
+    assert_eq!(world.patch(HOOK, r#"{"eventTypes":["hidden"]}"#).await.status, 200);
+    for method in [Method::PATCH, Method::PUT] {
+        let kept = world.send(method, HOOK, &headers, &types(r#""open","hidden""#)).await;
+        assert_eq!((kept.status, &kept.json["eventTypes"]), (200, &json!(["open", "hidden"])));
+    }
+}
+
+#[tokio::test]
+async fn one_header_in_two_spellings_is_refused() {
+    let world = World::with_endpoint().await;
+    let headers = format!("{HOOK}/headers");
+    let twice = r#"{"headers":{"X-Dup":"1","x-dup":"2"}}"#;
+    assert_eq!(world.put(&headers, twice).await.wrong(), (422, vec!["body/headers".to_owned()]));
+    assert_eq!(world.patch(&headers, twice).await.wrong(), (422, vec!["body/headers".to_owned()]));
+    assert_eq!(world.get(&headers).await.json["headers"], json!({}));
+}
+
+#[tokio::test]
+async fn an_example_is_not_sent_to_a_disabled_endpoint() {
+    let world = World::with_endpoint().await;
+    world.patch(HOOK, r#"{"disabled":true}"#).await;
+    let refused = world.post(&format!("{HOOK}/send-example"), r#"{"eventType":"svix.ping"}"#).await;
+    assert_eq!(refused.error(), (400, "generic_error"));
+    assert_eq!(world.get("/app/customer/msg").await.json["data"], json!([]));
 }

@@ -86,3 +86,34 @@ async fn flags_hide_event_types_from_tokens_without_them() {
     };
     assert_eq!(seen(world.app.token_create(flagged).unwrap()).await, (2, 200));
 }
+
+#[tokio::test]
+async fn names_that_begin_with_a_dash_are_paged_both_ways() {
+    let world = World::new();
+    for name in ["-a", "-b", "-c", "d", "e"] {
+        let made = world.post("/event-type", &format!(r#"{{"name":"{name}","description":""}}"#)).await;
+        assert_eq!(made.status, 201, "{:?}", made.json);
+    }
+    let mut names = Vec::new();
+    let mut path = "/event-type?limit=1".to_owned();
+    for _ in 0..5 {
+        let page = world.get(&path).await;
+        names.extend(page.column("name"));
+        path = format!("/event-type?limit=1&iterator={}", page.json["iterator"].as_str().unwrap());
+    }
+    assert_eq!(names, ["-a", "-b", "-c", "d", "e"]);
+    let third = world.get("/event-type?limit=1&iterator=~-b").await;
+    let back = third.json["prevIterator"].as_str().unwrap();
+    let second = world.get(&format!("/event-type?limit=1&iterator={back}")).await;
+    assert_eq!((third.column("name"), second.column("name")), (vec![json!("-c")], vec![json!("-b")]));
+}
+
+#[tokio::test]
+async fn a_schema_of_an_unknown_kind_is_refused_in_our_own_words() {
+    let world = World::new();
+    let body = r#"{"name":"a","description":"","schemas":{"1":{"$schema":"https://example.com/own"}}}"#;
+    let refused = world.post("/event-type", body).await;
+    assert_eq!(refused.wrong(), (422, vec!["body/schemas/1".to_owned()]));
+    let text = refused.json["detail"][0]["msg"].as_str().unwrap();
+    assert!(text.contains("https://example.com/own") && !text.contains("resolve"), "{text}");
+}

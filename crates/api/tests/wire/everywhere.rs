@@ -1,7 +1,10 @@
 use crate::world::World;
+use api::{ApiSettings, Service};
+use axum::Router;
 use axum::body::Body;
 use http::{Method, Request};
 use serde_json::json;
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_trailing_slash_is_accepted_on_every_path() {
@@ -95,4 +98,38 @@ async fn a_store_that_cannot_write_is_a_503_with_a_time_to_come_back() {
         world.send(Method::POST, "/app/customer/endpoint", &keyed, r#"{"url":"https://example.com"}"#).await;
     assert_eq!(refused.error(), (503, "unavailable"));
     assert!(refused.headers.contains_key("retry-after"));
+}
+
+/// A body of which three bytes come, and nothing more.
+fn silent() -> Body {
+    let first = futures_util::stream::iter([Ok::<_, std::convert::Infallible>("{\"n")]);
+    Body::from_stream(futures_util::StreamExt::chain(first, futures_util::stream::pending()))
+}
+
+#[tokio::test]
+async fn a_body_that_stops_coming_is_answered_and_its_connection_closed() {
+    let mut world = World::with_application().await;
+    let (pause, drain) = (Duration::from_millis(40), Duration::from_millis(20));
+    let settings = ApiSettings {
+        request_body_pause_max: pause,
+        request_body_drain_max: drain,
+        ..ApiSettings::default()
+    };
+    world.service = Service::new(world.app.clone(), settings, Router::new());
+    let bearer = format!("Bearer {}", world.token);
+    for (method, path, token, expected) in [
+        (Method::POST, "/app", bearer.as_str(), (408, "request_timeout")),
+        (Method::POST, "/app/customer/msg", bearer.as_str(), (408, "request_timeout")),
+        (Method::POST, "/app", "Bearer junk", (401, "authentication_failed")),
+        (Method::POST, "/app/customer/msg", "Bearer junk", (401, "authentication_failed")),
+        (Method::POST, "/nothing", bearer.as_str(), (404, "not_found")),
+        (Method::DELETE, "/app", bearer.as_str(), (405, "method_not_allowed")),
+        (Method::DELETE, "/app/none", bearer.as_str(), (404, "not_found")),
+    ] {
+        let request = Request::builder().method(&method).uri(format!("/api/v1{path}"));
+        let reply = world.call(request.header("authorization", token).body(silent()).unwrap()).await;
+        assert_eq!(reply.error(), expected, "{method} {path}");
+        let closes = reply.headers.get("connection").is_some_and(|value| value == "close");
+        assert_eq!(closes, expected.0 == 408, "{method} {path}");
+    }
 }

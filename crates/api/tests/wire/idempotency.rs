@@ -144,3 +144,17 @@ async fn a_repeated_try_after_a_restart_finds_its_message() {
     assert_eq!(world.send(Method::POST, "/app/customer/msg", &other, BODY).await.status, 202);
     assert_eq!(messages(&world).await, 2);
 }
+
+#[tokio::test]
+async fn a_key_does_not_outlive_its_application() {
+    let world = World::with_endpoint().await;
+    for key in ["auto_1", "mine"] {
+        let first = keyed(&world, "/app/customer/msg", key, BODY).await;
+        world.delete("/app/customer").await;
+        assert_eq!(world.post("/app", r#"{"name":"Again","uid":"customer"}"#).await.status, 201);
+        let again = keyed(&world, "/app/customer/msg", key, BODY).await;
+        assert_eq!(again.status, 202, "{key}: {:?}", again.json);
+        assert_ne!(again.json["id"], first.json["id"]);
+        assert_eq!(keyed(&world, "/app/customer/msg", key, BODY).await.bytes, again.bytes);
+    }
+}

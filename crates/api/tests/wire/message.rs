@@ -1,5 +1,6 @@
 use crate::world::World;
 use domain::clock::Timestamp;
+use http::Method;
 use serde_json::json;
 use store::Store;
 use store::delivery::Deliveries;
@@ -194,4 +195,93 @@ async fn a_payload_may_be_kept_shorter_than_the_message() {
     assert_eq!(expires_at, Some(Timestamp(1_800_000_000_000 + 7_200_000)));
     world.post(MSG, r#"{"eventType":"a","payload":{},"payloadRetentionPeriod":90}"#).await;
     assert_eq!(world.handoff.messages.try_recv().unwrap().message.payload_expires_at, None);
+}
+
+#[tokio::test]
+async fn a_refused_message_creates_no_application() {
+    let world = World::new();
+    for wrong in [
+        r#""eventType":"bad type""#,
+        r#""eventType":"a","deliverAt":"2027-01-15T07:00:00Z""#,
+        r#""eventType":"a","channels":["no spaces"]"#,
+    ] {
+        let body = format!(r#"{{{wrong},"payload":{{}},"application":{{"name":"z","uid":"w9"}}}}"#);
+        for key in ["", "auto_1", "mine"] {
+            let sent = world.send(Method::POST, "/app/w9/msg", &[("idempotency-key", key)], &body).await;
+            assert_eq!(sent.status, 422, "{:?}", sent.json);
+            assert_eq!(world.get("/app/w9").await.status, 404, "{wrong} {key}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_application_on_the_way_must_be_the_paths_own() {
+    let world = World::with_application().await;
+    let body = |uid: &str| {
+        format!(r#"{{"eventType":"a","payload":{{}},"application":{{"name":"n","uid":"{uid}"}}}}"#)
+    };
+    let id = world.get("/app/customer").await.json["id"].as_str().unwrap().to_owned();
+    assert_eq!(world.post(MSG, &body("customer")).await.status, 202);
+    assert_eq!(world.post(&format!("/app/{id}/msg"), &body("customer")).await.status, 202);
+    assert_eq!(world.post(MSG, &body("other")).await.wrong(), (422, vec!["body/application/uid".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_message_as_it_was_answered_can_be_posted_again() {
+    let world = World::with_application().await;
+    let first = world.post(MSG, r#"{"eventType":"a","payload":{"n":1.00}}"#).await;
+    let text = String::from_utf8(first.bytes.to_vec()).unwrap();
+    let again = world.post(MSG, &text).await;
+    assert_eq!((again.status, &again.json["payload"]), (202, &first.json["payload"]));
+    let both = r#"{"eventType":"a","data":{"old":1},"payload":{"new":1}}"#;
+    assert_eq!(world.post(MSG, both).await.json["payload"], json!({"new": 1}));
+}
+
+#[tokio::test]
+async fn a_page_is_bounded_by_its_bytes_and_none_is_left_out() {
+    let mut world = World::with_endpoint().await;
+    let blob = "x".repeat(1_600_000);
+    for n in 0..5 {
+        world.clock.advance_ms(1_000);
+        let body = format!(r#"{{"eventType":"a","payload":{{"k":"{blob}"}},"eventId":"{n}"}}"#);
+        assert_eq!(world.post(MSG, &body).await.status, 202);
+        world.record(200, domain::delivery::Next::Succeeded).await;
+    }
+    for (list, field) in [
+        (MSG.to_owned(), "eventId"),
+        ("/app/customer/endpoint/hook/msg".to_owned(), "eventId"),
+        ("/app/customer/endpoint/hook/msg?status=0".to_owned(), "eventId"),
+        ("/app/customer/attempt/endpoint/hook?with_msg=true".to_owned(), "timestamp"),
+    ] {
+        let join = if list.contains('?') { '&' } else { '?' };
+        let (mut seen, mut query) = (Vec::new(), String::new());
+        loop {
+            let page = world.get(&format!("{list}{join}limit=250{query}")).await;
+            let items = page.column(field);
+            assert!((1..5).contains(&items.len()), "{list}: {}", items.len());
+            seen.extend(items);
+            if page.json["done"] == true {
+                break;
+            }
+            query = format!("&iterator={}", page.json["iterator"].as_str().unwrap());
+        }
+        assert_eq!(seen.len(), 5, "{list}");
+        assert!(seen.windows(2).all(|two| two[0].as_str() > two[1].as_str()), "{list}: {seen:?}");
+        let last = world.get(&format!("{list}{join}limit=250{query}")).await;
+        let back = last.json["prevIterator"].as_str().unwrap();
+        let before = world.get(&format!("{list}{join}limit=250&iterator={back}")).await.column(field);
+        let until = 5 - last.json["data"].as_array().unwrap().len();
+        assert!(!before.is_empty() && seen[..until].ends_with(&before), "{list}: {before:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_before_the_first_is_empty_and_the_end() {
+    let world = World::with_application().await;
+    world.post(MSG, r#"{"eventType":"a","payload":{}}"#).await;
+    let back = world.get(MSG).await.json["prevIterator"].as_str().unwrap().to_owned();
+    assert_eq!(
+        world.get(&format!("{MSG}?iterator={back}")).await.json,
+        json!({"data": [], "iterator": null, "prevIterator": null, "done": true})
+    );
 }

@@ -7,7 +7,7 @@ mod demo;
 mod receiver;
 mod story;
 
-use super::{Config, DataFolder, Failure, Report, open_keys, own_token};
+use super::{Config, DataFolder, Failure, Report, needs_own_token, open_keys, own_token};
 use crate::client::ApiClient;
 use crate::clock::SystemClock;
 use crate::lifecycle::{Signals, end_at_once, raise_file_limit};
@@ -26,6 +26,10 @@ const TOKEN_SECONDS: i64 = 30 * 86_400;
 
 /// Runs the demo, then serves until it is told to stop.
 pub(super) async fn run(mut config: Config, report: &Report) -> Result<(), Failure> {
+    needs_own_token(
+        &config,
+        "To try it out, leave the algorithm and the public key out; or use `posthaste serve`",
+    )?;
     open_this_machine(&mut config);
     // The story is what the person wants to read; the log joins it only for what goes wrong, or when asked for.
     let filter = if report.is_set("LOG") { config.log.as_str() } else { "warn" };
@@ -58,9 +62,13 @@ async fn show(config: &Config, keys: &Keys, folder: &DataFolder, server: &Server
     story.set_up(&setup);
     let sent = demo.send().await?;
     story.sent(api.base(), &sent);
-    let arrived = demo.arrival(&setup, &sent).await?;
-    story.arrived(&arrived);
-    story.recorded(&demo.record(&setup, &sent).await?);
+    match demo.arrival(&setup, &sent).await? {
+        Some(arrived) => {
+            story.arrived(&arrived);
+            story.recorded(demo.record(&setup, &sent).await?.as_ref());
+        }
+        None => story.lost(&sent),
+    }
     let grant = environment_grant(ENVIRONMENT_DEFAULT, TOKEN_SECONDS);
     let token = keys.mint(config, grant, SystemClock.now())?;
     story.your_turn(api.base(), &token, &setup);

@@ -4,7 +4,7 @@
 //! bypassed; without one, through the same API in this process, with no socket and no engine.
 
 use super::token::check;
-use super::{Config, Failure, open_keys, own_token};
+use super::{Config, Failure, needs_own_token, open_keys, own_token};
 use crate::client::{ApiClient, CallError};
 use crate::clock::SystemClock;
 use crate::serve::Core;
@@ -15,6 +15,11 @@ use domain::wire_id::Kind;
 use http::Method;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use store::sqlite::is_open;
+
+/// What to do where only tokens that were made elsewhere are taken.
+const INSTEAD: &str = "Manage API keys through the API with a token of your own: POST /api/v1/api-key makes one, GET lists \
+                       them, DELETE /api/v1/api-key/{id} revokes one";
 
 /// What can be done with API keys.
 #[derive(Debug, Subcommand)]
@@ -66,23 +71,29 @@ pub(super) async fn run(config: Config, verb: Verb) -> Result<(), Failure> {
     let environment = match &verb {
         Verb::Create(create) => &create.place.environment,
         Verb::List(place) => &place.environment,
-        Verb::Revoke(revoke) => &revoke.place.environment,
+        Verb::Revoke(revoke) => {
+            check("the key's id", Kind::ApiKey, &revoke.id)?;
+            &revoke.place.environment
+        }
     };
     check("--environment", Kind::Environment, environment)?;
+    needs_own_token(&config, INSTEAD)?;
     let (folder, keys) = open_keys(&config)?;
     let token = own_token(&config, &keys, environment)?;
-    if let Some(address) = folder.address() {
-        let live = ApiClient::new(address, token.clone());
-        if live.is_there().await {
-            return work(&live, verb).await;
-        }
+    // Whether a server lives is told by its lock: at an address that a killed one left, anybody may listen by now.
+    if is_open(&config.sqlite_path) {
+        let live = folder.address().map(|address| ApiClient::new(address, token));
+        return match live {
+            Some(live) if live.is_there().await => work(&live, verb).await,
+            _ => Err(Failure::Refused(format!(
+                "a posthaste process has {} open and does not answer: it is starting or stopping, or another command \
+                 is at work. Try again in a few seconds",
+                config.sqlite_path.display()
+            ))),
+        };
     }
-    let core = Core::open(&config, &keys, Arc::new(SystemClock)).map_err(|refusal| {
-        Failure::Refused(format!(
-            "no server answers for the data folder {}, and its store cannot be opened: {refusal}",
-            config.data_dir.display()
-        ))
-    })?;
+    let core = Core::open(&config, &keys, Arc::new(SystemClock))?;
+    folder.withdraw();
     let done = work(&ApiClient::inside(core.service(), token), verb).await;
     core.close().await;
     done

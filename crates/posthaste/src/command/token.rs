@@ -6,6 +6,7 @@ use crate::token::{ENVIRONMENT_DEFAULT, environment_grant};
 use app::jwt::Grant;
 use clap::{Args, Subcommand};
 use domain::clock::Clock;
+use domain::limit::NAME_CHARS_MAX;
 use domain::wire_id::Kind;
 
 const DAY_SECONDS: i64 = 86_400;
@@ -54,6 +55,12 @@ pub(super) fn run(config: &Config, verb: Verb) -> Result<(), Failure> {
 pub(super) fn check(argument: &str, kind: Kind, id: &str) -> Result<(), Failure> {
     let prefix = kind.prefix();
     let body = id.strip_prefix(prefix).unwrap_or_default();
+    if id.len() > NAME_CHARS_MAX {
+        let chars = id.len();
+        let refusal =
+            format!("{argument} has {chars} characters: an id has at most {NAME_CHARS_MAX} (name_chars_max)");
+        return Err(Failure::Refused(refusal));
+    }
     if body.is_empty() || !body.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)) {
         let refusal = format!("{argument} is \"{id}\": it must be an id: {prefix}, then letters and digits");
         return Err(Failure::Refused(refusal));

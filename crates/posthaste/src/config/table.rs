@@ -92,8 +92,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "JWT_PUBLIC_KEY",
-        meaning: "For RS256, RS384, RS512 and EdDSA: the public key as PEM, or file:PATH of it.",
-        secret: false,
+        meaning: "For RS256, RS384, RS512 and EdDSA: the public key as PEM, or file:PATH of it. It only verifies: tokens \
+                  are made where the private key is, and API keys through the API with such a token.",
+        // A private key put here by mistake must not be shown.
+        secret: true,
         fallback: Fallback::Absent("none"),
         put: |config, text| value::put(&mut config.jwt_public_key, value::public_key(text).map(Some)),
     },

@@ -104,6 +104,8 @@ fn an_asymmetric_algorithm_and_its_key_need_each_other() {
     assert!(load(&[("JWT_PUBLIC_KEY", key)]).is_err());
     assert!(load(&[("JWT_ALGORITHM", "RS256"), ("JWT_PUBLIC_KEY", key)]).is_err());
     assert!(load(&[("JWT_ALGORITHM", "EdDSA"), ("JWT_PUBLIC_KEY", key)]).is_ok());
+    let both = [("JWT_ALGORITHM", "EdDSA"), ("JWT_PUBLIC_KEY", key), ("JWT_SECRET", "a secret nobody reads")];
+    assert!(load(&both).map(|_| ()).unwrap_err().contains("leave the secret out"));
 }
 
 #[test]
@@ -124,4 +126,30 @@ fn the_report_lists_every_setting_and_hides_secrets() {
     assert!(text.contains("POSTHASTE_JWT_SECRET = (set)"), "{text}");
     assert!(!text.contains(secret) && !format!("{config:?}{report:?}").contains(secret));
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+}
+
+#[test]
+fn a_private_key_in_the_public_ones_place_is_told_alone_and_never_shown() {
+    let key = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIcanary\n-----END PRIVATE KEY-----";
+    for algorithm in ["EdDSA", "HS256"] {
+        let told = load(&[("JWT_ALGORITHM", algorithm), ("JWT_PUBLIC_KEY", key)]).map(|_| ()).unwrap_err();
+        assert_eq!(told.lines().count(), 2, "{told}");
+        assert!(told.contains("POSTHASTE_JWT_PUBLIC_KEY holds a PRIVATE key"), "{told}");
+        assert!(!told.contains("canary"), "{told}");
+    }
+    let junk = load(&[("JWT_ALGORITHM", "EdDSA"), ("JWT_PUBLIC_KEY", "canary")]).map(|_| ()).unwrap_err();
+    assert!(!junk.contains("canary") && junk.lines().count() == 2, "{junk}");
+}
+
+#[test]
+fn a_default_that_builds_on_a_wrong_setting_is_no_second_problem() {
+    let told = load(&[("LISTEN", "nonsense")]).map(|_| ()).unwrap_err();
+    assert_eq!(told.lines().count(), 2, "{told}");
+    assert!(told.contains("POSTHASTE_LISTEN is \"nonsense\"") && !told.contains("PUBLIC_URL"), "{told}");
+    assert!(
+        load(&[("LISTEN", "nonsense"), ("PUBLIC_URL", "also")])
+            .map(|_| ())
+            .unwrap_err()
+            .contains("PUBLIC_URL")
+    );
 }

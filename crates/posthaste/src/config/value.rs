@@ -134,6 +134,11 @@ pub(super) fn public_key(text: &str) -> Parsed<String> {
         Some(file) => std::fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"))?,
         None => text.to_owned(),
     };
+    if pem.contains("PRIVATE KEY") {
+        return Err("holds a PRIVATE key, which this server must not have: give the public one, which \
+                    `openssl pkey -in FILE -pubout` prints"
+            .into());
+    }
     if !pem.trim_start().starts_with("-----BEGIN PUBLIC KEY-----") {
         return Err("must be a PEM public key (-----BEGIN PUBLIC KEY-----), or file:PATH of one".into());
     }

@@ -305,3 +305,43 @@ async fn what_is_over_a_limit_is_refused_at_its_field() {
     }
     assert_eq!(world.everything().await, before);
 }
+
+#[tokio::test]
+async fn a_large_body_where_none_is_wanted_is_read_and_answered() {
+    let w = World::new().await;
+    let app = format!("/api/v1/app/{}", w.application);
+    let body = vec![b'x'; 4 * 1024 * 1024];
+    for (method, path, status) in [
+        ("POST", "/api/v1/nothing", 404),
+        ("PUT", "/api/v1/app", 405),
+        ("GET", &app, 200),
+        ("DELETE", &format!("{app}/endpoint/none"), 404),
+        ("POST", &format!("{app}/%FF/msg"), 404),
+    ] {
+        let mut stream =
+            TcpStream::connect(w.home.base().replace("http://", "")).await.expect("a connection");
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\
+             connection: close\r\n\r\n",
+            w.api.token,
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.expect("the head is taken");
+        stream.write_all(&body).await.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_without_a_token_who_stops_sending_is_answered_soon() {
+    let w = World::new().await;
+    let mut stream = TcpStream::connect(w.home.base().replace("http://", "")).await.expect("a connection");
+    let head = "POST /api/v1/app HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{\"n";
+    stream.write_all(head.as_bytes()).await.expect("the head is taken");
+    let mut answer = String::new();
+    let read = stream.read_to_string(&mut answer);
+    tokio::time::timeout(crate::live::WITHIN, read).await.expect("it ends by itself").expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+}

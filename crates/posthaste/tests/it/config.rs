@@ -135,4 +135,7 @@ fn a_token_needs_no_server_and_the_default_environment_is_always_the_same() {
         ("app_b".into(), "org_a".into())
     );
     assert_eq!(token(&["--environment", "acme"]).code, Some(1));
+    let long = token(&["--environment", &format!("org_{}", "x".repeat(300))]);
+    assert_eq!((long.code, long.out.as_str()), (Some(1), ""), "a token that no server takes is not made");
+    assert!(long.err.contains("name_chars_max"), "{}", long.err);
 }

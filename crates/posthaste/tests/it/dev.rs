@@ -63,6 +63,13 @@ async fn a_second_run_goes_on_with_its_data_and_the_new_receiver() {
     let (first, story) = told(folder.path()).await;
     let ids = |story: &str| (after(story, "demo      ").to_owned(), after(story, "receiver  ").to_owned());
     let before = ids(&story);
+    // What a newcomer may have tried must not keep the next event from the receiver.
+    let (url, token) = (after(&story, "curl "), after(&story, "TOKEN="));
+    let base = url.split("/api/").next().expect("a base");
+    let changed = serde_json::json!({"paused": true, "channels": ["another"]});
+    let (status, _) =
+        HttpClient::new(base).patch("/api/v1/app/demo/endpoint/receiver", token, &changed).await;
+    assert_eq!(status, 200);
     first.terminate();
     first.wait(WITHIN).await;
     let (_second, story) = told(folder.path()).await;

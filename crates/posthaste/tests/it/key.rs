@@ -54,3 +54,42 @@ fn an_unknown_role_is_refused_with_the_known_ones() {
     assert_eq!(refused.code, Some(2));
     assert!(refused.err.contains("administrator, manager, member, viewer"), "{}", refused.err);
 }
+
+#[tokio::test]
+async fn whoever_listens_at_a_killed_servers_address_gets_no_token() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    key(folder.path(), &["create", "--name", "mine"]);
+    let other = testkit::Receiver::start().await;
+    let address = other.url("/").trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let note = folder.path().join("posthaste-data/address");
+    std::fs::write(&note, format!("{address}\n")).expect("a stale address");
+    let data = folder.path().to_owned();
+    let list = tokio::task::spawn_blocking(move || key(&data, &["list"])).await.expect("it ran");
+    assert!(list.contains("mine"), "{list}");
+    assert!(other.requests().is_empty(), "{:?}", other.requests());
+    assert!(!note.exists(), "the stale address is gone");
+}
+
+#[test]
+fn what_is_no_keys_id_is_refused_by_name() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let refused = run(posthaste(folder.path(), &["key", "revoke", "x y"]));
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.err.contains("\"x y\": it must be an id: key_"), "{}", refused.err);
+}
+
+#[test]
+fn where_a_public_key_only_verifies_the_commands_say_what_to_do() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // The public key of RFC 8410, section 10.1.
+    let public = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+                  -----END PUBLIC KEY-----";
+    for arguments in [&["key", "list"][..], &["dev"]] {
+        let mut command = posthaste(folder.path(), arguments);
+        command.env("POSTHASTE_JWT_ALGORITHM", "EdDSA").env("POSTHASTE_JWT_PUBLIC_KEY", public);
+        let refused = run(command);
+        assert_eq!(refused.code, Some(1), "{arguments:?}: {}", refused.err);
+        assert!(refused.err.contains("POSTHASTE_JWT_PUBLIC_KEY only verifies tokens"), "{}", refused.err);
+    }
+    assert!(!folder.path().join("posthaste-data").exists(), "nothing was made");
+}

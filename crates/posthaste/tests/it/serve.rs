@@ -114,3 +114,38 @@ async fn metrics_are_on_the_main_listener_or_on_their_own() {
     let (status, _) = HttpClient::new(format!("http://{}", address.trim())).get("/metrics", "").await;
     assert_eq!(status, 404);
 }
+
+#[tokio::test]
+async fn a_second_serve_by_another_name_of_the_same_file_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (process, _) = started(folder.path()).await;
+    let data = folder.path().join("posthaste-data");
+    let key = fs::read_to_string(data.join("encryption-key")).expect("the key");
+    std::os::unix::fs::symlink(data.join("posthaste.db"), folder.path().join("alias.db")).expect("a link");
+    let mut second = serve(folder.path());
+    second.env("POSTHASTE_STORE", "sqlite:alias.db").env("POSTHASTE_DATA_DIR", "other-data");
+    second.env("POSTHASTE_ENCRYPTION_KEY", key.trim());
+    let second = run(second);
+    assert_eq!(second.code, Some(1));
+    assert!(second.err.contains("another posthaste process has"), "{}", second.err);
+    assert!(process.is_running());
+}
+
+#[tokio::test]
+async fn a_lost_or_changed_encryption_key_is_told_and_not_made_anew() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (process, _) = started(folder.path()).await;
+    process.terminate();
+    process.wait(WITHIN).await;
+    let key = folder.path().join("posthaste-data/encryption-key");
+    let mut other = serve(folder.path());
+    other.env("POSTHASTE_ENCRYPTION_KEY", "another key of more than 32 characters");
+    let refused = run(other);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.err.contains("POSTHASTE_ENCRYPTION_KEY is not the key"), "{}", refused.err);
+    fs::remove_file(&key).expect("the key is lost");
+    let refused = run(serve(folder.path()));
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.err.contains("restore") && refused.err.contains("encryption-key"), "{}", refused.err);
+    assert!(!key.exists());
+}

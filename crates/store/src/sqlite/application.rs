@@ -3,7 +3,7 @@
 use super::Sqlite;
 use super::query::{Conditions, json};
 use super::row::collect;
-use crate::application::{ApplicationFilter, Applications};
+use crate::application::{ApplicationFilter, Applications, ChangeApplication};
 use crate::error::{Result, StoreError};
 use async_trait::async_trait;
 use domain::application::{Application, ApplicationFields};
@@ -87,12 +87,13 @@ impl Applications for Sqlite {
     async fn application_update(
         &self,
         key: ApplicationKey,
-        fields: ApplicationFields,
+        change: ChangeApplication,
     ) -> Result<Application> {
         let now = self.clock.0.now();
         self.writer
             .write(
                 move |c, _| {
+                    let fields = change(&get(c, key)?);
                     c.prepare_cached(
                         "UPDATE application SET uid = ?2, name = ?3, throttle_rate = ?4, metadata = ?5, updated_at = ?6
                          WHERE key = ?1",

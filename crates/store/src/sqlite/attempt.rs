@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use domain::attempt::{Attempt, Disposition};
 use domain::clock::Timestamp;
 use domain::delivery::DeliveryState;
-use domain::id::{AttemptId, EndpointKey, MessageId, floor_of};
+use domain::id::{ApplicationKey, AttemptId, EndpointKey, MessageId, floor_of};
 use domain::message::Message;
 use domain::page::{Page, Slice};
 use rusqlite::{Connection, params};
@@ -88,8 +88,17 @@ fn by_message(
     Ok(found)
 }
 
+/// What is in dispatch's memory: messages above the checkpoint with neither an attempt nor a row.
+const SENDING: &str = "SELECT count(*) FROM message
+     WHERE application = ?1 AND id > (SELECT min(checkpoint) FROM lease) AND id >= ?3 AND id < ?4
+       AND EXISTS (SELECT 1 FROM json_each(message.endpoints) WHERE value = ?2)
+       AND NOT EXISTS (SELECT 1 FROM delivery WHERE endpoint = ?2 AND message = message.id)
+       AND NOT EXISTS (SELECT 1 FROM attempt INDEXED BY attempt_by_delivery WHERE endpoint = ?2 AND message = message.id)";
+
+/// Counts of `endpoint`'s deliveries. An endpoint of no application any more has nothing on its way.
 fn counts(
     c: &Connection,
+    application: Option<ApplicationKey>,
     endpoint: EndpointKey,
     since: Timestamp,
     until: Timestamp,
@@ -111,7 +120,15 @@ fn counts(
         failed: attempts(Disposition::Failed)?,
         pending: rows(0)?,
         canceled: rows(1)?,
-        sending: 0,
+        sending: match application {
+            None => 0,
+            Some(application) => c
+                .prepare_cached(SENDING)?
+                .query_row(params![application.0, endpoint.0, floor_of(since), floor_of(until)], |r| {
+                    r.get::<_, i64>(0)
+                })?
+                .unsigned_abs(),
+        },
     })
 }
 
@@ -199,6 +216,7 @@ impl Attempts for Sqlite {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<DeliveryCounts> {
-        self.readers.read(move |c| counts(c, endpoint, since, until)).await
+        let application = self.shared.routing.route(endpoint).map(|route| route.endpoint.application);
+        self.readers.read(move |c| counts(c, application, endpoint, since, until)).await
     }
 }

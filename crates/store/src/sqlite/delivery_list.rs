@@ -14,6 +14,7 @@ use domain::attempt::Disposition;
 use domain::clock::Timestamp;
 use domain::delivery::DeliveryState;
 use domain::id::{ApplicationKey, EndpointKey, MessageId};
+use domain::limit::PAGE_BYTES_MAX;
 use domain::message::Message;
 use domain::page::{Page, Slice};
 use rusqlite::types::Value;
@@ -129,6 +130,9 @@ pub(super) struct EndpointMessages {
 enum Source {
     /// Attempts with this disposition, in the order of their ids.
     Attempts(Disposition),
+    /// The same of failed ones, with canceled rows among them by the ids of their messages. Ids of both kinds come
+    /// from one generator, so they order as time does and none is of both kinds.
+    Failures,
     /// Message ids from rows, attempts and the tail.
     Messages,
 }
@@ -137,31 +141,32 @@ impl EndpointMessages {
     pub(super) fn read(&self, c: &Connection) -> Result<Slice<EndpointMessage>> {
         let source = match self.state {
             Some(DeliveryState::Succeeded) => Source::Attempts(Disposition::Succeeded),
+            Some(DeliveryState::Failed) if self.filter.canceled_too => Source::Failures,
             Some(DeliveryState::Failed) => Source::Attempts(Disposition::Failed),
             _ => Source::Messages,
         };
         let mut page = rekey(&self.page, |id| id.0);
-        if let (Source::Attempts(disposition), Some(message)) = (source, self.page.bound()) {
-            let bound = self.reached(c, *message, disposition)?;
+        if let Some(message) = self.page.bound() {
+            let bound = self.place(c, *message, source)?;
             page = rekey(&page, |_| bound);
         }
         let mut found: Vec<EndpointMessage> = Vec::new();
+        let mut bytes = 0;
         loop {
             let keys = match source {
                 Source::Attempts(disposition) => self.keys_by_attempt(c, disposition, &page)?,
+                Source::Failures => self.keys_of_failures(c, &page)?,
                 Source::Messages => self.keys_by_message(c, &page)?,
             };
             let Some((last, _)) = keys.last().copied() else { break };
             for (key, message) in &keys {
                 // A message that was delivered again stands in the list once, where it was delivered last.
-                if let Source::Attempts(disposition) = source
-                    && self.reached(c, *message, disposition)? != *key
-                {
+                if self.place(c, *message, source)? != *key {
                     continue;
                 }
-                self.take(c, *message, &mut found)?;
-                if found.len() > usize::from(page.items) {
-                    return Ok(self.page.slice(found));
+                bytes += self.take(c, *message, &mut found)?;
+                if found.len() > usize::from(page.items) || bytes >= PAGE_BYTES_MAX {
+                    return Ok(self.page.slice_of(found, true));
                 }
             }
             if keys.len() <= usize::from(page.items) {
@@ -175,10 +180,10 @@ impl EndpointMessages {
         Ok(self.page.slice(found))
     }
 
-    /// Adds the message to the page if it fits the filter and is in the wanted state.
-    fn take(&self, c: &Connection, id: MessageId, found: &mut Vec<EndpointMessage>) -> Result<()> {
+    /// Adds the message to the page if it fits the filter and is in the wanted state; the bytes that it adds.
+    fn take(&self, c: &Connection, id: MessageId, found: &mut Vec<EndpointMessage>) -> Result<usize> {
         if found.iter().any(|there| there.message.id == id) {
-            return Ok(());
+            return Ok(0);
         }
         let mut conditions = Conditions::default();
         conditions.with("message.id = ?", id.0).with("message.application = ?", self.application.0);
@@ -193,14 +198,38 @@ impl EndpointMessages {
         let mut statement = c.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(&conditions.values))?;
         let Some(message) = rows.next()?.map(|row| row::message(row, &self.sealer)).transpose()? else {
-            return Ok(());
+            return Ok(0);
         };
-        if let Some((state, next_attempt)) = state(c, &message, self.endpoint)?
-            && self.state.is_none_or(|wanted| wanted == state)
-        {
-            found.push(EndpointMessage { message, state, next_attempt });
+        let Some((state, next_attempt)) = state(c, &message, self.endpoint)?.filter(|(s, _)| self.wants(*s))
+        else {
+            return Ok(0);
+        };
+        let bytes = message.payload_bytes();
+        found.push(EndpointMessage { message, state, next_attempt });
+        Ok(bytes)
+    }
+
+    fn wants(&self, state: DeliveryState) -> bool {
+        let shown = match state {
+            DeliveryState::Canceled if self.filter.canceled_too => DeliveryState::Failed,
+            state => state,
+        };
+        self.state.is_none_or(|wanted| wanted == state || wanted == shown)
+    }
+
+    /// Where the message stands in the list's order.
+    fn place(&self, c: &Connection, message: MessageId, source: Source) -> Result<i64> {
+        match source {
+            Source::Messages => Ok(message.0),
+            Source::Attempts(disposition) => self.reached(c, message, disposition),
+            Source::Failures if self.is_canceled(c, message)? => Ok(message.0),
+            Source::Failures => self.reached(c, message, Disposition::Failed),
         }
-        Ok(())
+    }
+
+    fn is_canceled(&self, c: &Connection, message: MessageId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM delivery WHERE endpoint = ?1 AND message = ?2 AND state = 1)";
+        Ok(c.prepare_cached(sql)?.query_row(params![self.endpoint.0, message.0], |row| row.get(0))?)
     }
 
     /// When the message reached this disposition here, as an attempt id.
@@ -230,6 +259,13 @@ impl EndpointMessages {
             conditions.tail("attempt.id", page)
         );
         self.pairs(c, &sql, &conditions.values)
+    }
+
+    fn keys_of_failures(&self, c: &Connection, page: &Page<i64>) -> Result<Vec<(i64, MessageId)>> {
+        let mut found = self.keys_by_attempt(c, Disposition::Failed, page)?;
+        found.extend(self.distinct(c, "delivery", Some(1), page)?);
+        sort_walking(&mut found, page, |(key, _)| *key);
+        Ok(found)
     }
 
     /// Distinct message ids from the endpoint's attempts, its rows, and the tail of the log.

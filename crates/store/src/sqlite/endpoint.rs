@@ -14,7 +14,7 @@ use domain::header::Header;
 use domain::id::{ApplicationKey, EndpointKey};
 use domain::limit::ENDPOINTS_PER_APPLICATION_MAX;
 use domain::page::{Page, Slice};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::sync::Arc;
 
 const COLUMNS: &str =
@@ -253,6 +253,22 @@ impl Endpoints for Sqlite {
                     }
                 }
                 Ok(found)
+            })
+            .await
+    }
+
+    async fn endpoint_key(&self, application: ApplicationKey, id: &str) -> Result<EndpointKey> {
+        if let Ok(found) = self.endpoint_find(application, id).await {
+            return Ok(found.key);
+        }
+        let id = id.to_owned();
+        self.readers
+            .read(move |c| {
+                let found = c
+                    .prepare_cached("SELECT key FROM endpoint WHERE id = ?1 AND application = ?2")?
+                    .query_row(params![id, application.0], |row| row.get(0))
+                    .optional()?;
+                found.map(EndpointKey).ok_or(StoreError::NotFound)
             })
             .await
     }

@@ -2,7 +2,7 @@
 
 use super::Sqlite;
 use super::query::{Conditions, json};
-use super::row::collect;
+use super::row::collect_page;
 use crate::error::{Result, StoreError};
 use crate::event_type::{ChangeEventType, EventTypes};
 use async_trait::async_trait;
@@ -155,18 +155,30 @@ impl EventTypes for Sqlite {
                 let sql = format!("SELECT {COLUMNS} FROM event_type {}", conditions.tail("name", &page));
                 let mut statement = c.prepare_cached(&sql)?;
                 let rows = statement.query(rusqlite::params_from_iter(&conditions.values))?;
-                Ok(page.slice(collect(rows, read)?))
+                let (found, cut) = collect_page(rows, |row| {
+                    let schemas = row.get_ref(5)?.as_str_or_null().map_err(rusqlite::Error::from)?;
+                    Ok((read(row)?, schemas.map_or(0, str::len)))
+                })?;
+                Ok(page.slice_of(found, cut))
             })
             .await
     }
 
-    async fn event_type_missing(&self, environment: EnvironmentKey, names: &[String]) -> Result<Vec<String>> {
-        let names = names.to_vec();
+    async fn event_type_missing(
+        &self,
+        environment: EnvironmentKey,
+        flags: Option<&[String]>,
+        names: &[String],
+    ) -> Result<Vec<String>> {
+        let (names, flags) = (names.to_vec(), flags.map(<[String]>::to_vec));
         self.readers
             .read(move |c| {
                 let mut missing = Vec::new();
                 for name in names {
-                    if find(c, environment, &name)?.is_none_or(|there| there.fields.archived) {
+                    let found = find(c, environment, &name)?;
+                    if found
+                        .is_none_or(|there| there.fields.archived || !there.fields.shown_to(flags.as_deref()))
+                    {
                         missing.push(name);
                     }
                 }

@@ -1,33 +1,80 @@
-//! The lock that keeps a second process away from the file.
+//! The locks that keep a second process away from the file.
+//!
+//! One stands beside the database under the name that the path leads to, so that symbolic links cannot hide it; the
+//! other is on the database itself, so that a second name of the same file (a hard link) cannot either. Both are
+//! flock(2) locks, which SQLite's own (fcntl) do not know of.
 
 use crate::error::{Result, StoreError};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use std::fs::File;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// Held while the store is open; the system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
-pub(super) struct FileLock(#[expect(dead_code, reason = "held for its lock")] File);
+pub(super) struct FileLock {
+    path: PathBuf,
+    _beside: File,
+    _itself: File,
+}
 
 impl FileLock {
-    /// Takes the lock beside the store's file.
+    /// Takes the locks of the store's file, which is made (empty) when it is missing.
     pub(super) fn take(path: &Path) -> Result<Self> {
         if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|e| {
                 StoreError::Unavailable(format!("the folder {} cannot be made: {e}", folder.display()))
             })?;
         }
-        let mut name = path.as_os_str().to_owned();
-        name.push(".lock");
-        let file = File::options().create(true).truncate(false).write(true).open(&name).map_err(|e| {
-            StoreError::Unavailable(format!("{} cannot be opened: {e}", Path::new(&name).display()))
-        })?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        let unopened = |path: &Path, error: io::Error| {
+            StoreError::Unavailable(format!("{} cannot be opened: {error}", path.display()))
+        };
+        let real = match path.canonicalize() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                open(path).and_then(|_made| path.canonicalize())
+            }
+            found => found,
+        };
+        let path = real.map_err(|error| unopened(path, error))?;
+        let name = beside(&path);
+        let held = || {
             StoreError::Unavailable(format!(
                 "another posthaste process has {} open. Stop it first, or give this one a data folder of its own (POSTHASTE_DATA_DIR)",
                 path.display()
             ))
-        })?;
-        Ok(Self(file))
+        };
+        let beside = open(&name).map_err(|error| unopened(&name, error))?;
+        flock(&beside, FlockOperation::NonBlockingLockExclusive).map_err(|_| held())?;
+        let itself = open(&path).map_err(|error| unopened(&path, error))?;
+        match flock(&itself, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => return Err(held()),
+            // A file system that locks no such file leaves the other lock, which every process takes first.
+            Ok(()) | Err(_) => {}
+        }
+        Ok(Self { path, _beside: beside, _itself: itself })
     }
+
+    /// Where the file really is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Whether a process has this store open. By the time that the answer is read it may be another.
+#[must_use]
+pub fn is_open(path: &Path) -> bool {
+    let Ok(path) = path.canonicalize() else { return false };
+    let Ok(beside) = File::options().write(true).open(beside(&path)) else { return false };
+    flock(&beside, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(path)
 }

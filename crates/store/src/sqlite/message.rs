@@ -4,7 +4,7 @@ use super::Sqlite;
 use super::batch::{Batch, Hot};
 use super::command::{Applied, Command, Memory};
 use super::query::{Conditions, keys_column, rekey, texts_column};
-use super::row::{self, collect};
+use super::row::{self, collect, collect_page};
 use crate::error::{Result, StoreError};
 use crate::handoff::Accepted;
 use crate::message::{Admission, MessageFilter, Messages, NewMessage};
@@ -314,7 +314,12 @@ impl Messages for Sqlite {
                     format!("SELECT {} FROM message {}", row::MESSAGE, conditions.tail("message.id", &page));
                 let mut statement = c.prepare_cached(&sql)?;
                 let rows = statement.query(rusqlite::params_from_iter(&conditions.values))?;
-                Ok(page.slice(collect(rows, |row| row::message(row, &sealer))?))
+                let (found, cut) = collect_page(rows, |row| {
+                    let message = row::message(row, &sealer)?;
+                    let bytes = message.payload_bytes();
+                    Ok((message, bytes))
+                })?;
+                Ok(page.slice_of(found, cut))
             })
             .await
     }

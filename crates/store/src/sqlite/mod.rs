@@ -26,6 +26,7 @@ mod query;
 mod readers;
 mod row;
 mod schema;
+mod seal_check;
 mod shared;
 mod writer;
 
@@ -38,6 +39,7 @@ use async_trait::async_trait;
 pub use commit::Probe;
 use domain::clock::Clock;
 use lock::FileLock;
+pub use lock::is_open;
 use parking_lot::Mutex;
 use readers::Readers;
 use rusqlite::Connection;
@@ -102,12 +104,14 @@ impl Sqlite {
     /// is of a newer schema, or was sealed with another encryption key.
     pub fn open(path: &Path, options: Options) -> Result<Arc<Self>> {
         let lock = FileLock::take(path)?;
+        let path = lock.path();
         let probe = options.probe.as_deref();
         let mut connection = connect(path, probe)?;
         schema::migrate(&mut connection)?;
         let sealer = Arc::new(Sealer::new(&options.encryption_key));
         let routing = Routing::default();
         load_routing(&connection, &routing, &sealer)?;
+        seal_check::check(&connection, &sealer)?;
         let wakes = Wakes::default();
         let start = lease::acquire(&mut connection, options.clock.now(), &wakes)?;
         let shared = Arc::new(Shared::new(routing, wakes, Arc::new(StoreMetrics::default())));

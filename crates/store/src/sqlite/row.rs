@@ -7,6 +7,7 @@ use bytes::Bytes;
 use domain::attempt::{Attempt, Disposition, NewAttempt, Outcome, Trigger};
 use domain::clock::Timestamp;
 use domain::id::{ApplicationKey, AttemptId, EndpointKey, MessageId};
+use domain::limit::PAGE_BYTES_MAX;
 use domain::message::Message;
 use rusqlite::Row;
 
@@ -65,6 +66,23 @@ pub(super) fn attempt(row: &Row<'_>) -> Result<Attempt> {
 /// Reads an integer column that stands for one of a few values.
 pub(super) fn coded<T>(code: i64, read: impl Fn(i64) -> Option<T>) -> Result<T> {
     read(code).ok_or_else(|| StoreError::Broken(format!("a column holds the unknown code {code}")))
+}
+
+/// Collects rows with their sizes in bytes until they are enough for a page; true when rows are left.
+pub(super) fn collect_page<T>(
+    mut rows: rusqlite::Rows<'_>,
+    read: impl Fn(&Row<'_>) -> Result<(T, usize)>,
+) -> Result<(Vec<T>, bool)> {
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        if bytes >= PAGE_BYTES_MAX {
+            return Ok((found, true));
+        }
+        let (item, size) = read(row)?;
+        bytes += size;
+        found.push(item);
+    }
+    Ok((found, false))
 }
 
 /// Collects rows that are read with our own errors.

@@ -4,7 +4,10 @@ use crate::error::{Result, StoreError};
 use rusqlite::{Connection, TransactionBehavior};
 
 /// All migrations, in order; a file's `user_version` is how many it has had.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_init.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_init.sql"),
+    include_str!("../../migrations/sqlite/0002_seal_check.sql"),
+];
 
 /// Brings the file up to date, one transaction a migration.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {

@@ -1,13 +1,13 @@
 //! Attempts and deliveries as lists show them.
 
-use crate::harness::{Fixture, main_run};
+use crate::harness::{Fixture, START, main_run};
 use domain::attempt::Disposition;
 use domain::clock::Clock;
 use domain::delivery::{DeliveryState, Next};
 use domain::id::{AttemptId, MessageId};
 use domain::page::{From, Order, Page};
 use store::StoreError;
-use store::attempt::AttemptFilter;
+use store::attempt::{AttemptFilter, DeliveryCounts};
 use store::delivery::Held;
 use store::message::Admission;
 
@@ -125,6 +125,20 @@ async fn an_endpoints_messages_show_each_once_with_its_latest_state() {
         assert_eq!(found.len(), 1, "{state:?}");
         assert_eq!(found[0].1, state);
     }
+    let both = AttemptFilter { canceled_too: true, ..AttemptFilter::default() };
+    for (from, expected) in [
+        (From::Start, vec![canceled, failed]),
+        (From::After(canceled), vec![failed]),
+        (From::Before(failed), vec![canceled]),
+    ] {
+        let page = Page { items: 5, order: Order::Descending, from };
+        let state = Some(DeliveryState::Failed);
+        let found = f.store.messages_of_endpoint(endpoint, state, both.clone(), page).await.unwrap();
+        assert_eq!(found.items.iter().map(|m| m.message.id).collect::<Vec<_>>(), expected);
+    }
+    let counts = f.store.delivery_counts(endpoint, START, START.plus_ms(1_000)).await.unwrap();
+    let expected = DeliveryCounts { succeeded: 2, pending: 1, sending: 1, failed: 1, canceled: 1 };
+    assert_eq!(counts, expected);
     let first = Page { items: 1, order: Order::Descending, from: From::Start };
     let page = messages(f, endpoint, Some(DeliveryState::Succeeded), first).await;
     assert_eq!(page, (vec![(mended, DeliveryState::Succeeded)], false));

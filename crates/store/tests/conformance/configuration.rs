@@ -3,7 +3,7 @@
 use crate::harness::{Fixture, START};
 use bytes::Bytes;
 use domain::api_key::ApiKey;
-use domain::application::ApplicationFields;
+use domain::application::{Application, ApplicationFields};
 use domain::environment::SignatureHeaders;
 use domain::event_type::EventTypeFields;
 use domain::page::{From, Order, Page};
@@ -47,12 +47,27 @@ async fn a_uid_is_unique_in_its_environment_and_free_again_after_deletion() {
 }
 
 #[tokio::test]
+async fn changes_of_an_application_at_once_all_hold() {
+    let f = Fixture::new().await;
+    let app = f.application("one").await;
+    let rename = |there: &Application| ApplicationFields { name: "new".into(), ..there.fields.clone() };
+    let slow = |there: &Application| ApplicationFields { throttle_rate: Some(3), ..there.fields.clone() };
+    let (renamed, slowed) = tokio::join!(
+        f.store.application_update(app.key, Box::new(rename)),
+        f.store.application_update(app.key, Box::new(slow)),
+    );
+    assert!(renamed.is_ok() && slowed.is_ok());
+    let now = f.store.application_find(f.environment.key, "one").await.unwrap().fields;
+    assert_eq!((&*now.name, now.throttle_rate), ("new", Some(3)));
+}
+
+#[tokio::test]
 async fn a_changed_uid_replaces_the_old_one() {
     let f = Fixture::new().await;
     let app = f.application("one").await;
     let fields = ApplicationFields { uid: Some("two".into()), ..app.fields.clone() };
     f.clock.advance_ms(1_000);
-    let changed = f.store.application_update(app.key, fields).await.unwrap();
+    let changed = f.store.application_update(app.key, Box::new(|_| fields)).await.unwrap();
     assert_eq!((changed.created_at, changed.updated_at), (START, START.plus_ms(1_000)));
     assert!(f.store.application_find(f.environment.key, "one").await.is_err());
     assert_eq!(f.store.application_find(f.environment.key, "two").await.unwrap(), changed);
@@ -166,7 +181,12 @@ async fn event_types_are_created_archived_unarchived_and_listed_by_name() {
     let flagged = f.store.event_type_list(env, true, Some(vec!["other".into()]), page()).await.unwrap();
     assert_eq!(flagged.items.iter().map(|t| &*t.name).collect::<Vec<_>>(), ["a.one", "b.two"]);
     let wanted = ["a.one", "b.two", "nope"].map(String::from);
-    assert_eq!(f.store.event_type_missing(env, &wanted).await.unwrap(), ["a.one", "nope"]);
+    assert_eq!(f.store.event_type_missing(env, None, &wanted).await.unwrap(), ["a.one", "nope"]);
+    let hidden = ["c.hidden", "b.two"].map(String::from);
+    for (flags, missing) in [(None, 0), (Some(["beta".to_owned()]), 0), (Some(["other".to_owned()]), 1)] {
+        let flags = flags.as_ref().map(|flags| &flags[..]);
+        assert_eq!(f.store.event_type_missing(env, flags, &hidden).await.unwrap(), hidden[..missing]);
+    }
     assert!(!f.store.event_type_create(env, "a.one", fields(None)).await.unwrap().fields.archived);
     assert!(!f.store.event_type_put(env, "a.one", fields(None)).await.unwrap().1);
     assert!(f.store.event_type_put(env, "d.new", fields(None)).await.unwrap().1);
@@ -220,6 +240,11 @@ async fn a_deleted_endpoint_keeps_its_wire_id_for_its_attempts_and_nothing_else(
     f.store.endpoint_delete(endpoint.key).await.unwrap();
     let known = f.store.endpoint_ids(vec![endpoint.key]).await.unwrap();
     assert_eq!(known, [(endpoint.key, endpoint.id.clone())]);
+    assert_eq!(f.store.endpoint_key(app.key, &endpoint.id).await, Ok(endpoint.key));
+    let other = f.application("two").await;
+    for (application, id) in [(app.key, "mine"), (other.key, &*endpoint.id)] {
+        assert_eq!(f.store.endpoint_key(application, id).await, Err(StoreError::NotFound));
+    }
     assert!(f.store.endpoint_find(app.key, "mine").await.is_err());
     assert!(f.store.endpoint_find(app.key, &endpoint.id).await.is_err());
     let listed = f.store.endpoint_list(app.key, Page::first(50, Order::Ascending)).await.unwrap();

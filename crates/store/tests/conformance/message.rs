@@ -127,3 +127,26 @@ async fn an_expunged_payload_is_gone_for_good() {
     f.store.message_expunge(one.key, message.id).await.unwrap();
     assert_eq!(f.store.message_get(one.key, message.id).await.unwrap().payload, None);
 }
+
+#[tokio::test]
+async fn a_page_of_large_messages_ends_early_and_is_not_the_end() {
+    let f = Fixture::new().await;
+    let app = f.application("one").await;
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        let mut new = f.message(&app, &[]);
+        new.payload = Bytes::from(vec![b'x'; 1_600_000]);
+        ids.push(f.store.accept(new).await.unwrap().id);
+    }
+    ids.reverse();
+    for (from, expected, done) in [
+        (From::Start, &ids[..3], false),
+        (From::After(ids[2]), &ids[3..], true),
+        (From::Before(ids[4]), &ids[1..4], false),
+    ] {
+        let page = Page { items: 250, order: Order::Descending, from };
+        let slice = f.store.message_list(app.key, MessageFilter::default(), page).await.unwrap();
+        assert_eq!(slice.items.iter().map(|m| m.id).collect::<Vec<_>>(), expected);
+        assert_eq!(slice.done, done);
+    }
+}

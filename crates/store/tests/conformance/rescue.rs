@@ -72,21 +72,27 @@ async fn a_message_accepted_after_the_clock_went_back_is_still_rescued() {
 #[tokio::test]
 async fn a_second_process_is_refused_with_a_sentence_and_the_first_goes_on() {
     let f = Fixture::new().await;
-    let options = store::sqlite::Options {
-        encryption_key: b"k".repeat(32),
-        clock: std::sync::Arc::clone(&f.clock) as _,
-        probe: None,
-    };
-    let refusal = store::sqlite::Sqlite::open(&f.path(), options).unwrap_err().to_string();
-    assert!(refusal.contains("another posthaste process has"), "{refusal}");
+    let (linked, hard) = (f.path().with_file_name("linked.db"), f.path().with_file_name("hard.db"));
+    std::os::unix::fs::symlink("store.db", &linked).unwrap();
+    std::fs::hard_link(f.path(), &hard).unwrap();
+    for path in [f.path(), linked, hard] {
+        let options = store::sqlite::Options {
+            encryption_key: b"k".repeat(32),
+            clock: std::sync::Arc::clone(&f.clock) as _,
+            probe: None,
+        };
+        let refusal = store::sqlite::Sqlite::open(&path, options).unwrap_err().to_string();
+        assert!(refusal.contains("another posthaste process has"), "{refusal}");
+    }
+    assert!(store::sqlite::is_open(&f.path()));
     f.application("one").await;
 }
 
 #[tokio::test]
 async fn a_store_does_not_open_with_another_encryption_key() {
+    // Without an endpoint nothing is sealed but the check itself.
     let f = Fixture::new().await;
     let app = f.application("one").await;
-    f.endpoint(&app).await;
     let (path, clock) = (f.path(), std::sync::Arc::clone(&f.clock));
     f.store.close();
     let Fixture { store, .. } = &f;

@@ -1,6 +1,6 @@
 //! What `dev` prints: the steps in plain words, for a terminal of 100 columns.
 
-use super::demo::{Arrived, EVENT, Sent, SetUp};
+use super::demo::{Arrived, EVENT, STEP_TIMEOUT, Sent, SetUp};
 use super::receiver::Received;
 use serde_json::Value;
 use std::io::IsTerminal;
@@ -67,8 +67,19 @@ impl Story {
         }
     }
 
-    pub(super) fn recorded(&self, attempt: &Value) {
+    pub(super) fn lost(&self, sent: &Sent) {
+        let seconds = STEP_TIMEOUT.as_secs();
+        self.heading(&format!("3  The receiver did not get it within {seconds} seconds"));
+        println!("   The event {} is on disk all the same, and is tried again.", sent.message_id);
+        println!("   What became of it is in the record: the third of the lines below lists the attempts.");
+    }
+
+    pub(super) fn recorded(&self, attempt: Option<&Value>) {
         self.heading("4  The record of it");
+        let Some(attempt) = attempt else {
+            let seconds = STEP_TIMEOUT.as_secs();
+            return println!("   It is not there after {seconds} seconds, which is a fault of ours.");
+        };
         let text = |field: &str| attempt.get(field).and_then(Value::as_str).unwrap_or("?").to_owned();
         let number = |field: &str| attempt.get(field).and_then(Value::as_i64).unwrap_or_default();
         println!("   {}  {}", text("id"), text("timestamp"));
