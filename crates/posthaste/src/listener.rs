@@ -160,6 +160,7 @@ fn next_port(listen: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::extract::State;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
@@ -176,11 +177,13 @@ mod tests {
         let mut listener = Listener::bind("127.0.0.1:0", "POSTHASTE_LISTEN").await.unwrap();
         listener.look_every = Duration::from_millis(20);
         let (address, stop, tasks) = (listener.address(), CancellationToken::new(), TaskTracker::new());
-        let slow = async || {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+        let others_are_closed = Arc::new(tokio::sync::Notify::new());
+        let slow = async |State(closed): State<Arc<tokio::sync::Notify>>| {
+            closed.notified().await;
             "at last"
         };
         let routes = axum::Router::new().route("/", axum::routing::get(slow));
+        let routes = routes.with_state(Arc::clone(&others_are_closed));
         tasks.spawn(listener.serve(routes.into(), stop.clone(), tasks.clone()));
         let (mut silent, mut halfway, mut working) = (
             TcpStream::connect(address).await.unwrap(),
@@ -192,6 +195,7 @@ mod tests {
         let mut text = String::new();
         assert_eq!(silent.read_to_string(&mut text).await.unwrap(), 0);
         assert_eq!(halfway.read_to_string(&mut text).await.unwrap(), 0);
+        others_are_closed.notify_one();
         working.read_to_string(&mut text).await.unwrap();
         assert!(text.starts_with("HTTP/1.1 200 OK") && text.ends_with("at last"), "{text}");
         stop.cancel();

@@ -188,7 +188,8 @@ impl World {
 
     /// What became of a message at an endpoint; none when the endpoint is gone or never was to get it.
     pub(crate) async fn destination(&self, message: &str, endpoint: &str) -> Option<Value> {
-        let list = self.of_application("GET", &format!("/msg/{message}/endpoint"), &Value::Null).await;
+        let path = format!("/msg/{message}/endpoint?expanded_statuses=true");
+        let list = self.of_application("GET", &path, &Value::Null).await;
         list["data"].as_array().expect("a list").iter().find(|one| one["id"] == endpoint).cloned()
     }
 

@@ -47,10 +47,9 @@ impl FileLock {
         let beside = open(&name).map_err(|error| unopened(&name, error))?;
         flock(&beside, FlockOperation::NonBlockingLockExclusive).map_err(|_| held())?;
         let itself = open(&path).map_err(|error| unopened(&path, error))?;
-        match flock(&itself, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => return Err(held()),
-            // A file system that locks no such file leaves the other lock, which every process takes first.
-            Ok(()) | Err(_) => {}
+        // Where the file system cannot lock it there is the other lock, which every process takes first.
+        if let Err(Errno::WOULDBLOCK) = flock(&itself, FlockOperation::NonBlockingLockExclusive) {
+            return Err(held());
         }
         Ok(Self { path, _beside: beside, _itself: itself })
     }
