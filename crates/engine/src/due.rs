@@ -2,8 +2,8 @@
 
 use domain::clock::Timestamp;
 use domain::id::EndpointKey;
-use std::cmp::Reverse;
 use foldhash::HashMap;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// The times. An endpoint's earliest counts; what a later note replaced is skipped when it comes up.

@@ -9,8 +9,8 @@ use domain::application::Application;
 use domain::endpoint::Endpoint;
 use domain::environment::Environment;
 use domain::id::{ApplicationKey, EndpointKey, EnvironmentKey};
-use parking_lot::RwLock;
 use foldhash::HashMap;
+use parking_lot::RwLock;
 use std::sync::Arc;
 
 /// An endpoint as routing knows it.

@@ -5,8 +5,8 @@
 
 use domain::clock::Timestamp;
 use domain::id::EndpointKey;
-use parking_lot::Mutex;
 use foldhash::HashMap;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// The notes. Bounded by the number of endpoints.

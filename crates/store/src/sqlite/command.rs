@@ -12,8 +12,8 @@ use domain::clock::Timestamp;
 use domain::delivery::DeliveryKey;
 use domain::id::{AttemptId, ClaimId, EndpointKey, IdClock};
 use domain::message::Message;
-use rusqlite::Connection;
 use foldhash::HashMap;
+use rusqlite::Connection;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
