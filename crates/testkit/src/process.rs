@@ -105,11 +105,15 @@ impl Process {
         self.ended.borrow().is_none()
     }
 
-    /// Waits for its end. Panics with the output after `within`.
+    /// Waits for its end and for the last of its output. Panics with the output after `within`.
     pub async fn wait(&self, within: Duration) -> ExitStatus {
-        let mut ended = self.ended.clone();
-        if let Ok(status) = tokio::time::timeout(within, ended.wait_for(Option::is_some)).await {
-            return status.expect("the waiting thread sends before it ends").expect("waited for");
+        let (mut ended, mut lines) = (self.ended.clone(), self.lines.subscribe());
+        let end = async {
+            lines.wait_for(|lines| lines.ended == 2).await.expect("we hold the sender");
+            *ended.wait_for(Option::is_some).await.expect("the waiting thread sends before it ends")
+        };
+        if let Ok(status) = tokio::time::timeout(within, end).await {
+            return status.expect("waited for");
         }
         panic!("still running after {within:?}; the output:\n{}", self.lines().join("\n"));
     }

@@ -24,6 +24,15 @@ async fn lines_of_both_outputs_are_heard_and_the_exit_code_is_seen() {
 }
 
 #[tokio::test]
+async fn what_it_said_last_is_there_when_it_has_ended() {
+    for _ in 0..20 {
+        let process = shell("seq 1 5000");
+        assert!(process.wait(SOON).await.success());
+        assert_eq!(process.lines().last().map(String::as_str), Some("5000"));
+    }
+}
+
+#[tokio::test]
 async fn terminate_lets_it_clean_up_and_kill9_does_not() {
     let script = "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.01; done";
     let polite = shell(script);

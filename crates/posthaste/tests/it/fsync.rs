@@ -195,5 +195,6 @@ async fn a_server_whose_syncs_fail_from_the_start_does_not_start() {
     let process = Process::start(command);
     let status = process.wait(Duration::from_secs(20)).await;
     assert_eq!(status.code(), Some(1), "{}", process.lines().join("\n"));
-    assert!(process.lines().iter().any(|line| line.contains("the disk answered with an error")));
+    let told = process.lines();
+    assert!(told.iter().any(|line| line.contains("the disk answered with an error")), "{told:#?}");
 }
