@@ -115,11 +115,11 @@ impl App {
             }
             found => found?,
         };
-        let mut fields = self.checked(application.environment, input.fields).await?;
+        let fields = self.checked(application.environment, input.fields).await?;
         let paused = input.paused;
         let change = move |now: &Endpoint| {
-            fields.paused = paused.unwrap_or(now.fields.paused);
-            Ok(replacing(now, fields))
+            let paused = paused.unwrap_or(now.fields.paused);
+            Ok(replacing(now, EndpointFields { paused, ..fields.clone() }))
         };
         let updated = self.store().endpoint_update(found.key, Box::new(change)).await?;
         self.resume(&found, &updated);
@@ -142,7 +142,7 @@ impl App {
         problems.finish()?;
         let change = move |now: &Endpoint| {
             let mut fields = now.fields.clone();
-            patch.apply(&mut fields);
+            patch.clone().apply(&mut fields);
             Ok(replacing(now, fields))
         };
         let updated = self.store().endpoint_update(found.key, Box::new(change)).await?;

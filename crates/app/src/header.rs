@@ -37,7 +37,7 @@ impl App {
         let found = self.endpoint_of(at, Right::Manage).await?;
         check(&headers).map_err(|bad| AppError::invalid("headers", bad))?;
         let change =
-            move |_: &Endpoint| Ok(EndpointChange { headers: Some(headers), ..EndpointChange::default() });
+            move |_: &Endpoint| Ok(EndpointChange { headers: Some(headers.clone()), ..EndpointChange::default() });
         self.store().endpoint_update(found.key, Box::new(change)).await?;
         Ok(())
     }

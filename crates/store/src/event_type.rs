@@ -46,5 +46,6 @@ pub trait EventTypes: Send + Sync {
     async fn event_type_missing(&self, environment: EnvironmentKey, names: &[String]) -> Result<Vec<String>>;
 }
 
-/// Decides, on the event type as it is in the transaction, what its fields become.
-pub type ChangeEventType = Box<dyn FnOnce(&EventType) -> EventTypeFields + Send>;
+/// Decides, on the event type as it is in the transaction, what its fields become. It is asked again when another node
+/// changed the event type in between.
+pub type ChangeEventType = Box<dyn FnMut(&EventType) -> EventTypeFields + Send>;

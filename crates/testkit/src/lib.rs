@@ -1,6 +1,7 @@
 //! What the tests of every crate share: the far ends of Posthaste's sockets.
 //!
 //! - [`Receiver`]: a customer's server, whose answers are scripted with [`Answer`], polite or hostile.
+//! - [`Cluster`]: a throw-away PostgreSQL.
 //! - [`Process`]: a real binary, its output lines, its signals, its end.
 //! - [`HttpClient`]: a small JSON client with keep-alive.
 //! - [`cpu_time`], [`rss_peak`], [`reset_rss_peak`]: what a process used, from `/proc` (Linux).
@@ -11,6 +12,7 @@
 
 mod answer;
 mod client;
+mod cluster;
 mod connection;
 mod gzip;
 mod port;
@@ -22,6 +24,7 @@ mod usage;
 
 pub use answer::{Answer, Then};
 pub use client::{ClientError, HttpClient, Reply};
+pub use cluster::{Cluster, Durability};
 pub use gzip::gzip_bomb;
 pub use port::free_port;
 pub use process::Process;

@@ -2,10 +2,11 @@
 
 use super::Sqlite;
 use super::command::{Applied, Command, Memory};
-use super::query::{Conditions, keys_column, rekey, texts_column};
+use super::query::{Conditions, keys_column, texts_column};
 use super::row::{self, collect};
 use crate::error::{Result, StoreError};
 use crate::handoff::Accepted;
+use crate::list::rekey;
 use crate::message::{Admission, MessageFilter, MessageKey, Messages, NewMessage};
 use crate::seal::Sealer;
 use async_trait::async_trait;

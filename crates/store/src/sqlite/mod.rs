@@ -25,13 +25,13 @@ mod query;
 mod readers;
 mod row;
 mod schema;
-mod shared;
 mod writer;
 
 use crate::error::{Result, StoreError};
 use crate::metrics::StoreMetrics;
 use crate::routing::Routing;
 use crate::seal::Sealer;
+use crate::shared;
 use crate::wake::Wakes;
 use async_trait::async_trait;
 pub use commit::Probe;

@@ -13,15 +13,31 @@ use domain::message::{Message, Overrides};
 use domain::wire_id::Kind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 use store::Store;
 use store::delivery::{Claimed, Held, Record};
 use store::endpoint::NewEndpoint;
 use store::handoff::{Handoff, HandoffReceiver, channel};
 use store::message::{Admission, NewMessage};
+use store::postgres::{self, DatabaseClock, Postgres};
 use store::sqlite::{Options, Sqlite};
+use testkit::Cluster;
 
 /// When every test begins.
 pub(crate) const START: Timestamp = Timestamp(1_800_000_000_000);
+
+/// An engine of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// Where a store's data is.
+enum Place {
+    File(tempfile::TempDir),
+    Database(String),
+}
 
 /// A store under test.
 pub(crate) struct Fixture {
@@ -30,50 +46,58 @@ pub(crate) struct Fixture {
     pub(crate) handoff: Handoff,
     pub(crate) accepted: HandoffReceiver,
     pub(crate) environment: Environment,
-    folder: tempfile::TempDir,
+    place: Place,
     ids: AtomicU8,
     _verdict: Verdict,
 }
 
 impl Fixture {
     /// A fresh store.
-    pub(crate) async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::new(START));
-        Self::open(folder, clock).await
+    pub(crate) async fn new(engine: Engine) -> Self {
+        let place = match engine {
+            Engine::Sqlite => Place::File(tempfile::tempdir().unwrap()),
+            Engine::Postgres => Place::Database(Cluster::shared().database()),
+        };
+        Self::open(place, Arc::new(ManualClock::new(START))).await
     }
 
-    async fn open(folder: tempfile::TempDir, clock: Arc<ManualClock>) -> Self {
-        let store: Arc<dyn Store> = Sqlite::open(
-            &folder.path().join("store.db"),
-            Options {
-                encryption_key: b"k".repeat(32),
-                clock: Arc::clone(&clock) as _,
-                probe: Some(Arc::new(Plans)),
-            },
-        )
-        .unwrap();
+    async fn open(place: Place, clock: Arc<ManualClock>) -> Self {
+        let store: Arc<dyn Store> = match &place {
+            Place::File(folder) => {
+                let options = Options {
+                    encryption_key: b"k".repeat(32),
+                    clock: Arc::clone(&clock) as _,
+                    probe: Some(Arc::new(Plans)),
+                };
+                Sqlite::open(&folder.path().join("store.db"), options).unwrap()
+            }
+            Place::Database(url) => Postgres::open(url, shared_options(&clock)).unwrap(),
+        };
         let environment = store
             .environment_ensure("org_000000000000000000000000001", SignatureHeaders::Webhook)
             .await
             .unwrap();
         let (handoff, accepted) = channel();
-        Self {
-            store,
-            clock,
-            handoff,
-            accepted,
-            environment,
-            folder,
-            ids: AtomicU8::new(1),
-            _verdict: Verdict,
-        }
+        Self { store, clock, handoff, accepted, environment, place, ids: AtomicU8::new(1), _verdict: Verdict }
     }
 
-    /// The file's bytes, its WAL's too.
+    /// What stands on the disk: the file and its WAL; the database's files.
     pub(crate) fn bytes_on_disk(&self) -> Vec<u8> {
+        let folder = match &self.place {
+            Place::File(folder) => folder.path().to_owned(),
+            Place::Database(url) => {
+                let database = url.rsplit('/').next().unwrap();
+                let cluster = Cluster::shared();
+                cluster.sql(database, "CHECKPOINT");
+                let relative = cluster.sql(
+                    database,
+                    "SELECT current_setting('data_directory') || '/base/' || oid FROM pg_database WHERE datname = current_database()",
+                );
+                relative.into()
+            }
+        };
         let mut bytes = Vec::new();
-        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
+        for entry in std::fs::read_dir(folder).unwrap() {
             bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
         }
         bytes
@@ -81,15 +105,16 @@ impl Fixture {
 
     /// The database file.
     pub(crate) fn path(&self) -> std::path::PathBuf {
-        self.folder.path().join("store.db")
+        let Place::File(folder) = &self.place else { panic!("PostgreSQL has no file") };
+        folder.path().join("store.db")
     }
 
     /// The same database in another process: what was in memory is gone.
     pub(crate) async fn restart(self) -> Self {
-        let Self { store, clock, folder, .. } = self;
+        let Self { store, clock, place, .. } = self;
         store.close();
         drop(store);
-        Self::open(folder, clock).await
+        Self::open(place, clock).await
     }
 
     /// An id of this kind that no other has.
@@ -124,7 +149,7 @@ impl Fixture {
     pub(crate) async fn change(
         &self,
         endpoint: EndpointKey,
-        change: impl FnOnce(&mut EndpointFields) + Send + 'static,
+        mut change: impl FnMut(&mut EndpointFields) + Send + 'static,
     ) -> Endpoint {
         let decide = move |there: &Endpoint| {
             let mut fields = there.fields.clone();
@@ -200,6 +225,16 @@ impl Fixture {
             url: "https://example.com/hook".into(),
             response: Bytes::from_static(b"answer"),
         }
+    }
+}
+
+/// How a PostgreSQL store is opened on a clock that the test holds.
+pub(crate) fn shared_options(clock: &Arc<ManualClock>) -> postgres::Options {
+    postgres::Options {
+        encryption_key: b"k".repeat(32),
+        time: DatabaseClock::handed(Arc::clone(clock) as _),
+        lease_ttl: Duration::from_secs(5),
+        retention_days: 90,
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! A test here drives the contract alone, on a fresh database of each engine, with a manual clock.
 
+#[macro_use]
+mod each_engine;
+
 mod attempt;
 mod configuration;
 mod delivery;
