@@ -112,6 +112,15 @@ impl Cluster {
         self.port
     }
 
+    /// The process id of the shell above the server: all of the server's processes are its descendants.
+    ///
+    /// # Panics
+    /// After a crash, until the server runs again.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.watch.as_ref().expect("a running server").0.id()
+    }
+
     /// Runs SQL by itself, through PostgreSQL's own client; what it prints, without headings.
     ///
     /// # Panics

@@ -6,7 +6,7 @@
 use super::token::check;
 use super::{Config, Failure, open_keys, own_token};
 use crate::client::{ApiClient, CallError};
-use crate::clock::SystemClock;
+use crate::clock::Present;
 use crate::serve::Core;
 use crate::token::ENVIRONMENT_DEFAULT;
 use clap::{Args, Subcommand};
@@ -14,7 +14,6 @@ use domain::role::Role;
 use domain::wire_id::Kind;
 use http::Method;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 /// What can be done with API keys.
 #[derive(Debug, Subcommand)]
@@ -77,7 +76,7 @@ pub(super) async fn run(config: Config, verb: Verb) -> Result<(), Failure> {
             return work(&live, verb).await;
         }
     }
-    let core = Core::open(&config, &keys, Arc::new(SystemClock)).map_err(|refusal| {
+    let core = Core::open(&config, &keys, Present::OfStore).map_err(|refusal| {
         Failure::Refused(format!(
             "no server answers for the data folder {}, and its store cannot be opened: {refusal}",
             config.data_dir.display()

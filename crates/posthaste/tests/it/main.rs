@@ -16,6 +16,7 @@ mod key;
 mod kill;
 mod licences;
 mod live;
+mod nodes;
 mod receivers;
 mod sdk;
 mod serve;

@@ -7,7 +7,8 @@
 
 use domain::clock::{Clock, ManualClock, Timestamp};
 use domain::environment::SignatureHeaders;
-use posthaste::config::Config;
+use posthaste::clock::Present;
+use posthaste::config::{Config, StoreAddress};
 use posthaste::data_folder::DataFolder;
 use posthaste::serve::Server;
 use posthaste::token::{ENVIRONMENT_DEFAULT, Keys, environment_grant};
@@ -113,7 +114,7 @@ impl World {
     async fn start_server(&mut self) {
         let data = DataFolder::open(&self.config.data_dir).expect("a data folder");
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        let server = Server::start(&self.config, &self.keys, data, clock).await;
+        let server = Server::start(&self.config, &self.keys, data, Present::Handed(clock)).await;
         let server = server.unwrap_or_else(|why| panic!("{}: {why}", self.folder.path().display()));
         self.client = HttpClient::new(format!("http://{}", server.address()));
         self.server = Some(server);
@@ -228,7 +229,7 @@ fn settings(folder: &TempDir) -> Config {
     Config {
         listen: "127.0.0.1:0".to_owned(),
         data_dir: folder.path().to_owned(),
-        sqlite_path: folder.path().join("posthaste.db"),
+        store: StoreAddress::Sqlite(folder.path().join("posthaste.db")),
         egress_allow: vec!["127.0.0.0/8".parse().expect("a subnet")],
         https_only: true,
         request_timeout: Duration::from_secs(5),

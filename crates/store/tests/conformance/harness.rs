@@ -14,13 +14,13 @@ use domain::wire_id::Kind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
-use store::Store;
 use store::delivery::{Claimed, Held, Record};
 use store::endpoint::NewEndpoint;
 use store::handoff::{Handoff, HandoffReceiver, channel};
 use store::message::{Admission, NewMessage};
 use store::postgres::{self, DatabaseClock, Postgres};
 use store::sqlite::{Options, Sqlite};
+use store::{Store, StoreError};
 use testkit::Cluster;
 
 /// When every test begins.
@@ -38,6 +38,9 @@ enum Place {
     File(tempfile::TempDir),
     Database(String),
 }
+
+/// How long leases live where a test does not wait for their end.
+const LEASE_TTL: Duration = Duration::from_secs(5);
 
 /// A store under test.
 pub(crate) struct Fixture {
@@ -58,10 +61,44 @@ impl Fixture {
             Engine::Sqlite => Place::File(tempfile::tempdir().unwrap()),
             Engine::Postgres => Place::Database(Cluster::shared().database()),
         };
-        Self::open(place, Arc::new(ManualClock::new(START))).await
+        Self::open(place, Arc::new(ManualClock::new(START)), LEASE_TTL).await
     }
 
-    async fn open(place: Place, clock: Arc<ManualClock>) -> Self {
+    /// A fresh store on PostgreSQL whose leases live so long.
+    pub(crate) async fn with_ttl(ttl: Duration) -> Self {
+        let place = Place::Database(Cluster::shared().database());
+        Self::open(place, Arc::new(ManualClock::new(START)), ttl).await
+    }
+
+    /// Another node on the same database.
+    pub(crate) async fn beside(&self, ttl: Duration) -> Self {
+        let Place::Database(url) = &self.place else { panic!("a file is one process's") };
+        let beside = Self::open(Place::Database(url.clone()), Arc::clone(&self.clock), ttl).await;
+        // Ids of what the two make must differ.
+        beside.ids.store(128, Ordering::Relaxed);
+        beside
+    }
+
+    /// Runs SQL on the database, beside the store.
+    pub(crate) fn sql(&self, sql: &str) -> String {
+        let Place::Database(url) = &self.place else { panic!("a file has no server") };
+        Cluster::shared().sql(url.rsplit('/').next().unwrap(), sql)
+    }
+
+    /// Why the database does not open.
+    pub(crate) fn refusal(&self) -> StoreError {
+        self.refusal_with(|_| {})
+    }
+
+    /// Why the database does not open with these options.
+    pub(crate) fn refusal_with(&self, adjust: impl FnOnce(&mut postgres::Options)) -> StoreError {
+        let Place::Database(url) = &self.place else { panic!("a file has no server") };
+        let mut options = shared_options(&self.clock);
+        adjust(&mut options);
+        Postgres::open(url, options).unwrap_err()
+    }
+
+    async fn open(place: Place, clock: Arc<ManualClock>, ttl: Duration) -> Self {
         let store: Arc<dyn Store> = match &place {
             Place::File(folder) => {
                 let options = Options {
@@ -71,7 +108,10 @@ impl Fixture {
                 };
                 Sqlite::open(&folder.path().join("store.db"), options).unwrap()
             }
-            Place::Database(url) => Postgres::open(url, shared_options(&clock)).unwrap(),
+            Place::Database(url) => {
+                let options = postgres::Options { lease_ttl: ttl, ..shared_options(&clock) };
+                Postgres::open(url, options).unwrap()
+            }
         };
         let environment = store
             .environment_ensure("org_000000000000000000000000001", SignatureHeaders::Webhook)
@@ -114,7 +154,7 @@ impl Fixture {
         let Self { store, clock, place, .. } = self;
         store.close();
         drop(store);
-        Self::open(place, clock).await
+        Self::open(place, clock, LEASE_TTL).await
     }
 
     /// An id of this kind that no other has.
@@ -233,7 +273,7 @@ pub(crate) fn shared_options(clock: &Arc<ManualClock>) -> postgres::Options {
     postgres::Options {
         encryption_key: b"k".repeat(32),
         time: DatabaseClock::handed(Arc::clone(clock) as _),
-        lease_ttl: Duration::from_secs(5),
+        lease_ttl: LEASE_TTL,
         retention_days: 90,
     }
 }

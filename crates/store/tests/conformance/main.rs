@@ -10,6 +10,8 @@ mod configuration;
 mod delivery;
 mod harness;
 mod message;
+mod nodes;
 mod plans;
+mod protocol;
 mod prune;
 mod rescue;
