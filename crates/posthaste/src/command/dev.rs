@@ -18,7 +18,6 @@ use demo::Demo;
 use domain::clock::Clock;
 use ipnet::IpNet;
 use receiver::DevReceiver;
-use std::sync::Arc;
 use story::Story;
 
 /// How long the token holds that is printed.
