@@ -5,19 +5,22 @@
 //! behind, not even by a SIGKILL.
 
 use crate::free_port;
+use parking_lot::Mutex;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Where Debian and its relatives put PostgreSQL's programs, a folder a version.
 const PROGRAMS: &str = "/usr/lib/postgresql";
 /// Users that the server may run as when the tests run as root, the first that exists.
 const USERS: [&str; 2] = ["postgres", "nobody"];
+/// Plans that are kept.
+const WALKS_MAX: usize = 1_000;
 /// Runs the server until its input ends (then its folder goes) or says `keep`.
 const WATCH: &str = r#"
     programs="$1"; folder="$2"; shift 2
@@ -32,7 +35,8 @@ const WATCH: &str = r#"
 /// How safe a cluster is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// Nothing is synced: quick, and lost with the machine. A crash of the server alone loses nothing.
+    /// Nothing is synced: quick, and lost with the machine. A crash of the server alone loses nothing. Every statement is
+    /// explained, and a table is walked through only where no index fits: [`Cluster::walks`].
     Quick,
     /// PostgreSQL's own defaults.
     Full,
@@ -47,6 +51,7 @@ pub struct Cluster {
     user: Option<(u32, u32)>,
     watch: Option<(Child, ChildStdin)>,
     databases: AtomicU64,
+    walks: Arc<Mutex<Vec<String>>>,
 }
 
 impl Cluster {
@@ -76,8 +81,15 @@ impl Cluster {
         if let Some((uid, gid)) = user {
             chown(&folder, Some(uid), Some(gid)).expect("root may give a folder away");
         }
-        let mut cluster =
-            Self { folder, port: free_port(), durability, user, watch: None, databases: AtomicU64::new(0) };
+        let mut cluster = Self {
+            folder,
+            port: free_port(),
+            durability,
+            user,
+            watch: None,
+            databases: AtomicU64::new(0),
+            walks: Arc::default(),
+        };
         let made = cluster
             .command("initdb")
             .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"])
@@ -144,6 +156,12 @@ impl Cluster {
         String::from_utf8_lossy(&run.stdout).trim().to_owned()
     }
 
+    /// Plans so far that walk through a whole table, each with its statement's first line.
+    #[must_use]
+    pub fn walks(&self) -> Vec<String> {
+        self.walks.lock().clone()
+    }
+
     /// Ends the server as a power cut of its process does (`-m immediate`).
     pub fn crash(&mut self) {
         self.end(b"keep\n");
@@ -158,7 +176,13 @@ impl Cluster {
         command.args(["-c", "max_connections=400", "-c", "log_min_messages=warning"]);
         command.args(["-c", "shared_preload_libraries=pg_stat_statements"]);
         if self.durability == Durability::Quick {
-            command.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
+            command.args(["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "enable_seqscan=off"]);
+            command.args([
+                "-c",
+                "session_preload_libraries=auto_explain",
+                "-c",
+                "auto_explain.log_min_duration=0",
+            ]);
         }
         self.own(&mut command);
         // A group of its own: a signal to the tests' group (Ctrl-C) does not end the shell before its server.
@@ -176,7 +200,8 @@ impl Cluster {
             }
         }
         // Read on, so that the server never waits for a full pipe; the thread ends with it.
-        std::thread::spawn(move || lines.for_each(drop));
+        let walks = Arc::clone(&self.walks);
+        std::thread::spawn(move || note_walks(lines.map_while(Result::ok), &walks));
         self.watch = Some((child, input));
     }
 
@@ -207,6 +232,22 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.end(b"");
         let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Keeps what the explanations in the server's log say of tables that are walked through.
+fn note_walks(lines: impl Iterator<Item = String>, walks: &Mutex<Vec<String>>) {
+    let mut statement = String::new();
+    for line in lines {
+        if let Some((_, text)) = line.split_once("Query Text: ") {
+            text.clone_into(&mut statement);
+        }
+        if line.contains("Seq Scan on ") {
+            let mut walks = walks.lock();
+            if walks.len() < WALKS_MAX {
+                walks.push(format!("{}: {statement}", line.trim()));
+            }
+        }
     }
 }
 

@@ -30,7 +30,8 @@ pub struct SecretText(String);
 
 impl SecretText {
     /// A secret of this text.
-    pub(crate) fn new(text: String) -> Self {
+    #[must_use]
+    pub const fn new(text: String) -> Self {
         Self(text)
     }
 

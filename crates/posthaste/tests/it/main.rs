@@ -2,6 +2,9 @@
 //!
 //! `tidy` and `licences` read the tree instead: they hold what no compiler checks.
 
+#[macro_use]
+mod server;
+
 mod bad_caller;
 mod bad_input;
 mod bad_url;
@@ -20,7 +23,6 @@ mod nodes;
 mod receivers;
 mod sdk;
 mod serve;
-mod server;
 mod simulation;
 mod tidy;
 mod timeline;

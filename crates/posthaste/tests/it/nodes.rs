@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use testkit::{Cluster, Durability, HttpClient, Process, Proxy, Receiver};
+use testkit::{Answer, Cluster, Durability, HttpClient, Process, Proxy, Receiver};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -238,12 +238,17 @@ fn three(cluster: &Cluster) -> Vec<String> {
 async fn a_killed_nodes_work_is_taken_over_in_time() {
     let cluster = Cluster::start(Durability::Quick);
     let nodes = Nodes::start(&three(&cluster)).await;
+    nodes.receiver.answer_always("/good", Answer::status(200).delay(Duration::from_millis(100)));
     nodes.accept_more(300).await;
     nodes.process(0).kill9();
     nodes.process(0).wait(WITHIN).await;
     nodes.accept_more(300).await;
     let (again, longest) = nodes.compare().await;
     assert!(again <= ON_THE_WIRE_MAX, "{again} arrived again");
+    assert!(
+        longest > Duration::from_secs(3),
+        "nothing was in memory at the kill: this shows nothing ({longest:?})"
+    );
     assert!(longest < TAKEN_OVER_WITHIN, "{longest:?}");
 }
 

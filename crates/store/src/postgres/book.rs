@@ -42,6 +42,8 @@ pub(super) struct Own {
     unknown: Option<i64>,
     /// Deliveries that dispatch holds under it.
     held: usize,
+    /// Boot time at which it was asked for.
+    since: i64,
     /// Boot time until which it is ours for certain (rule 2).
     valid_until: i64,
 }
@@ -107,6 +109,7 @@ impl Book {
             in_flight: None,
             unknown: None,
             held: 0,
+            since: sent,
             valid_until: sent + self.ttl_ms - self.margin_ms,
         });
     }
@@ -114,6 +117,11 @@ impl Book {
     /// The lease for new work.
     pub(super) fn current(&self) -> Option<&Own> {
         self.own.iter().find(|own| own.standing == Standing::Current)
+    }
+
+    /// Whether the current lease has been held for a full TTL (rule 5).
+    pub(super) fn is_seasoned(&self, boot_ms: i64) -> bool {
+        self.current().is_some_and(|own| boot_ms - own.since > self.ttl_ms)
     }
 
     fn current_mut(&mut self) -> Option<&mut Own> {

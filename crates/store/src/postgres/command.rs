@@ -28,6 +28,14 @@ pub(super) struct Accepting {
     pub(super) answer: Answer<Arc<Message>>,
 }
 
+impl Accepting {
+    /// Gives the message's place in dispatch back, and only then tells that it was not accepted.
+    pub(super) fn refuse(self, error: crate::error::StoreError) {
+        drop(self.new);
+        let _ = self.answer.send(Err(error));
+    }
+}
+
 /// Attempts that were given their ids, which they keep however often the statement has to be sent (PROTOCOL rule 8).
 pub(super) struct Recording {
     pub(super) records: Arc<Vec<Record>>,

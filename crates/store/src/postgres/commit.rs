@@ -115,7 +115,10 @@ impl Loop {
     fn refuse(&mut self, commands: &mut Vec<Command>, error: &StoreError) {
         for command in commands.drain(..) {
             match command {
-                Command::Accept(_, answer) => _ = answer.send(Err(error.clone())),
+                Command::Accept(new, answer) => {
+                    drop(new);
+                    let _ = answer.send(Err(error.clone()));
+                }
                 Command::Park(_, answer) => _ = answer.send(Err(error.clone())),
                 Command::Claim(_, _, answer) => _ = answer.send(Err(error.clone())),
                 Command::Record(records, answer) => {
@@ -156,7 +159,10 @@ impl Loop {
                     bytes += new.payload.len();
                     match self.next_id().await {
                         Ok(id) => batch.accepting.push(Accepting { id: MessageId(id), new, answer }),
-                        Err(error) => _ = answer.send(Err(error)),
+                        Err(error) => {
+                            drop(new);
+                            let _ = answer.send(Err(error));
+                        }
                     }
                 }
                 Command::Record(records, answer) => {
@@ -256,9 +262,9 @@ impl Loop {
         for one in batch.accepting {
             if !fenced.contains(&lease.0) {
                 let lost = "this node's lease was lost; it takes another".to_owned();
-                let _ = one.answer.send(Err(StoreError::Unavailable(lost)));
+                one.refuse(StoreError::Unavailable(lost));
             } else if let Some(refusal) = message::refusal(&refusals, one.id, &one.new) {
-                let _ = one.answer.send(Err(refusal));
+                one.refuse(refusal);
             } else {
                 let message = message::announce(node, *one.new, one.id);
                 let _ = one.answer.send(Ok(message));
@@ -287,9 +293,7 @@ impl Loop {
     fn refused(&mut self, batch: Batch, error: &StoreError) {
         self.failed(error);
         self.node.book.lock().answered();
-        for one in batch.accepting {
-            let _ = one.answer.send(Err(error.clone()));
-        }
+        batch.accepting.into_iter().for_each(|one| one.refuse(error.clone()));
         for one in batch.parking {
             let _ = one.answer.send(Err(error.clone()));
         }
@@ -312,9 +316,7 @@ impl Loop {
         } else {
             self.node.book.lock().answered();
         }
-        for one in batch.accepting {
-            let _ = one.answer.send(Err(error.clone()));
-        }
+        batch.accepting.into_iter().for_each(|one| one.refuse(error.clone()));
         for one in batch.parking {
             one.parked.iter().for_each(|parked| left(&self.node, parked.key, parked.held, false));
             let _ = one.answer.send(Ok(()));

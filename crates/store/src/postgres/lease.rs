@@ -93,7 +93,9 @@ pub(super) async fn renew(client: &Client, node: &Node, beats: &[Beat]) -> Resul
     node.live_leases.store(u32::try_from(live).unwrap_or(u32::MAX).max(1), Ordering::Relaxed);
     let renewed: Vec<LeaseId> =
         row.get::<_, Option<Vec<i64>>>(2).unwrap_or_default().into_iter().map(LeaseId).collect();
-    for beat in beats.iter().filter(|beat| !renewed.contains(&beat.lease)) {
+    let missing = beats.iter().filter(|beat| !renewed.contains(&beat.lease));
+    // One of our own that was settled meanwhile is no news.
+    for beat in missing.filter(|beat| node.book.lock().get(beat.lease).is_some()) {
         tracing::warn!(
             lease = beat.lease.0,
             "the lease is lost: what was in memory under it is another node's now"

@@ -17,23 +17,21 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs until the node stops.
 pub(super) async fn run(node: Arc<Node>) {
-    let started = boot_ms();
     let mut tick = interval(SWEEP_EVERY.min(node.lease_ttl / 2));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut client, mut away_since) = (None, None);
+    let (mut client, mut steady_since) = (None, None);
     loop {
         tokio::select! {
             () = node.stop.cancelled() => return,
             _ = tick.tick() => {}
             () = node.drained.notified() => if node.book.lock().drained().is_empty() { continue },
         }
-        // Rule 5: who rescues has held a lease for a full TTL, since when PostgreSQL answered: after a restart of the
+        // Rule 5: who rescues has held a lease for a full TTL in which PostgreSQL answered: after a restart of the
         // database everybody else may need that long to renew.
-        let since = *away_since
-            .get_or_insert_with(|| if client.is_some() { boot_ms() } else { started.max(boot_ms()) });
-        let rescues = boot_ms() - since > ttl_ms(&node) && node.validity.holds(boot_ms());
+        let steady = boot_ms() - *steady_since.get_or_insert_with(boot_ms) > ttl_ms(&node);
+        let rescues = steady && node.validity.holds(boot_ms()) && node.book.lock().is_seasoned(boot_ms());
         if let Err(error) = tend(&node, &mut client, rescues).await {
-            (client, away_since) = (None, None);
+            (client, steady_since) = (None, None);
             tracing::warn!(%error, "leases and partitions could not be looked after; trying again");
         }
     }

@@ -50,7 +50,7 @@ pub(super) async fn settle(client: &Client, node: &Node, lease: LeaseId, whose: 
         from = to;
     }
     loop {
-        let released = release(client, node, lease).await?;
+        let released = release(client, lease, whose).await?;
         let more = released.len() as u64 >= STEP_ROWS;
         endpoints.extend(released);
         if !more {
@@ -144,13 +144,14 @@ async fn fill(
 }
 
 /// Frees rows that the lease held. One that has seen too many processes die is given up.
-async fn release(client: &Client, node: &Node, lease: LeaseId) -> Result<Vec<EndpointKey>> {
-    let (id, _now) = (lease.0, node.now());
+async fn release(client: &Client, lease: LeaseId, whose: Whose) -> Result<Vec<EndpointKey>> {
+    // A process that stopped in order says nothing against what it held.
+    let (id, died) = (lease.0, i32::from(whose == Whose::Expired));
     let sql = format!(
         "BEGIN;
          SELECT FROM lease WHERE id = {id} FOR UPDATE;
-         UPDATE delivery SET lease = NULL, claim = NULL, rescued = rescued + 1,
-                state = CASE WHEN rescued + 1 >= {RESCUES_MAX} THEN 1 ELSE state END
+         UPDATE delivery SET lease = NULL, claim = NULL, rescued = rescued + {died},
+                state = CASE WHEN rescued + {died} >= {RESCUES_MAX} THEN 1 ELSE state END
          WHERE (endpoint, message, run) IN (
              SELECT endpoint, message, run FROM delivery WHERE lease = {id} LIMIT {STEP_ROWS} FOR UPDATE)
          RETURNING endpoint;

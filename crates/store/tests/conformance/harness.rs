@@ -118,7 +118,17 @@ impl Fixture {
             .await
             .unwrap();
         let (handoff, accepted) = channel();
-        Self { store, clock, handoff, accepted, environment, place, ids: AtomicU8::new(1), _verdict: Verdict }
+        let engine = if matches!(place, Place::File(_)) { Engine::Sqlite } else { Engine::Postgres };
+        Self {
+            store,
+            clock,
+            handoff,
+            accepted,
+            environment,
+            place,
+            ids: AtomicU8::new(1),
+            _verdict: Verdict(engine),
+        }
     }
 
     /// What stands on the disk: the file and its WAL; the database's files.

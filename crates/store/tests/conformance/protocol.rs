@@ -6,10 +6,10 @@
 use crate::harness::{START, shared_options};
 use domain::clock::ManualClock;
 use domain::id::floor_of;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use store::Store;
 use store::postgres::Postgres;
-use testkit::Cluster;
+use testkit::{Cluster, Durability};
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
@@ -24,6 +24,12 @@ struct Trace {
     watcher: Client,
 }
 
+/// A cluster of its own: the traces' statements are not ours to explain.
+fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(|| Cluster::start(Durability::Quick))
+}
+
 async fn session(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     // Ends with its client; the test's runtime ends both.
@@ -34,7 +40,7 @@ async fn session(url: &str) -> Client {
 
 impl Trace {
     async fn begin() -> Self {
-        let url = Cluster::shared().database();
+        let url = cluster().database();
         let clock = Arc::new(ManualClock::new(START));
         Postgres::open(&url, shared_options(&clock)).unwrap().close();
         let (writer, rescuer, watcher) = (session(&url).await, session(&url).await, session(&url).await);
