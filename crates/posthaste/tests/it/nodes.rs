@@ -238,8 +238,9 @@ fn three(cluster: &Cluster) -> Vec<String> {
 async fn a_killed_nodes_work_is_taken_over_in_time() {
     let cluster = Cluster::start(Durability::Quick);
     let nodes = Nodes::start(&three(&cluster)).await;
-    nodes.receiver.answer_always("/good", Answer::status(200).delay(Duration::from_millis(100)));
-    nodes.accept_more(300).await;
+    // Slow answers at slow start: lines form, so that there is something in memory at the kill.
+    nodes.receiver.answer_always("/good", Answer::status(200).delay(Duration::from_millis(300)));
+    nodes.accept_more(150).await;
     nodes.process(0).kill9();
     nodes.process(0).wait(WITHIN).await;
     nodes.accept_more(300).await;

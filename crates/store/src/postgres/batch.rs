@@ -127,9 +127,12 @@ const KEYS_ANSWER: &str = ",
         WHERE fence.id = wanted.lease
           AND NOT EXISTS (SELECT FROM refused WHERE refused.wanted_by = wanted.message)) AS lost)";
 
+/// A key that a message asks for: application, kind, key, message, hash of the body, until when.
+type NewKey = (i64, i16, Vec<u8>, i64, Vec<u8>, i64);
+
 /// Takes event ids and explicit idempotency keys, or tells who has them. True when the batch has any.
 fn add_keys(sql: &mut Sql<'_>, batch: &Batch, lease: LeaseId, now: Timestamp) -> bool {
-    let mut keys: Vec<(i64, i16, Vec<u8>, i64, Vec<u8>, i64)> = Vec::new();
+    let mut keys: Vec<NewKey> = Vec::new();
     for one in &batch.accepting {
         if let Some(event_id) = &one.new.event_id {
             let until = now.plus_ms(EVENT_ID_MS).0;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 /// Milliseconds since this machine started, suspension included.
 pub(super) fn boot_ms() -> i64 {
     let time = clock_gettime(ClockId::Boottime);
-    time.tv_sec * 1_000 + i64::from(time.tv_nsec) / 1_000_000
+    time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
 }
 
 /// The clock that is handed to everything on a node that shares its store with others.
