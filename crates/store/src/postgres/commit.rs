@@ -348,6 +348,7 @@ impl Loop {
     ) -> Result<()> {
         let away = || StoreError::Unavailable("PostgreSQL is away".into());
         let (id, Some(session)) = (self.next_id().await, self.session.as_mut()) else {
+            self.node.book.lock().answered();
             let _ = answer.send(Err(away()));
             return Ok(());
         };
