@@ -128,11 +128,11 @@ impl App {
             found => found?,
         };
         let choice = Choice { principal: at.principal, present: found.fields.event_types.as_deref() };
-        let mut fields = self.checked(choice, input.fields, Problems::default()).await?;
+        let fields = self.checked(choice, input.fields, Problems::default()).await?;
         let paused = input.paused;
         let change = move |now: &Endpoint| {
-            fields.paused = paused.unwrap_or(now.fields.paused);
-            Ok(replacing(now, fields))
+            let paused = paused.unwrap_or(now.fields.paused);
+            Ok(replacing(now, EndpointFields { paused, ..fields.clone() }))
         };
         let updated = self.store().endpoint_update(found.key, Box::new(change)).await?;
         self.resume(&found, &updated);
@@ -156,7 +156,7 @@ impl App {
         problems.finish()?;
         let change = move |now: &Endpoint| {
             let mut fields = now.fields.clone();
-            patch.apply(&mut fields);
+            patch.clone().apply(&mut fields);
             Ok(replacing(now, each_once(fields)))
         };
         let updated = self.store().endpoint_update(found.key, Box::new(change)).await?;

@@ -112,7 +112,7 @@ impl App {
         checked(None, tried)?;
         let change = move |now: &EventType| {
             let mut fields = now.fields.clone();
-            patch.apply(&mut fields);
+            patch.clone().apply(&mut fields);
             fields
         };
         Ok(self.store().event_type_update(environment, name, Box::new(change)).await?)

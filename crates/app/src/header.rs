@@ -36,8 +36,9 @@ impl App {
     pub async fn headers_put(&self, at: Place<'_>, headers: Vec<Header>) -> Result<()> {
         let found = self.endpoint_of(at, Right::Manage).await?;
         check(&headers).map_err(|bad| AppError::invalid("headers", bad))?;
-        let change =
-            move |_: &Endpoint| Ok(EndpointChange { headers: Some(headers), ..EndpointChange::default() });
+        let change = move |_: &Endpoint| {
+            Ok(EndpointChange { headers: Some(headers.clone()), ..EndpointChange::default() })
+        };
         self.store().endpoint_update(found.key, Box::new(change)).await?;
         Ok(())
     }

@@ -49,7 +49,7 @@ impl App {
         let overlap_ends = now.plus_ms(i64::try_from(grace).unwrap_or(i64::MAX / 1000) * 1000);
         let change = move |endpoint: &Endpoint| {
             let mut endpoint = endpoint.clone();
-            let rotated = endpoint.rotate_secret(fresh, overlap_ends, now);
+            let rotated = endpoint.rotate_secret(fresh.clone(), overlap_ends, now);
             rotated.map_err(|full| StoreError::Limit(full.to_string()))?;
             Ok(EndpointChange { secrets: Some(endpoint.secrets), ..EndpointChange::default() })
         };

@@ -1,8 +1,9 @@
 //! What every scenario is handed: the options, the receiver, the folder, and the ways to start a subject.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use testkit::Process;
+use testkit::{Cluster, Process};
 
 use crate::Outcome;
 use crate::load::Plan;
@@ -30,6 +31,8 @@ pub(crate) struct Context {
 pub(crate) struct Subject {
     pub(crate) name: String,
     pub(crate) pid: u32,
+    /// Its database, when that is a server of its own.
+    pub(crate) cluster: Option<Arc<Cluster>>,
     pub(crate) plan: Plan,
     /// Deliveries that each accepted message becomes.
     pub(crate) copies: u8,
@@ -50,7 +53,7 @@ impl Context {
         let (process, address) = peer::start_floor(&self.receiver, copies).await?;
         // The same headers as Posthaste gets, a token of the same size included; the floor looks at none of them.
         let plan = plan(address, "bench", &"x".repeat(240));
-        let subject = Subject { name: "floor".into(), pid: process.pid(), plan, copies };
+        let subject = Subject { name: "floor".into(), pid: process.pid(), cluster: None, plan, copies };
         Ok((process, subject))
     }
 
@@ -70,13 +73,19 @@ impl Context {
         let binary = self.binary.as_ref().ok_or("this scenario needs posthaste; leave --floor-only out")?;
         let mut all = own(settings);
         all.extend(self.options.env.iter().cloned());
-        Posthaste::start(binary, &self.dir, &all).await
+        Posthaste::start(binary, &self.dir, (self.options.store, &all)).await
     }
 
     /// How to load that application at full speed.
     pub(crate) fn subject(&self, posthaste: &Posthaste, application: &str, copies: u8) -> Outcome<Subject> {
         let plan = plan(posthaste.address()?, application, posthaste.token());
-        Ok(Subject { name: "posthaste".into(), pid: posthaste.pid()?, plan, copies })
+        Ok(Subject {
+            name: "posthaste".into(),
+            pid: posthaste.pid()?,
+            cluster: posthaste.cluster(),
+            plan,
+            copies,
+        })
     }
 }
 

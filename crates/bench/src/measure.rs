@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use testkit::{cpu_time, reset_rss_peak, rss_peak};
+use testkit::{cpu_time, cpu_time_of_tree, reset_rss_peak, rss_peak};
 
 use crate::Outcome;
 use crate::context::{Context, Subject};
@@ -60,17 +60,42 @@ pub(crate) struct Sample {
 /// Loads the subject and measures it for `interval`. The receiver is reset first.
 pub(crate) async fn run(context: &Context, subject: &Subject, interval: Duration) -> Outcome<Measured> {
     context.receiver.reset().await;
-    let cpu_at_start = cpu_time(subject.pid)?;
+    let cpu_at_start = subject.cpu_time()?;
+    let statements_at_start = subject.statements();
     let load = Load::start(subject.plan.clone())?;
     let mut measured = interval_of(context, subject, &load, interval).await?;
     let totals = load.finish();
     let expected = totals.accepted * u64::from(subject.copies);
     let drained = wait_for_arrivals(context, expected).await?;
     measured.judge(&totals, expected, &drained);
-    let cpu = cpu_time(subject.pid)?.saturating_sub(cpu_at_start);
+    let cpu = subject.cpu_time()?.saturating_sub(cpu_at_start);
     measured.cpu_us_per_delivery_drained = micros(cpu) / drained.distinct.max(1) as f64;
     eprintln!("  {:10} {measured}", subject.name);
+    if let (Some(after), Some(before)) = (subject.statements(), statements_at_start) {
+        let each = (after - before) as f64 / drained.distinct.max(1) as f64;
+        eprintln!("  {:10} {each:.3} SQL statements a delivery", subject.name);
+    }
     Ok(measured)
+}
+
+impl Subject {
+    /// What it used so far, its database's server included.
+    fn cpu_time(&self) -> Outcome<Duration> {
+        let own = cpu_time(self.pid)?;
+        Ok(match &self.cluster {
+            Some(cluster) => own + cpu_time_of_tree(cluster.pid())?,
+            None => own,
+        })
+    }
+
+    /// Statements that its database has run so far.
+    fn statements(&self) -> Option<u64> {
+        let calls = self.cluster.as_ref()?.sql(
+            "test_0",
+            "CREATE EXTENSION IF NOT EXISTS pg_stat_statements; SELECT sum(calls) FROM pg_stat_statements",
+        );
+        calls.lines().last()?.parse().ok()
+    }
 }
 
 /// Measures a load that is running, after the warm-up; the peak of memory is of the interval alone where possible.
@@ -83,9 +108,9 @@ pub(crate) async fn interval_of(
     tokio::time::sleep(context.options.warm_up()).await;
     // Not every kernel and user may: then the peak is of the whole life of the process.
     let _ = reset_rss_peak(subject.pid);
-    let before = Sample::take(context, subject.pid, load).await?;
+    let before = Sample::take(context, subject, load).await?;
     tokio::time::sleep(interval).await;
-    let after = Sample::take(context, subject.pid, load).await?;
+    let after = Sample::take(context, subject, load).await?;
     let mut measured = after.since(&before);
     measured.peak_mib = peak_mib(subject.pid)?;
     Ok(measured)
@@ -130,9 +155,9 @@ pub(crate) fn peak_mib(pid: u32) -> Outcome<f64> {
 }
 
 impl Sample {
-    async fn take(context: &Context, pid: u32, load: &Load) -> Outcome<Self> {
+    async fn take(context: &Context, subject: &Subject, load: &Load) -> Outcome<Self> {
         let report = context.receiver.report().await?;
-        let (at, cpu, busy) = (Instant::now(), cpu_time(pid)?, busy_time());
+        let (at, cpu, busy) = (Instant::now(), subject.cpu_time()?, busy_time());
         let own_cpu = cpu_time(std::process::id())? + cpu_time(context.receiver.pid())?;
         Ok(Self { at, cpu, own_cpu, busy, report, accepted: load.accepted(), answered: load.answered() })
     }

@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// Endpoints that never answer, in `hanging` [default: 1000, with --quick 100].
     #[arg(long)]
     hanging: Option<u64>,
+    /// Where Posthaste stores: sqlite, or a throw-away postgres whose CPU counts as Posthaste's.
+    #[arg(long, value_enum, default_value_t = Store::Sqlite)]
+    pub(crate) store: Store,
     /// Small sizes and short intervals: shows that everything works, proves no figure.
     #[arg(long)]
     quick: bool,
@@ -65,6 +68,15 @@ pub(crate) enum Command {
     /// Stand in for `posthaste serve` in bench's own tests: measures nothing.
     #[command(hide = true)]
     Serve,
+}
+
+/// Where Posthaste stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Store {
+    /// Its own file.
+    Sqlite,
+    /// PostgreSQL with its durable defaults, on this machine.
+    Postgres,
 }
 
 /// How the floor forwards.

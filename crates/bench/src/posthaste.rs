@@ -3,15 +3,16 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::{HttpClient, Process, free_port};
+use testkit::{Cluster, Durability, HttpClient, Process, free_port};
 
 use crate::Outcome;
-use crate::options::Options;
+use crate::options::{Options, Store};
 
 const SECRET: &str = "a secret of the benchmark, for nothing else";
 const ENVIRONMENT: &str = "org_2benchBENCHbenchBENCHbench00";
@@ -26,6 +27,7 @@ pub(crate) struct Posthaste {
     settings: Vec<(String, String)>,
     folder: TempDir,
     token: String,
+    cluster: Option<Arc<Cluster>>,
     running: Option<Running>,
 }
 
@@ -38,13 +40,20 @@ struct Running {
 
 impl Posthaste {
     /// A server on an empty store. `settings` come after the usual ones and win.
-    pub(crate) async fn start(binary: &Path, dir: &Path, settings: &[(String, String)]) -> Outcome<Self> {
+    pub(crate) async fn start(
+        binary: &Path,
+        dir: &Path,
+        (store, settings): (Store, &[(String, String)]),
+    ) -> Outcome<Self> {
+        let cluster = (store == Store::Postgres).then(|| Arc::new(Cluster::start(Durability::Full)));
+        let database = cluster.as_ref().map(|cluster| ("POSTHASTE_STORE".to_owned(), cluster.database()));
         let folder = tempfile::Builder::new().prefix("bench-store-").tempdir_in(dir)?;
         let mut posthaste = Self {
             binary: binary.to_owned(),
-            settings: settings.to_vec(),
+            settings: database.into_iter().chain(settings.iter().cloned()).collect(),
             folder,
             token: token()?,
+            cluster,
             running: None,
         };
         posthaste.resume(&[]).await?;
@@ -76,6 +85,11 @@ impl Posthaste {
             running.process.terminate();
             running.process.wait(STOP_TIMEOUT).await;
         }
+    }
+
+    /// The database's server, when it is one of its own.
+    pub(crate) fn cluster(&self) -> Option<Arc<Cluster>> {
+        self.cluster.clone()
     }
 
     pub(crate) fn pid(&self) -> Outcome<u32> {

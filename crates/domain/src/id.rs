@@ -111,6 +111,13 @@ impl IdClock {
         self.last + 1
     }
 
+    /// Promises that no id of a moment before `now` is assigned any more, and answers the lowest one that may be. So a
+    /// lease that has nothing to do still moves its checkpoint on (PROTOCOL rule 6).
+    pub fn advance(&mut self, now: Timestamp) -> i64 {
+        self.last = self.last.max((floor_of(now) | (i64::from(self.node) << COUNTER_BITS)) - 1);
+        self.floor()
+    }
+
     fn after_last(&self) -> i64 {
         let counter_mask = (1 << COUNTER_BITS) - 1;
         let slot = i64::from(self.node) << COUNTER_BITS;
@@ -155,6 +162,17 @@ mod tests {
         assert!(id >= floor);
         assert!(ids.floor() > id);
         assert!(ids.next(Timestamp(0)) >= ids.floor() - 1);
+    }
+
+    #[test]
+    fn what_was_promised_not_to_be_assigned_is_not_when_the_clock_goes_back() {
+        for node in [0, 1, NODE_MAX] {
+            let mut ids = IdClock::new(node, 0);
+            let promised = ids.advance(Timestamp(1_800_000_000_000));
+            let id = ids.next(Timestamp(1_700_000_000_000));
+            assert!(id >= promised, "{id} is below {promised}");
+            assert_eq!(ids.advance(Timestamp(0)), id + 1);
+        }
     }
 
     #[test]

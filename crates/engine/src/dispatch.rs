@@ -304,6 +304,7 @@ impl Dispatch {
 
     fn look_for_late(&mut self) {
         let now = self.now();
+        self.queues.shared_by(self.context.store.live_leases());
         self.queues.late(now).into_iter().for_each(|item| self.put_back(item));
         self.context.metrics.breakers_open.store(self.queues.breakers_open(), Ordering::Relaxed);
     }

@@ -114,8 +114,9 @@ impl Line {
         self.in_flight
     }
 
-    fn may_send(&self) -> bool {
-        self.in_flight < self.pace.limit().min(self.breaker.limit())
+    /// The limit of requests in flight is shared with the other nodes: each takes its part, and at least one.
+    fn may_send(&self, nodes: u32) -> bool {
+        self.in_flight < (self.pace.limit() / nodes).max(1).min(self.breaker.limit())
             && !(self.fresh.is_empty() && self.claimed.is_empty())
     }
 
@@ -157,9 +158,22 @@ pub(crate) struct Queues {
     /// Of those that wait, the claimed ones, and the bytes of their payloads.
     claimed: usize,
     claimed_bytes: usize,
+    /// Nodes that send to the same endpoints.
+    other_nodes: u32,
 }
 
 impl Queues {
+    /// Notes how many nodes share the endpoints, this one included. What is in flight already stays there.
+    pub(crate) fn shared_by(&mut self, nodes: u32) {
+        if self.other_nodes == nodes.saturating_sub(1) {
+            return;
+        }
+        self.other_nodes = nodes.saturating_sub(1);
+        // Fewer nodes are more room for each: lines that were full may send again.
+        let endpoints: Vec<_> = self.lines.keys().copied().collect();
+        endpoints.into_iter().for_each(|endpoint| self.enter_round(endpoint));
+    }
+
     /// Adds a delivery to its endpoint's line. `gauge` is the endpoint's, entered already for a fresh one.
     pub(crate) fn push(&mut self, item: Item, gauge: &Arc<Gauge>) {
         let endpoint = item.key.endpoint;
@@ -199,7 +213,7 @@ impl Queues {
             };
             let Some(line) = self.lines.get_mut(&endpoint) else { continue };
             line.in_round = false;
-            if !line.may_send() {
+            if !line.may_send(self.other_nodes + 1) {
                 continue;
             }
             let Some(item) = line.pop() else { continue };
@@ -303,7 +317,7 @@ impl Queues {
 
     fn enter_round(&mut self, endpoint: EndpointKey) {
         let Some(line) = self.lines.get_mut(&endpoint) else { return };
-        if line.in_round || !line.may_send() {
+        if line.in_round || !line.may_send(self.other_nodes + 1) {
             return;
         }
         line.in_round = true;

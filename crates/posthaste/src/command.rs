@@ -3,6 +3,7 @@
 mod config;
 mod dev;
 mod key;
+mod migrate;
 mod serve;
 mod token;
 
@@ -46,6 +47,8 @@ enum Verb {
     Dev,
     /// Print every setting: its value, where that came from, its default and its meaning.
     Config,
+    /// Bring the store's schema up to date, as `serve` does when it starts.
+    Migrate,
     /// Make API tokens (JWT).
     #[command(subcommand)]
     Token(token::Verb),
@@ -74,6 +77,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Verb::Serve => runtime()?.block_on(serve::run(config)),
         Verb::Dev => runtime()?.block_on(dev::run(config, &report)),
         Verb::Config => config::run(&report),
+        Verb::Migrate => migrate::run(&config),
         Verb::Token(verb) => token::run(&config, verb),
         Verb::Key(verb) => runtime()?.block_on(key::run(config, verb)),
     }

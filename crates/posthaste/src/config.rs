@@ -14,7 +14,7 @@ mod value;
 
 pub use problem::Problems;
 pub use report::{Origin, Report};
-pub use value::{JwtAlgorithm, LogFormat, SecretText};
+pub use value::{JwtAlgorithm, LogFormat, SecretText, StoreAddress};
 
 use app::jwt::Jwt;
 use domain::environment::SignatureHeaders;
@@ -35,8 +35,8 @@ pub struct Config {
     pub metrics_listen: Option<String>,
     /// The folder of everything that is kept.
     pub data_dir: PathBuf,
-    /// The SQLite file.
-    pub sqlite_path: PathBuf,
+    /// Where everything durable is.
+    pub store: StoreAddress,
     /// The key that signs and checks JWTs (HS256, HS384, HS512).
     pub jwt_secret: Option<SecretText>,
     /// The one algorithm whose JWTs are taken.
@@ -110,6 +110,7 @@ impl Config {
 
     /// What only two settings together can get wrong.
     fn check_together(&self, problems: &mut Vec<Problem>) {
+        self.check_shared(problems);
         let name = self.jwt_algorithm.word();
         if self.jwt_algorithm.is_symmetric() && self.jwt_public_key.is_some() {
             problems.push(Problem::text(format!(
@@ -126,6 +127,30 @@ impl Config {
                  POSTHASTE_JWT_PUBLIC_KEY: leave the secret out, or set the algorithm to HS256, HS384 or HS512"
             )));
         }
+        self.check_public_key(problems);
+    }
+
+    /// Nodes that share a store must sign and seal alike.
+    fn check_shared(&self, problems: &mut Vec<Problem>) {
+        if !matches!(self.store, StoreAddress::Postgres(_)) {
+            return;
+        }
+        let mut missing = |name: &str, what: &str| {
+            problems.push(Problem::text(format!(
+                "{name} must be set with a PostgreSQL store: every node would make one of its own, and {what}. Make \
+                 one with `openssl rand -hex 32` and give it to all nodes"
+            )));
+        };
+        if self.jwt_algorithm.is_symmetric() && self.jwt_secret.is_none() {
+            missing("POSTHASTE_JWT_SECRET", "none would take the tokens of another");
+        }
+        if self.encryption_key.is_none() {
+            missing("POSTHASTE_ENCRYPTION_KEY", "none could read what another has sealed");
+        }
+    }
+
+    fn check_public_key(&self, problems: &mut Vec<Problem>) {
+        let name = self.jwt_algorithm.word();
         match &self.jwt_public_key {
             None => problems.push(Problem::text(format!(
                 "POSTHASTE_JWT_ALGORITHM is {name}, which needs POSTHASTE_JWT_PUBLIC_KEY: a public key as PEM, or \

@@ -4,7 +4,8 @@
 //! and a listener before it. Stopping: not ready → stop accepting → finish the requests in flight → finish the
 //! deliveries in flight and record them → release the lease.
 
-use crate::config::Config;
+use crate::clock::{Present, SystemClock};
+use crate::config::{Config, StoreAddress};
 use crate::data_folder::DataFolder;
 use crate::listener::Listener;
 use crate::metrics::{self, Sources};
@@ -21,14 +22,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use store::handoff::{self, HandoffReceiver};
+use store::postgres::{self, DatabaseClock, Postgres};
 use store::seal;
-use store::sqlite::{Options, Sqlite};
+use store::sqlite::{self, Sqlite};
 use store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// How long requests in flight may take once the server stops.
 const REQUESTS_STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a node may be silent before another one takes its work over.
+const LEASE_TTL: Duration = Duration::from_secs(5);
 /// What recording may take on top of the deadline of the deliveries in flight.
 const RECORD_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -58,14 +62,11 @@ impl Core {
     /// Opens the store and puts the use cases over it.
     ///
     /// # Errors
-    /// A sentence: the file is another process's, was sealed with another key, cannot be written.
-    pub fn open(config: &Config, keys: &Keys, clock: Arc<dyn Clock>) -> Result<Self, String> {
-        let encryption_key = keys.encryption_key.reveal().as_bytes().to_vec();
-        let ids = IdCodec::new(&seal::derive(&encryption_key, "wire ids"));
-        let options = Options { encryption_key, clock: Arc::clone(&clock), probe: None };
-        let store: Arc<dyn Store> = Sqlite::open(&config.sqlite_path, options).map_err(|error| {
-            format!("the store {} cannot be opened: {}", config.sqlite_path.display(), reason(error))
-        })?;
+    /// A sentence: the file is another process's, the database does not answer, what is there was sealed with another
+    /// key or cannot be written.
+    pub fn open(config: &Config, keys: &Keys, present: Present) -> Result<Self, String> {
+        let ids = IdCodec::new(&seal::derive(keys.encryption_key.reveal().as_bytes(), "wire ids"));
+        let (store, clock) = open_store(config, keys, present)?;
         let (sender, handoff) = handoff::channel();
         let policy = Policy::new(config.egress_allow.clone(), config.https_only);
         let app = App::new(AppParts {
@@ -124,7 +125,7 @@ impl Server {
         config: &Config,
         keys: &Keys,
         folder: DataFolder,
-        clock: Arc<dyn Clock>,
+        present: Present,
     ) -> Result<Self, String> {
         // The port first: a second start by mistake ends here, before it touches the store.
         let listener = Listener::bind(&config.listen, "POSTHASTE_LISTEN").await?;
@@ -132,9 +133,10 @@ impl Server {
             Some(listen) => Some(Listener::bind(listen, "POSTHASTE_METRICS_LISTEN").await?),
             None => None,
         };
-        let core = Core::open(config, keys, Arc::clone(&clock))?;
+        let core = Core::open(config, keys, present)?;
         // The store is ours now, so an address that stands there is that of a server which was killed.
         folder.withdraw();
+        let clock = Arc::clone(&core.clock);
         let (store, app, engine) = core.start_engine(config)?;
         let address = listener.address();
         folder.announce(address)?;
@@ -196,6 +198,40 @@ impl Server {
         // Before the store is let go of: the next server's address must stay.
         self.folder.withdraw();
         close(self.store).await;
+    }
+}
+
+type Opened = (Arc<dyn Store>, Arc<dyn Clock>);
+
+/// Opens the store that the settings name, and tells whose present everything goes by.
+fn open_store(config: &Config, keys: &Keys, present: Present) -> Result<Opened, String> {
+    let encryption_key = keys.encryption_key.reveal().as_bytes().to_vec();
+    match &config.store {
+        StoreAddress::Sqlite(path) => {
+            let clock: Arc<dyn Clock> = match present {
+                Present::OfStore => Arc::new(SystemClock),
+                Present::Handed(clock) => clock,
+            };
+            let options = sqlite::Options { encryption_key, clock: Arc::clone(&clock), probe: None };
+            let opened = Sqlite::open(path, options);
+            let refused = |error| format!("the store {} cannot be opened: {}", path.display(), reason(error));
+            Ok((opened.map_err(refused)?, clock))
+        }
+        StoreAddress::Postgres(url) => {
+            let time = match present {
+                Present::OfStore => DatabaseClock::following(),
+                Present::Handed(clock) => DatabaseClock::handed(clock),
+            };
+            let options = postgres::Options {
+                encryption_key,
+                time: Arc::clone(&time),
+                lease_ttl: LEASE_TTL,
+                retention_days: config.retention_days,
+            };
+            let opened = Postgres::open(url.reveal(), options);
+            let refused = |error| format!("the PostgreSQL store cannot be opened: {}", reason(error));
+            Ok((opened.map_err(refused)?, time))
+        }
     }
 }
 

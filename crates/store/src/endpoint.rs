@@ -57,5 +57,6 @@ pub trait Endpoints: Send + Sync {
     -> Result<Slice<Endpoint>>;
 }
 
-/// Decides, on the endpoint as it is in the transaction, what changes.
-pub type ChangeEndpoint = Box<dyn FnOnce(&Endpoint) -> Result<EndpointChange> + Send>;
+/// Decides, on the endpoint as it is in the transaction, what changes. It is asked again when another node changed the
+/// endpoint in between.
+pub type ChangeEndpoint = Box<dyn FnMut(&Endpoint) -> Result<EndpointChange> + Send>;

@@ -52,5 +52,6 @@ pub trait EventTypes: Send + Sync {
     ) -> Result<Vec<String>>;
 }
 
-/// Decides, on the event type as it is in the transaction, what its fields become.
-pub type ChangeEventType = Box<dyn FnOnce(&EventType) -> EventTypeFields + Send>;
+/// Decides, on the event type as it is in the transaction, what its fields become. It is asked again when another node
+/// changed the event type in between.
+pub type ChangeEventType = Box<dyn FnMut(&EventType) -> EventTypeFields + Send>;

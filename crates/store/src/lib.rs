@@ -17,11 +17,14 @@ pub mod error;
 pub mod event_type;
 pub mod handoff;
 pub mod idempotency;
+mod list;
 pub mod message;
 pub mod metrics;
+pub mod postgres;
 pub mod prune;
 pub mod routing;
 pub mod seal;
+mod shared;
 pub mod sqlite;
 pub mod wake;
 
@@ -52,6 +55,10 @@ pub trait Store:
     fn wakes(&self) -> &wake::Wakes;
     /// Whether requests may be sent under this process's lease right now (PROTOCOL rule 2).
     fn lease_is_valid(&self) -> bool;
+    /// How many processes share the store right now, this one included: limits that concern an endpoint are divided by it.
+    fn live_leases(&self) -> u32 {
+        1
+    }
     /// Whether commits work; a sentence when they do not.
     fn health(&self) -> Result<(), String>;
     /// Waits until the store can never write again; answers why. Then the process must end.

@@ -1,8 +1,10 @@
 //! What the tests of every crate share: the far ends of Posthaste's sockets.
 //!
 //! - [`Receiver`]: a customer's server, whose answers are scripted with [`Answer`], polite or hostile.
+//! - [`Cluster`]: a throw-away PostgreSQL.
 //! - [`Process`]: a real binary, its output lines, its signals, its end.
 //! - [`HttpClient`]: a small JSON client with keep-alive.
+//! - [`Proxy`]: a network that can be cut.
 //! - [`cpu_time`], [`rss_peak`], [`reset_rss_peak`]: what a process used, from `/proc` (Linux).
 //! - [`free_port`]: a port where nothing listens; [`gzip_bomb`]: a small body that unpacks to a large one.
 //!
@@ -11,10 +13,12 @@
 
 mod answer;
 mod client;
+mod cluster;
 mod connection;
 mod gzip;
 mod port;
 mod process;
+mod proxy;
 mod receiver;
 mod script;
 mod shared_stream;
@@ -22,8 +26,10 @@ mod usage;
 
 pub use answer::{Answer, Then};
 pub use client::{ClientError, HttpClient, Reply};
+pub use cluster::{Cluster, Durability};
 pub use gzip::gzip_bomb;
 pub use port::free_port;
 pub use process::Process;
+pub use proxy::Proxy;
 pub use receiver::{Received, Receiver};
-pub use usage::{cpu_time, reset_rss_peak, rss_peak};
+pub use usage::{cpu_time, cpu_time_of_tree, reset_rss_peak, rss_peak};

@@ -9,7 +9,7 @@ mod story;
 
 use super::{Config, DataFolder, Failure, Report, needs_own_token, open_keys, own_token};
 use crate::client::ApiClient;
-use crate::clock::SystemClock;
+use crate::clock::{Present, SystemClock};
 use crate::lifecycle::{Signals, end_at_once, raise_file_limit};
 use crate::serve::Server;
 use crate::telemetry;
@@ -18,7 +18,6 @@ use demo::Demo;
 use domain::clock::Clock;
 use ipnet::IpNet;
 use receiver::DevReceiver;
-use std::sync::Arc;
 use story::Story;
 
 /// How long the token holds that is printed.
@@ -37,7 +36,7 @@ pub(super) async fn run(mut config: Config, report: &Report) -> Result<(), Failu
     raise_file_limit();
     let mut signals = Signals::listen().map_err(|error| Failure::Refused(error.to_string()))?;
     let (folder, keys) = open_keys(&config)?;
-    let server = Server::start(&config, &keys, folder.clone(), Arc::new(SystemClock)).await?;
+    let server = Server::start(&config, &keys, folder.clone(), Present::OfStore).await?;
     let shown = tokio::select! {
         shown = show(&config, &keys, &folder, &server) => shown.map(|()| None),
         _ = signals.next() => Ok(None),

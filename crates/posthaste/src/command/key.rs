@@ -6,7 +6,7 @@
 use super::token::check;
 use super::{Config, Failure, needs_own_token, open_keys, own_token};
 use crate::client::{ApiClient, CallError};
-use crate::clock::SystemClock;
+use crate::clock::Present;
 use crate::serve::Core;
 use crate::token::ENVIRONMENT_DEFAULT;
 use clap::{Args, Subcommand};
@@ -14,7 +14,6 @@ use domain::role::Role;
 use domain::wire_id::Kind;
 use http::Method;
 use serde_json::{Value, json};
-use std::sync::Arc;
 use store::sqlite::is_open;
 
 /// What to do where only tokens that were made elsewhere are taken.
@@ -92,7 +91,7 @@ pub(super) async fn run(config: Config, verb: Verb) -> Result<(), Failure> {
             ))),
         };
     }
-    let core = Core::open(&config, &keys, Arc::new(SystemClock))?;
+    let core = Core::open(&config, &keys, Present::OfStore)?;
     folder.withdraw();
     let done = work(&ApiClient::inside(core.service(), token), verb).await;
     core.close().await;

@@ -1,11 +1,10 @@
 //! `posthaste serve`
 
 use super::{Config, Failure, open_keys};
-use crate::clock::SystemClock;
+use crate::clock::Present;
 use crate::lifecycle::{Signals, end_at_once, raise_file_limit};
 use crate::serve::Server;
 use crate::telemetry;
-use std::sync::Arc;
 
 /// Runs the server until it is told to stop.
 pub(super) async fn run(config: Config) -> Result<(), Failure> {
@@ -13,7 +12,7 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
     raise_file_limit();
     let mut signals = Signals::listen().map_err(|error| Failure::Refused(error.to_string()))?;
     let (folder, keys) = open_keys(&config)?;
-    let server = Server::start(&config, &keys, folder, Arc::new(SystemClock)).await?;
+    let server = Server::start(&config, &keys, folder, Present::OfStore).await?;
     tracing::info!(
         address = %server.address(),
         data = %config.data_dir.display(),

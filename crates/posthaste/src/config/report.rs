@@ -94,7 +94,7 @@ impl fmt::Display for Fallback {
 /// breaks stay on the line.
 pub(super) fn shown(text: &str) -> String {
     match text.split_once("://") {
-        Some((scheme, rest)) if rest.contains('@') => format!("{scheme}://…"),
+        Some((scheme, rest)) if rest.contains('@') || rest.contains("password") => format!("{scheme}://…"),
         _ => text.escape_debug().to_string(),
     }
 }

@@ -69,10 +69,11 @@ pub(super) const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "STORE",
-        meaning: "Where messages and their deliveries are stored: sqlite:PATH.",
+        meaning: "Where messages and their deliveries are stored: sqlite:PATH, or postgres://user:password@host/database, \
+                  which any number of nodes may share.",
         secret: false,
         fallback: Fallback::From(value::store_in_data_dir, "sqlite:<data dir>/posthaste.db"),
-        put: |config, text| value::put(&mut config.sqlite_path, value::store(text)),
+        put: |config, text| value::put(&mut config.store, value::store(text)),
     },
     Setting {
         name: "JWT_SECRET",

@@ -16,7 +16,7 @@ fn load(pairs: &[(&'static str, &str)]) -> Result<(Config, Report), String> {
 fn every_default_is_itself_allowed_and_names_are_unique() {
     let (config, _) = load(&[]).unwrap();
     assert_eq!(config.listen, "127.0.0.1:8071");
-    assert_eq!(config.sqlite_path, PathBuf::from("./posthaste-data/posthaste.db"));
+    assert_eq!(config.store, StoreAddress::Sqlite("./posthaste-data/posthaste.db".into()));
     assert_eq!(config.schedule, Schedule::default());
     assert_eq!(config.public_url, "http://127.0.0.1:8071");
     assert_eq!(config.event_origin, "127.0.0.1");
@@ -28,7 +28,7 @@ fn every_default_is_itself_allowed_and_names_are_unique() {
 #[test]
 fn defaults_follow_what_they_build_on() {
     let (config, _) = load(&[("LISTEN", "0.0.0.0:99"), ("DATA_DIR", "/srv/ph")]).unwrap();
-    assert_eq!(config.sqlite_path, PathBuf::from("/srv/ph/posthaste.db"));
+    assert_eq!(config.store, StoreAddress::Sqlite("/srv/ph/posthaste.db".into()));
     assert_eq!(config.public_url, "http://127.0.0.1:99");
     let (config, _) = load(&[("PUBLIC_URL", "https://hooks.example.com/")]).unwrap();
     assert_eq!(config.event_origin, "hooks.example.com");
@@ -47,7 +47,7 @@ fn every_wrong_value_is_refused_with_what_is_allowed() {
         ("STORE", "mysql://x"),
         ("STORE", "sqlite:"),
         ("STORE", "sqlite::memory:"),
-        ("STORE", "postgres://u:p@h/db"),
+        ("STORE", "postgres://"),
         ("JWT_SECRET", "short"),
         ("JWT_ALGORITHM", "none"),
         ("JWT_ALGORITHM", "hs256"),
@@ -81,7 +81,7 @@ fn every_wrong_value_is_refused_with_what_is_allowed() {
 #[test]
 fn all_problems_come_at_once_and_show_no_secret() {
     let problems = load(&[
-        ("STORE", "postgres://user:canary@db/x"),
+        ("STORE", "mysql://user:canary@db/x"),
         ("JWT_SECRET", "canary"),
         ("ENCRYPTION_KEY", "canary"),
         ("PUBLIC_URL", "https://user:canary@host/"),
@@ -106,6 +106,19 @@ fn an_asymmetric_algorithm_and_its_key_need_each_other() {
     assert!(load(&[("JWT_ALGORITHM", "EdDSA"), ("JWT_PUBLIC_KEY", key)]).is_ok());
     let both = [("JWT_ALGORITHM", "EdDSA"), ("JWT_PUBLIC_KEY", key), ("JWT_SECRET", "a secret nobody reads")];
     assert!(load(&both).map(|_| ()).unwrap_err().contains("leave the secret out"));
+}
+
+#[test]
+fn nodes_that_share_a_store_are_given_their_secrets_and_the_stores_password_is_not_shown() {
+    let url = "postgres://user:canary@db/x";
+    let problems = load(&[("STORE", url)]).map(|_| ()).unwrap_err();
+    assert!(problems.contains("POSTHASTE_JWT_SECRET must be set with a PostgreSQL store"), "{problems}");
+    assert!(problems.contains("POSTHASTE_ENCRYPTION_KEY must be set with a PostgreSQL store"), "{problems}");
+    let secret = "0123456789abcdef0123456789abcdef";
+    let (config, report) =
+        load(&[("STORE", url), ("JWT_SECRET", secret), ("ENCRYPTION_KEY", secret)]).unwrap();
+    assert!(matches!(&config.store, StoreAddress::Postgres(text) if text.reveal() == url));
+    assert!(!format!("{config:?}{report}").contains("canary"));
 }
 
 #[test]

@@ -30,7 +30,8 @@ pub struct SecretText(String);
 
 impl SecretText {
     /// A secret of this text.
-    pub(crate) fn new(text: String) -> Self {
+    #[must_use]
+    pub const fn new(text: String) -> Self {
         Self(text)
     }
 
@@ -44,6 +45,21 @@ impl SecretText {
 impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(set)")
+    }
+}
+
+/// Where everything durable is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreAddress {
+    /// A file of this process alone.
+    Sqlite(PathBuf),
+    /// A database that any number of nodes share. Its address may hold a password.
+    Postgres(SecretText),
+}
+
+impl Default for StoreAddress {
+    fn default() -> Self {
+        Self::Sqlite(PathBuf::new())
     }
 }
 
@@ -104,13 +120,20 @@ pub(super) fn path(text: &str) -> Parsed<PathBuf> {
     if text.is_empty() { Err("must be a path".into()) } else { Ok(text.into()) }
 }
 
-pub(super) fn store(text: &str) -> Parsed<PathBuf> {
-    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-        return Err("PostgreSQL is not built into this version yet: use sqlite:PATH".into());
+pub(super) fn store(text: &str) -> Parsed<StoreAddress> {
+    if let Some((_, rest)) =
+        text.split_once("://").filter(|(scheme, _)| ["postgres", "postgresql"].contains(scheme))
+    {
+        return match rest {
+            "" => Err("must be postgres://user:password@host/database".into()),
+            _ => Ok(StoreAddress::Postgres(SecretText::new(text.to_owned()))),
+        };
     }
     match text.strip_prefix("sqlite:") {
-        Some("" | ":memory:") | None => Err("must be sqlite:PATH, the path of a file".into()),
-        Some(file) => Ok(file.into()),
+        Some("" | ":memory:") | None => {
+            Err("must be sqlite:PATH, the path of a file, or postgres://user:password@host/database".into())
+        }
+        Some(file) => Ok(StoreAddress::Sqlite(file.into())),
     }
 }
 

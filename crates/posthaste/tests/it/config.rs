@@ -109,7 +109,11 @@ fn a_refusal_never_shows_a_secret() {
     );
     let (postgres, _folder) =
         with("serve", "", &[("POSTHASTE_STORE", "postgres://user:canary-7f3a@database/posthaste")]);
-    assert!(postgres.err.contains("PostgreSQL is not built into this version yet"), "{}", postgres.err);
+    assert!(
+        postgres.err.contains("POSTHASTE_JWT_SECRET must be set with a PostgreSQL store"),
+        "{}",
+        postgres.err
+    );
     for run in [broken, short, postgres] {
         assert_eq!(run.code, Some(2));
         assert!(!run.err.contains(canary) && !run.out.contains(canary), "{}", run.err);

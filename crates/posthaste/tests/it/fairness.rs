@@ -3,7 +3,7 @@
 //! Structure, not time: the tests count requests and connections at the receiver and compare what came with what had
 //! not ended yet.
 
-use crate::server::{START, WITHIN, World, eventually};
+use crate::server::{START, Store, WITHIN, World, eventually};
 use domain::retry::Schedule;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -29,9 +29,8 @@ async fn send_many(world: &World, count: usize) -> Vec<String> {
     sent
 }
 
-#[tokio::test]
-async fn a_healthy_endpoint_gets_everything_while_fifty_others_hang() {
-    let world = World::start().await;
+async fn a_healthy_endpoint_gets_everything_while_fifty_others_hang(store: Store) {
+    let world = World::start(store).await;
     for index in 0..HANGING {
         let path = format!("/hangs/{index}");
         world.receiver.answer_always(&path, Answer::hang());
@@ -81,9 +80,8 @@ async fn a_healthy_endpoint_gets_everything_while_fifty_others_hang() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn an_open_breaker_parks_and_one_success_lets_the_backlog_through_oldest_first() {
-    let world = World::with(START, |config| {
+async fn an_open_breaker_parks_and_one_success_lets_the_backlog_through_oldest_first(store: Store) {
+    let world = World::with((store, START), |config| {
         config.schedule = Schedule::new(vec![3_600]).expect("a schedule");
     })
     .await;
@@ -123,9 +121,8 @@ async fn an_open_breaker_parks_and_one_success_lets_the_backlog_through_oldest_f
     world.stop().await;
 }
 
-#[tokio::test]
-async fn a_change_of_an_endpoint_counts_for_the_very_next_message() {
-    let world = World::start().await;
+async fn a_change_of_an_endpoint_counts_for_the_very_next_message(store: Store) {
+    let world = World::start(store).await;
     let endpoint = world.endpoint("/0").await;
     for round in 1..=20 {
         let path = format!("/{round}");
@@ -156,9 +153,8 @@ async fn a_change_of_an_endpoint_counts_for_the_very_next_message() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn a_graceful_stop_records_what_is_in_flight_and_the_next_process_sends_the_rest() {
-    let mut world = World::start().await;
+async fn a_graceful_stop_records_what_is_in_flight_and_the_next_process_sends_the_rest(store: Store) {
+    let mut world = World::start(store).await;
     world.receiver.answer_always("/slow", Answer::status(200).delay(Duration::from_secs(1)));
     world.endpoint("/slow").await;
     let sent = send_many(&world, 10).await;
@@ -186,3 +182,10 @@ async fn a_graceful_stop_records_what_is_in_flight_and_the_next_process_sends_th
     assert_eq!(all, expected, "each once");
     world.stop().await;
 }
+
+each_store!(
+    a_healthy_endpoint_gets_everything_while_fifty_others_hang,
+    an_open_breaker_parks_and_one_success_lets_the_backlog_through_oldest_first,
+    a_change_of_an_endpoint_counts_for_the_very_next_message,
+    a_graceful_stop_records_what_is_in_flight_and_the_next_process_sends_the_rest,
+);

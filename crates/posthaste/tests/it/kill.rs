@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use testkit::{Answer, HttpClient, Process, Received, Receiver};
+use testkit::{Answer, Cluster, HttpClient, Process, Received, Receiver};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -261,12 +261,44 @@ async fn set_up(home: &Home, receiver: &Receiver) -> Place {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_arrives_and_is_recorded_however_often_the_process_is_killed() {
+    killed_again_and_again(&[], None).await;
+}
+
+/// What a killed process left is taken over when its lease has ended, by a process that has lived that long itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_postgres_too() {
+    let database = Cluster::shared().database();
+    let settings = [
+        ("STORE", database.as_str()),
+        ("JWT_SECRET", "the secret of a test on a shared store"),
+        ("ENCRYPTION_KEY", "the encryption key of a test on a shared store"),
+    ];
+    killed_again_and_again(&settings, Some(&database)).await;
+}
+
+/// Waits until what every killed process left has been settled: only the lease of the living one is there.
+async fn rescued(database: &str) {
+    let name = database.rsplit('/').next().expect("a name");
+    let mut tick = pace(Duration::from_millis(200));
+    for _ in 0..WITHIN.as_millis() / 200 {
+        tick.tick().await;
+        if Cluster::shared().sql(name, "SELECT count(*) FROM lease") == "1" {
+            return;
+        }
+    }
+    panic!(
+        "leases are left: {}",
+        Cluster::shared().sql(name, "SELECT id, node, state, expires_at FROM lease")
+    );
+}
+
+async fn killed_again_and_again(settings: &[(&str, &str)], database: Option<&str>) {
     let kills = from_environment("POSTHASTE_TEST_KILLS", KILLS);
     let seed = from_environment("POSTHASTE_TEST_SEED", fastrand::u64(..));
     println!("POSTHASTE_TEST_KILLS={kills} POSTHASTE_TEST_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     // More tries than the five: a fifth of 503s in a row must not end a delivery by chance.
-    let home = Home::new(&[("RETRY_SCHEDULE", "1,1,1,1,1,1,1,1,1,1,1,1")]);
+    let home = Home::new(&[&[("RETRY_SCHEDULE", "1,1,1,1,1,1,1,1,1,1,1,1")], settings].concat());
     let receiver = Receiver::start().await;
     let first = home.start().await;
     let place = set_up(&home, &receiver).await;
@@ -287,6 +319,9 @@ async fn what_was_acknowledged_arrives_and_is_recorded_however_often_the_process
     load.stop.cancel();
     while let Some(ended) = clients.join_next().await {
         ended.expect("a client ends in order");
+    }
+    if let Some(database) = database {
+        rescued(database).await;
     }
     home.api().settled().await;
     // What is on record is what the next process finds, and it has nothing left to send.

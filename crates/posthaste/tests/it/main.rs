@@ -2,6 +2,9 @@
 //!
 //! `tidy` and `licences` read the tree instead: they hold what no compiler checks.
 
+#[macro_use]
+mod server;
+
 mod bad_caller;
 mod bad_input;
 mod bad_url;
@@ -16,10 +19,10 @@ mod key;
 mod kill;
 mod licences;
 mod live;
+mod nodes;
 mod receivers;
 mod sdk;
 mod serve;
-mod server;
 mod simulation;
 mod tidy;
 mod timeline;

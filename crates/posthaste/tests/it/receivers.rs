@@ -2,7 +2,7 @@
 //! memory.
 
 use crate::binary::{posthaste, run};
-use crate::server::{START, WITHIN, World, eventually, text};
+use crate::server::{START, Store, WITHIN, World, eventually, text};
 use bytes::Bytes;
 use domain::limit::RESPONSE_STORED_BYTES_MAX;
 use domain::retry::Schedule;
@@ -59,7 +59,7 @@ fn receivers() -> Vec<(&'static str, Answer)> {
 
 /// A world where every delivery has one try.
 async fn world() -> World {
-    World::with(START, |config| {
+    World::with((Store::Sqlite, START), |config| {
         config.schedule = Schedule::new(vec![]).expect("a schedule");
         config.request_timeout = Duration::from_secs(2);
     })

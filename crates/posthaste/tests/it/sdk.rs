@@ -3,7 +3,7 @@
 //! What an SDK takes for granted (every required field, its own idempotency keys, the shapes of errors) is checked by
 //! its own strict types; the tests check what the calls did.
 
-use crate::server::{WITHIN, World};
+use crate::server::{Store, WITHIN, World};
 use domain::clock::Clock;
 use domain::environment::SignatureHeaders;
 use posthaste::clock::SystemClock;
@@ -22,8 +22,8 @@ use svix::models::{
 use testkit::Answer;
 
 /// The verifiers of receivers look at the real time.
-async fn world() -> World {
-    World::with(SystemClock.now(), |_| {}).await
+async fn world(store: Store) -> World {
+    World::with((store, SystemClock.now()), |_| {}).await
 }
 
 fn sdk(world: &World) -> Svix {
@@ -48,9 +48,8 @@ fn refusal<T>(result: svix::Result<T>) -> (u16, String) {
     }
 }
 
-#[tokio::test]
-async fn applications_are_created_got_patched_listed_and_deleted() {
-    let world = world().await;
+async fn applications_are_created_got_patched_listed_and_deleted(store: Store) {
+    let world = world(store).await;
     let sdk = sdk(&world);
     // Lists sort by time of creation.
     world.clock.advance_ms(1);
@@ -71,9 +70,8 @@ async fn applications_are_created_got_patched_listed_and_deleted() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn endpoints_with_their_headers_secrets_and_event_types() {
-    let world = world().await;
+async fn endpoints_with_their_headers_secrets_and_event_types(store: Store) {
+    let world = world(store).await;
     let (sdk, app) = (sdk(&world), world.application.clone());
     let event_type = EventTypeIn::new("invoice.paid".into(), "An invoice was paid".into());
     sdk.event_type().create(event_type, None).await.expect("an event type");
@@ -120,9 +118,8 @@ async fn endpoints_with_their_headers_secrets_and_event_types() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn a_message_is_sent_verified_and_found_in_every_list() {
-    let world = world().await;
+async fn a_message_is_sent_verified_and_found_in_every_list(store: Store) {
+    let world = world(store).await;
     let (sdk, app) = (sdk(&world), world.application.clone());
     let endpoint = sdk.endpoint().create(app.clone(), EndpointIn::new(world.receiver.url("/in")), None).await;
     let endpoint = endpoint.expect("an endpoint").id;
@@ -170,9 +167,8 @@ async fn a_message_is_sent_verified_and_found_in_every_list() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn an_idempotency_key_makes_one_message_and_the_sdks_own_keys_make_many() {
-    let world = world().await;
+async fn an_idempotency_key_makes_one_message_and_the_sdks_own_keys_make_many(store: Store) {
+    let world = world(store).await;
     let (sdk, app) = (sdk(&world), world.application.clone());
     world.endpoint("/in").await;
     let keyed = || MessageCreateOptions { idempotency_key: Some("order-17".into()), ..Default::default() };
@@ -195,9 +191,8 @@ async fn an_idempotency_key_makes_one_message_and_the_sdks_own_keys_make_many() 
     world.stop().await;
 }
 
-#[tokio::test]
-async fn after_a_rotation_both_keys_verify_until_the_overlap_ends() {
-    let world = world().await;
+async fn after_a_rotation_both_keys_verify_until_the_overlap_ends(store: Store) {
+    let world = world(store).await;
     let (sdk, app) = (sdk(&world), world.application.clone());
     let endpoint = world.endpoint("/in").await;
     let secret = async || {
@@ -223,9 +218,8 @@ async fn after_a_rotation_both_keys_verify_until_the_overlap_ends() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn receivers_of_a_product_that_moves_here_verify_the_svix_headers() {
-    let world = World::with(SystemClock.now(), |config| {
+async fn receivers_of_a_product_that_moves_here_verify_the_svix_headers(store: Store) {
+    let world = World::with((store, SystemClock.now()), |config| {
         config.signature_headers = SignatureHeaders::Svix;
     })
     .await;
@@ -240,9 +234,8 @@ async fn receivers_of_a_product_that_moves_here_verify_the_svix_headers() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn a_resend_is_a_manual_attempt_and_a_disabled_endpoint_refuses_it() {
-    let world = world().await;
+async fn a_resend_is_a_manual_attempt_and_a_disabled_endpoint_refuses_it(store: Store) {
+    let world = world(store).await;
     let (sdk, app) = (sdk(&world), world.application.clone());
     world.receiver.answer("/in", Answer::status(400).header("webhook-delivery", "abort-message").body("no"));
     let endpoint = world.endpoint("/in").await;
@@ -271,3 +264,13 @@ async fn a_resend_is_a_manual_attempt_and_a_disabled_endpoint_refuses_it() {
     assert_eq!(refusal(resend().await), (400, "generic_error".into()));
     world.stop().await;
 }
+
+each_store!(
+    applications_are_created_got_patched_listed_and_deleted,
+    endpoints_with_their_headers_secrets_and_event_types,
+    a_message_is_sent_verified_and_found_in_every_list,
+    an_idempotency_key_makes_one_message_and_the_sdks_own_keys_make_many,
+    after_a_rotation_both_keys_verify_until_the_overlap_ends,
+    receivers_of_a_product_that_moves_here_verify_the_svix_headers,
+    a_resend_is_a_manual_attempt_and_a_disabled_endpoint_refuses_it,
+);

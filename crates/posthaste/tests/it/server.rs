@@ -7,7 +7,8 @@
 
 use domain::clock::{Clock, ManualClock, Timestamp};
 use domain::environment::SignatureHeaders;
-use posthaste::config::Config;
+use posthaste::clock::Present;
+use posthaste::config::{Config, SecretText, StoreAddress};
 use posthaste::data_folder::DataFolder;
 use posthaste::serve::Server;
 use posthaste::token::{ENVIRONMENT_DEFAULT, Keys, environment_grant};
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use testkit::{HttpClient, Received, Receiver};
+use testkit::{Cluster, HttpClient, Received, Receiver};
 
 /// Where the clock stands at first, unless the test says otherwise: 2027-01-15T08:00:00Z.
 pub(crate) const START: Timestamp = Timestamp(1_800_000_000_000);
@@ -25,6 +26,41 @@ pub(crate) const WITHIN: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// The tokens hold longer than any test's time.
 const TOKEN_SECONDS: i64 = 10 * 365 * 86_400;
+
+/// Where a server of a test stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Store {
+    Sqlite,
+    Postgres,
+}
+
+/// Makes a test of each function for each store: `sqlite::name` and `postgres::name`.
+macro_rules! each_store {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(
+                #[test]
+                fn $name() {
+                    crate::server::on_its_own(super::$name(crate::server::Store::Sqlite));
+                }
+            )+
+        }
+        mod postgres {
+            $(
+                #[test]
+                fn $name() {
+                    crate::server::on_its_own(super::$name(crate::server::Store::Postgres));
+                }
+            )+
+        }
+    };
+}
+
+/// Runs a test on a runtime of its own. Its inline snapshots hold for every store.
+pub(crate) fn on_its_own(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    insta::allow_duplicates! { runtime.block_on(test) }
+}
 
 /// A server, its clock, and a customer's server.
 pub(crate) struct World {
@@ -63,14 +99,17 @@ pub(crate) fn text(value: &Value) -> &str {
 
 impl World {
     /// A world at [`START`] with the settings' defaults.
-    pub(crate) async fn start() -> Self {
-        Self::with(START, |_| {}).await
+    pub(crate) async fn start(store: Store) -> Self {
+        Self::with((store, START), |_| {}).await
     }
 
     /// A world at this time, its settings adjusted.
-    pub(crate) async fn with(now: Timestamp, adjust: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn with((store, now): (Store, Timestamp), adjust: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut config = settings(&folder);
+        if store == Store::Postgres {
+            config.store = StoreAddress::Postgres(SecretText::new(Cluster::shared().database()));
+        }
         adjust(&mut config);
         let clock = Arc::new(ManualClock::new(now));
         let data = DataFolder::open(&config.data_dir).expect("a data folder");
@@ -113,7 +152,7 @@ impl World {
     async fn start_server(&mut self) {
         let data = DataFolder::open(&self.config.data_dir).expect("a data folder");
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        let server = Server::start(&self.config, &self.keys, data, clock).await;
+        let server = Server::start(&self.config, &self.keys, data, Present::Handed(clock)).await;
         let server = server.unwrap_or_else(|why| panic!("{}: {why}", self.folder.path().display()));
         self.client = HttpClient::new(format!("http://{}", server.address()));
         self.server = Some(server);
@@ -229,7 +268,7 @@ fn settings(folder: &TempDir) -> Config {
     Config {
         listen: "127.0.0.1:0".to_owned(),
         data_dir: folder.path().to_owned(),
-        sqlite_path: folder.path().join("posthaste.db"),
+        store: StoreAddress::Sqlite(folder.path().join("posthaste.db")),
         egress_allow: vec!["127.0.0.0/8".parse().expect("a subnet")],
         https_only: true,
         request_timeout: Duration::from_secs(5),

@@ -1,12 +1,13 @@
 //! Attempts on SQLite: one by id, lists by endpoint and by message.
 
 use super::Sqlite;
-use super::delivery_list::{candidates, message_exists_sql};
+use super::delivery_list::message_exists_sql;
 use super::message::{filter_labels, filter_time};
-use super::query::{Conditions, rekey, sort_walking};
+use super::query::Conditions;
 use super::row::{self, collect};
 use crate::attempt::{AttemptFilter, Attempts, DeliveryCounts, EndpointMessage, MessageEndpoint};
 use crate::error::{Result, StoreError};
+use crate::list::{candidates, rekey, sort_walking};
 use async_trait::async_trait;
 use domain::attempt::{Attempt, Disposition};
 use domain::clock::Timestamp;

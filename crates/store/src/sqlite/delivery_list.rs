@@ -4,11 +4,11 @@
 //! checkpoint, so that only the short tail of the log has to be looked through for those.
 
 use super::message::{filter_labels, filter_time};
-use super::query::{Conditions, rekey, sort_walking};
+use super::query::Conditions;
 use super::row;
 use crate::attempt::{AttemptFilter, EndpointMessage, MessageEndpoint};
 use crate::error::{Result, StoreError};
-use crate::routing::Routing;
+use crate::list::{rekey, sort_walking};
 use crate::seal::Sealer;
 use domain::attempt::Disposition;
 use domain::clock::Timestamp;
@@ -20,16 +20,6 @@ use domain::page::{Page, Slice};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 use std::sync::Arc;
-
-/// The endpoints that a message can have attempts at: its matched set, and any other of the application, since a
-/// resend may go to one that did not match.
-pub(super) fn candidates(routing: &Routing, message: &Message) -> Vec<EndpointKey> {
-    let mut endpoints = message.endpoints.clone();
-    endpoints.extend(routing.routes(message.application).iter().map(|route| route.endpoint.key));
-    endpoints.sort_unstable();
-    endpoints.dedup();
-    endpoints
-}
 
 /// Adds "its message has these labels" to conditions on attempts.
 pub(super) fn message_exists_sql(conditions: &mut Conditions, filter: &AttemptFilter) {

@@ -204,7 +204,7 @@ impl Endpoints for Sqlite {
             .await
     }
 
-    async fn endpoint_update(&self, key: EndpointKey, decide: ChangeEndpoint) -> Result<Endpoint> {
+    async fn endpoint_update(&self, key: EndpointKey, mut decide: ChangeEndpoint) -> Result<Endpoint> {
         let now = self.clock.0.now();
         self.writer
             .write(

@@ -105,10 +105,10 @@ impl EventTypes for Sqlite {
         &self,
         environment: EnvironmentKey,
         name: &str,
-        change: ChangeEventType,
+        mut change: ChangeEventType,
     ) -> Result<EventType> {
         let (name, now) = (name.to_owned(), self.clock.0.now());
-        let update = move |c: &Connection| {
+        let mut update = move |c: &Connection| {
             let there = find(c, environment, &name)?.ok_or(StoreError::NotFound)?;
             put(c, environment, &name, &change(&there), now)
         };

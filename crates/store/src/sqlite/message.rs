@@ -3,10 +3,11 @@
 use super::Sqlite;
 use super::batch::{Batch, Hot};
 use super::command::{Applied, Command, Memory};
-use super::query::{Conditions, keys_column, rekey, texts_column};
+use super::query::{Conditions, keys_column, texts_column};
 use super::row::{self, collect, collect_page};
 use crate::error::{Result, StoreError};
 use crate::handoff::Accepted;
+use crate::list::rekey;
 use crate::message::{Admission, MessageFilter, Messages, NewMessage};
 use crate::seal::Sealer;
 use async_trait::async_trait;

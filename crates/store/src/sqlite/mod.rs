@@ -27,13 +27,13 @@ mod readers;
 mod row;
 mod schema;
 mod seal_check;
-mod shared;
 mod writer;
 
 use crate::error::{Result, StoreError};
 use crate::metrics::StoreMetrics;
 use crate::routing::Routing;
 use crate::seal::Sealer;
+use crate::shared;
 use crate::wake::Wakes;
 use async_trait::async_trait;
 pub use commit::Probe;

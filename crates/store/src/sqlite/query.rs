@@ -49,26 +49,6 @@ impl Conditions {
     }
 }
 
-/// The same page of another key.
-pub(super) fn rekey<K, L>(page: &Page<K>, key: impl Fn(&K) -> L) -> Page<L> {
-    use domain::page::From::{After, Before, Start};
-    let from = match &page.from {
-        Start => Start,
-        After(bound) => After(key(bound)),
-        Before(bound) => Before(key(bound)),
-    };
-    Page { items: page.items, order: page.order, from }
-}
-
-/// Sorts as the page walks.
-pub(super) fn sort_walking<K, T, S: Ord>(found: &mut Vec<T>, page: &Page<K>, key: impl Fn(&T) -> S) {
-    found.sort_by_key(|item| key(item));
-    if !page.walks_up() {
-        found.reverse();
-    }
-    found.truncate(usize::from(page.items) + 1);
-}
-
 /// The column text of a list of strings; none for an empty one.
 pub(super) fn texts_column(texts: &[String]) -> Option<String> {
     (!texts.is_empty()).then(|| serde_json::to_string(texts).unwrap_or_default())

@@ -1,6 +1,6 @@
 //! Attempts and deliveries as lists show them.
 
-use crate::harness::{Fixture, START, main_run};
+use crate::harness::{Engine, Fixture, START, main_run};
 use domain::attempt::Disposition;
 use domain::clock::Clock;
 use domain::delivery::{DeliveryState, Next};
@@ -15,9 +15,8 @@ fn newest<K>() -> Page<K> {
     Page::first(50, Order::Descending)
 }
 
-#[tokio::test]
-async fn an_attempt_reads_back_as_it_was_recorded_and_only_under_its_message() {
-    let f = Fixture::new().await;
+async fn an_attempt_reads_back_as_it_was_recorded_and_only_under_its_message(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await.key;
     let message = f.accept(&app, &[(endpoint, Admission::Handoff)]).await;
@@ -33,9 +32,8 @@ async fn an_attempt_reads_back_as_it_was_recorded_and_only_under_its_message() {
     assert!(f.store.attempt_get(message.id, attempt.id).await.unwrap().record.response.is_empty());
 }
 
-#[tokio::test]
-async fn an_endpoints_attempts_are_merged_newest_first_and_filtered() {
-    let f = Fixture::new().await;
+async fn an_endpoints_attempts_are_merged_newest_first_and_filtered(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await.key;
     let later = f.clock.now().plus_ms(1_000_000);
@@ -64,9 +62,8 @@ async fn an_endpoints_attempts_are_merged_newest_first_and_filtered() {
     assert_eq!(list(AttemptFilter::default(), back).await.items, all[1..3]);
 }
 
-#[tokio::test]
-async fn a_messages_attempts_come_from_all_its_endpoints_and_from_resends_to_others() {
-    let f = Fixture::new().await;
+async fn a_messages_attempts_come_from_all_its_endpoints_and_from_resends_to_others(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let (a, b) = (f.endpoint(&app).await.key, f.endpoint(&app).await.key);
     let message = f.accept(&app, &[(a, Admission::Handoff)]).await;
@@ -86,9 +83,8 @@ async fn a_messages_attempts_come_from_all_its_endpoints_and_from_resends_to_oth
     );
 }
 
-#[tokio::test]
-async fn an_endpoints_messages_show_each_once_with_its_latest_state() {
-    let f = Fixture::new().await;
+async fn an_endpoints_messages_show_each_once_with_its_latest_state(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let (endpoint, other) = (f.endpoint(&app).await.key, f.endpoint(&app).await.key);
     let fresh = [(endpoint, Admission::Handoff)];
@@ -161,9 +157,8 @@ async fn messages(
     (slice.items.iter().map(|m| (m.message.id, m.state)).collect(), slice.done)
 }
 
-#[tokio::test]
-async fn a_message_delivered_again_stands_in_the_list_once_and_paging_comes_to_an_end() {
-    let f = Fixture::new().await;
+async fn a_message_delivered_again_stands_in_the_list_once_and_paging_comes_to_an_end(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await.key;
     let mut ids = Vec::new();
@@ -188,9 +183,8 @@ async fn a_message_delivered_again_stands_in_the_list_once_and_paging_comes_to_a
     assert_eq!(seen, ids);
 }
 
-#[tokio::test]
-async fn a_filtered_list_finds_what_is_far_down() {
-    let f = Fixture::new().await;
+async fn a_filtered_list_finds_what_is_far_down(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await.key;
     let mut tagged = f.message(&app, &[(endpoint, Admission::Park)]);
@@ -204,3 +198,12 @@ async fn a_filtered_list_finds_what_is_far_down() {
     let slice = f.store.messages_of_endpoint(endpoint, None, filter, page).await.unwrap();
     assert_eq!(slice.items.iter().map(|m| m.message.id).collect::<Vec<_>>(), [tagged]);
 }
+
+each_engine!(
+    an_attempt_reads_back_as_it_was_recorded_and_only_under_its_message,
+    an_endpoints_attempts_are_merged_newest_first_and_filtered,
+    a_messages_attempts_come_from_all_its_endpoints_and_from_resends_to_others,
+    an_endpoints_messages_show_each_once_with_its_latest_state,
+    a_message_delivered_again_stands_in_the_list_once_and_paging_comes_to_an_end,
+    a_filtered_list_finds_what_is_far_down,
+);

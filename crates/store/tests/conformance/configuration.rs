@@ -1,6 +1,6 @@
 //! What is configured: environments, applications, endpoints, event types, keys; and the routing table in step with it.
 
-use crate::harness::{Fixture, START};
+use crate::harness::{Engine, Fixture, START};
 use bytes::Bytes;
 use domain::api_key::ApiKey;
 use domain::application::{Application, ApplicationFields};
@@ -13,9 +13,8 @@ use store::StoreError;
 use store::application::ApplicationFilter;
 use store::idempotency::Replay;
 
-#[tokio::test]
-async fn an_environment_is_made_once_and_keeps_its_headers() {
-    let f = Fixture::new().await;
+async fn an_environment_is_made_once_and_keeps_its_headers(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let id = "org_000000000000000000000000002";
     let made = f.store.environment_ensure(id, SignatureHeaders::Both).await.unwrap();
     let again = f.store.environment_ensure(id, SignatureHeaders::Svix).await.unwrap();
@@ -25,9 +24,8 @@ async fn an_environment_is_made_once_and_keeps_its_headers() {
     assert_eq!(f.store.routing().environment(id).unwrap().key, made.key);
 }
 
-#[tokio::test]
-async fn a_uid_is_unique_in_its_environment_and_free_again_after_deletion() {
-    let f = Fixture::new().await;
+async fn a_uid_is_unique_in_its_environment_and_free_again_after_deletion(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let fields = ApplicationFields { uid: Some("one".into()), name: "x".into(), ..Default::default() };
     let create =
@@ -46,9 +44,8 @@ async fn a_uid_is_unique_in_its_environment_and_free_again_after_deletion() {
     assert!(create(f.environment.key).await.is_ok());
 }
 
-#[tokio::test]
-async fn changes_of_an_application_at_once_all_hold() {
-    let f = Fixture::new().await;
+async fn changes_of_an_application_at_once_all_hold(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let rename = |there: &Application| ApplicationFields { name: "new".into(), ..there.fields.clone() };
     let slow = |there: &Application| ApplicationFields { throttle_rate: Some(3), ..there.fields.clone() };
@@ -61,9 +58,8 @@ async fn changes_of_an_application_at_once_all_hold() {
     assert_eq!((&*now.name, now.throttle_rate), ("new", Some(3)));
 }
 
-#[tokio::test]
-async fn a_changed_uid_replaces_the_old_one() {
-    let f = Fixture::new().await;
+async fn a_changed_uid_replaces_the_old_one(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let fields = ApplicationFields { uid: Some("two".into()), ..app.fields.clone() };
     f.clock.advance_ms(1_000);
@@ -74,9 +70,8 @@ async fn a_changed_uid_replaces_the_old_one() {
     assert_eq!(f.store.application_find(f.environment.key, &app.id).await.unwrap(), changed);
 }
 
-#[tokio::test]
-async fn applications_are_listed_by_id_and_filtered_by_their_endpoints() {
-    let f = Fixture::new().await;
+async fn applications_are_listed_by_id_and_filtered_by_their_endpoints(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let mut ids = Vec::new();
     for uid in ["a", "b", "c"] {
         ids.push(f.application(uid).await);
@@ -102,9 +97,8 @@ async fn applications_are_listed_by_id_and_filtered_by_their_endpoints() {
     assert_eq!(list(enabled, Page::first(9, Order::Ascending)).await.0, ["a", "c"]);
 }
 
-#[tokio::test]
-async fn an_endpoint_survives_a_restart_whole_and_its_secrets_never_stand_in_plain_bytes() {
-    let f = Fixture::new().await;
+async fn an_endpoint_survives_a_restart_whole_and_its_secrets_never_stand_in_plain_bytes(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await;
     let secret = endpoint.secrets[0].secret.export();
@@ -120,9 +114,8 @@ async fn an_endpoint_survives_a_restart_whole_and_its_secrets_never_stand_in_pla
     assert!(!contains(secret.trim_start_matches("whsec_").as_bytes()));
 }
 
-#[tokio::test]
-async fn a_change_holds_for_the_next_look_into_the_routing_table() {
-    let f = Fixture::new().await;
+async fn a_change_holds_for_the_next_look_into_the_routing_table(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await;
     let gauge = f.store.routing().route(endpoint.key).unwrap().gauge;
@@ -137,9 +130,8 @@ async fn a_change_holds_for_the_next_look_into_the_routing_table() {
     assert_eq!(f.store.endpoint_delete(endpoint.key).await, Err(StoreError::NotFound));
 }
 
-#[tokio::test]
-async fn a_change_that_is_refused_changes_nothing() {
-    let f = Fixture::new().await;
+async fn a_change_that_is_refused_changes_nothing(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let (a, b) = (f.endpoint(&app).await, f.endpoint(&app).await);
     f.change(a.key, |fields| fields.uid = Some("mine".into())).await;
@@ -159,9 +151,8 @@ async fn a_change_that_is_refused_changes_nothing() {
     );
 }
 
-#[tokio::test]
-async fn event_types_are_created_archived_unarchived_and_listed_by_name() {
-    let f = Fixture::new().await;
+async fn event_types_are_created_archived_unarchived_and_listed_by_name(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let env = f.environment.key;
     let fields = |flags: Option<&str>| EventTypeFields {
         description: "d".into(),
@@ -194,9 +185,8 @@ async fn event_types_are_created_archived_unarchived_and_listed_by_name() {
     assert_eq!(f.store.event_type_get(env, "d.new").await, Err(StoreError::NotFound));
 }
 
-#[tokio::test]
-async fn an_api_key_is_found_by_its_hash_until_it_is_revoked() {
-    let f = Fixture::new().await;
+async fn an_api_key_is_found_by_its_hash_until_it_is_revoked(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let key = ApiKey {
         id: f.id(Kind::ApiKey),
         environment: f.environment.key,
@@ -215,9 +205,8 @@ async fn an_api_key_is_found_by_its_hash_until_it_is_revoked() {
     assert_eq!(f.store.api_key_list(f.environment.key).await.unwrap()[0].revoked_at, Some(START));
 }
 
-#[tokio::test]
-async fn a_kept_answer_is_replayed_until_it_expires_and_stands_sealed() {
-    let f = Fixture::new().await;
+async fn a_kept_answer_is_replayed_until_it_expires_and_stands_sealed(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let replay = Replay {
         body_hash: [1; 16],
         status: 201,
@@ -231,9 +220,8 @@ async fn a_kept_answer_is_replayed_until_it_expires_and_stands_sealed() {
     assert_eq!(f.store.replay_get([5; 16]).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_deleted_endpoint_keeps_its_wire_id_for_its_attempts_and_nothing_else() {
-    let f = Fixture::new().await;
+async fn a_deleted_endpoint_keeps_its_wire_id_for_its_attempts_and_nothing_else(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await;
     f.change(endpoint.key, |fields| fields.uid = Some("mine".into())).await;
@@ -257,3 +245,17 @@ async fn a_deleted_endpoint_keeps_its_wire_id_for_its_attempts_and_nothing_else(
         Some("mine")
     );
 }
+
+each_engine!(
+    an_environment_is_made_once_and_keeps_its_headers,
+    a_uid_is_unique_in_its_environment_and_free_again_after_deletion,
+    a_changed_uid_replaces_the_old_one,
+    applications_are_listed_by_id_and_filtered_by_their_endpoints,
+    an_endpoint_survives_a_restart_whole_and_its_secrets_never_stand_in_plain_bytes,
+    a_change_holds_for_the_next_look_into_the_routing_table,
+    a_change_that_is_refused_changes_nothing,
+    event_types_are_created_archived_unarchived_and_listed_by_name,
+    an_api_key_is_found_by_its_hash_until_it_is_revoked,
+    a_kept_answer_is_replayed_until_it_expires_and_stands_sealed,
+    a_deleted_endpoint_keeps_its_wire_id_for_its_attempts_and_nothing_else,
+);

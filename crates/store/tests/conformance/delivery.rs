@@ -1,6 +1,6 @@
 //! The table of exceptions: claim, record, park, resend (PROTOCOL rules 10 to 15).
 
-use crate::harness::{Fixture, START, main_run};
+use crate::harness::{Engine, Fixture, START, main_run};
 use domain::attempt::Trigger;
 use domain::clock::{Clock, Timestamp};
 use domain::delivery::{DeliveryState, Next};
@@ -16,9 +16,8 @@ async fn state(f: &Fixture, message: &Message, endpoint: EndpointKey) -> (Delive
     (found.state, found.next_attempt)
 }
 
-#[tokio::test]
-async fn a_first_try_that_succeeds_leaves_an_attempt_and_no_row() {
-    let f = Fixture::new().await;
+async fn a_first_try_that_succeeds_leaves_an_attempt_and_no_row(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await.key;
     let message = f.accept(&app, &[(endpoint, Admission::Handoff)]).await;
@@ -28,9 +27,8 @@ async fn a_first_try_that_succeeds_leaves_an_attempt_and_no_row() {
     assert_eq!(f.store.backlog().await.unwrap(), (0, None));
 }
 
-#[tokio::test]
-async fn a_failed_first_try_becomes_a_row_that_is_claimed_when_due_and_once_only() {
-    let f = Fixture::new().await;
+async fn a_failed_first_try_becomes_a_row_that_is_claimed_when_due_and_once_only(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await.key;
     let message = f.accept(&app, &[(endpoint, Admission::Handoff)]).await;
@@ -52,9 +50,8 @@ async fn a_failed_first_try_becomes_a_row_that_is_claimed_when_due_and_once_only
     assert_eq!(f.store.backlog().await.unwrap().0, 0);
 }
 
-#[tokio::test]
-async fn claims_take_the_oldest_due_first_and_tell_when_there_is_more() {
-    let f = Fixture::new().await;
+async fn claims_take_the_oldest_due_first_and_tell_when_there_is_more(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await.key;
     let mut messages = Vec::new();
@@ -70,9 +67,8 @@ async fn claims_take_the_oldest_due_first_and_tell_when_there_is_more() {
     assert_eq!(rest.next_due, None);
 }
 
-#[tokio::test]
-async fn exhaustion_ends_a_delivery() {
-    let f = Fixture::new().await;
+async fn exhaustion_ends_a_delivery(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await.key;
     let message = f.accept(&app, &[(endpoint, Admission::Park)]).await;
@@ -82,9 +78,8 @@ async fn exhaustion_ends_a_delivery() {
     assert_eq!(f.claim(endpoint, 1).await, []);
 }
 
-#[tokio::test]
-async fn what_was_canceled_while_it_was_held_stays_canceled() {
-    let f = Fixture::new().await;
+async fn what_was_canceled_while_it_was_held_stays_canceled(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await.key;
     let message = f.accept(&app, &[(endpoint, Admission::Park)]).await;
@@ -100,9 +95,8 @@ async fn what_was_canceled_while_it_was_held_stays_canceled() {
     assert_eq!(f.claim(endpoint, 1).await, []);
 }
 
-#[tokio::test]
-async fn an_old_claim_changes_nothing_after_its_row_was_claimed_anew() {
-    let f = Fixture::new().await;
+async fn an_old_claim_changes_nothing_after_its_row_was_claimed_anew(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await.key;
     let message = f.accept(&app, &[(endpoint, Admission::Park)]).await;
@@ -119,9 +113,8 @@ async fn an_old_claim_changes_nothing_after_its_row_was_claimed_anew() {
     assert_eq!(state(&f, &message, endpoint).await.0, DeliveryState::Succeeded);
 }
 
-#[tokio::test]
-async fn a_paused_endpoint_keeps_its_rows_and_a_deleted_one_has_them_canceled() {
-    let f = Fixture::new().await;
+async fn a_paused_endpoint_keeps_its_rows_and_a_deleted_one_has_them_canceled(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await.key;
     f.accept(&app, &[(endpoint, Admission::Park)]).await;
@@ -136,9 +129,8 @@ async fn a_paused_endpoint_keeps_its_rows_and_a_deleted_one_has_them_canceled() 
     assert_eq!(f.store.backlog().await.unwrap().0, 0);
 }
 
-#[tokio::test]
-async fn a_disabled_endpoints_message_is_kept_as_canceled() {
-    let f = Fixture::new().await;
+async fn a_disabled_endpoints_message_is_kept_as_canceled(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await.key;
     let message = f.accept(&app, &[(endpoint, Admission::Cancel)]).await;
@@ -146,9 +138,8 @@ async fn a_disabled_endpoints_message_is_kept_as_canceled() {
     assert_eq!(f.claim(endpoint, 1).await, []);
 }
 
-#[tokio::test]
-async fn a_resend_is_a_run_of_its_own_and_leaves_the_pending_retry_as_it_was() {
-    let f = Fixture::new().await;
+async fn a_resend_is_a_run_of_its_own_and_leaves_the_pending_retry_as_it_was(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await.key;
     let message = f.accept(&app, &[(endpoint, Admission::Handoff)]).await;
@@ -166,9 +157,8 @@ async fn a_resend_is_a_run_of_its_own_and_leaves_the_pending_retry_as_it_was() {
     assert_eq!(f.store.resend(message.id, endpoint, Trigger::Resend).await.unwrap(), 2);
 }
 
-#[tokio::test]
-async fn a_scheduled_message_is_due_at_its_time() {
-    let f = Fixture::new().await;
+async fn a_scheduled_message_is_due_at_its_time(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await.key;
     let mut new = f.message(&app, &[(endpoint, Admission::Park)]);
@@ -180,9 +170,8 @@ async fn a_scheduled_message_is_due_at_its_time() {
     assert_eq!(f.claim(endpoint, 1).await.len(), 1);
 }
 
-#[tokio::test]
-async fn due_endpoints_are_each_listed_once_with_their_oldest_row() {
-    let f = Fixture::new().await;
+async fn due_endpoints_are_each_listed_once_with_their_oldest_row(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let (a, b) = (f.endpoint(&app).await.key, f.endpoint(&app).await.key);
     for _ in 0..3 {
@@ -194,9 +183,8 @@ async fn due_endpoints_are_each_listed_once_with_their_oldest_row() {
     assert_eq!(f.store.backlog().await.unwrap(), (6, Some(START)));
 }
 
-#[tokio::test]
-async fn a_claim_takes_large_messages_a_few_at_a_time() {
-    let f = Fixture::new().await;
+async fn a_claim_takes_large_messages_a_few_at_a_time(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await.key;
     let large = bytes::Bytes::from(vec![b' '; 2 << 20]);
@@ -210,3 +198,18 @@ async fn a_claim_takes_large_messages_a_few_at_a_time() {
     let second = f.store.claim(vec![(endpoint, 512)], f.clock.now()).await.unwrap().remove(0);
     assert_eq!((second.rows.len(), second.next_due), (4, None));
 }
+
+each_engine!(
+    a_first_try_that_succeeds_leaves_an_attempt_and_no_row,
+    a_failed_first_try_becomes_a_row_that_is_claimed_when_due_and_once_only,
+    claims_take_the_oldest_due_first_and_tell_when_there_is_more,
+    exhaustion_ends_a_delivery,
+    what_was_canceled_while_it_was_held_stays_canceled,
+    an_old_claim_changes_nothing_after_its_row_was_claimed_anew,
+    a_paused_endpoint_keeps_its_rows_and_a_deleted_one_has_them_canceled,
+    a_disabled_endpoints_message_is_kept_as_canceled,
+    a_resend_is_a_run_of_its_own_and_leaves_the_pending_retry_as_it_was,
+    a_scheduled_message_is_due_at_its_time,
+    due_endpoints_are_each_listed_once_with_their_oldest_row,
+    a_claim_takes_large_messages_a_few_at_a_time,
+);

@@ -13,15 +13,34 @@ use domain::message::{Message, Overrides};
 use domain::wire_id::Kind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use store::Store;
+use std::time::Duration;
 use store::delivery::{Claimed, Held, Record};
 use store::endpoint::NewEndpoint;
 use store::handoff::{Handoff, HandoffReceiver, channel};
 use store::message::{Admission, NewMessage};
+use store::postgres::{self, DatabaseClock, Postgres};
 use store::sqlite::{Options, Sqlite};
+use store::{Store, StoreError};
+use testkit::Cluster;
 
 /// When every test begins.
 pub(crate) const START: Timestamp = Timestamp(1_800_000_000_000);
+
+/// An engine of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// Where a store's data is.
+enum Place {
+    File(tempfile::TempDir),
+    Database(String),
+}
+
+/// How long leases live where a test does not wait for their end.
+const LEASE_TTL: Duration = Duration::from_secs(5);
 
 /// A store under test.
 pub(crate) struct Fixture {
@@ -30,50 +49,105 @@ pub(crate) struct Fixture {
     pub(crate) handoff: Handoff,
     pub(crate) accepted: HandoffReceiver,
     pub(crate) environment: Environment,
-    folder: tempfile::TempDir,
+    place: Place,
     ids: AtomicU8,
     _verdict: Verdict,
 }
 
 impl Fixture {
     /// A fresh store.
-    pub(crate) async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::new(START));
-        Self::open(folder, clock).await
+    pub(crate) async fn new(engine: Engine) -> Self {
+        let place = match engine {
+            Engine::Sqlite => Place::File(tempfile::tempdir().unwrap()),
+            Engine::Postgres => Place::Database(Cluster::shared().database()),
+        };
+        Self::open(place, Arc::new(ManualClock::new(START)), LEASE_TTL).await
     }
 
-    async fn open(folder: tempfile::TempDir, clock: Arc<ManualClock>) -> Self {
-        let store: Arc<dyn Store> = Sqlite::open(
-            &folder.path().join("store.db"),
-            Options {
-                encryption_key: b"k".repeat(32),
-                clock: Arc::clone(&clock) as _,
-                probe: Some(Arc::new(Plans)),
-            },
-        )
-        .unwrap();
+    /// A fresh store on PostgreSQL whose leases live so long.
+    pub(crate) async fn with_ttl(ttl: Duration) -> Self {
+        let place = Place::Database(Cluster::shared().database());
+        Self::open(place, Arc::new(ManualClock::new(START)), ttl).await
+    }
+
+    /// Another node on the same database.
+    pub(crate) async fn beside(&self, ttl: Duration) -> Self {
+        let Place::Database(url) = &self.place else { panic!("a file is one process's") };
+        let beside = Self::open(Place::Database(url.clone()), Arc::clone(&self.clock), ttl).await;
+        // Ids of what the two make must differ.
+        beside.ids.store(128, Ordering::Relaxed);
+        beside
+    }
+
+    /// Runs SQL on the database, beside the store.
+    pub(crate) fn sql(&self, sql: &str) -> String {
+        let Place::Database(url) = &self.place else { panic!("a file has no server") };
+        Cluster::shared().sql(url.rsplit('/').next().unwrap(), sql)
+    }
+
+    /// Why the database does not open.
+    pub(crate) fn refusal(&self) -> StoreError {
+        self.refusal_with(|_| {})
+    }
+
+    /// Why the database does not open with these options.
+    pub(crate) fn refusal_with(&self, adjust: impl FnOnce(&mut postgres::Options)) -> StoreError {
+        let Place::Database(url) = &self.place else { panic!("a file has no server") };
+        let mut options = shared_options(&self.clock);
+        adjust(&mut options);
+        Postgres::open(url, options).unwrap_err()
+    }
+
+    async fn open(place: Place, clock: Arc<ManualClock>, ttl: Duration) -> Self {
+        let store: Arc<dyn Store> = match &place {
+            Place::File(folder) => {
+                let options = Options {
+                    encryption_key: b"k".repeat(32),
+                    clock: Arc::clone(&clock) as _,
+                    probe: Some(Arc::new(Plans)),
+                };
+                Sqlite::open(&folder.path().join("store.db"), options).unwrap()
+            }
+            Place::Database(url) => {
+                let options = postgres::Options { lease_ttl: ttl, ..shared_options(&clock) };
+                Postgres::open(url, options).unwrap()
+            }
+        };
         let environment = store
             .environment_ensure("org_000000000000000000000000001", SignatureHeaders::Webhook)
             .await
             .unwrap();
         let (handoff, accepted) = channel();
+        let engine = if matches!(place, Place::File(_)) { Engine::Sqlite } else { Engine::Postgres };
         Self {
             store,
             clock,
             handoff,
             accepted,
             environment,
-            folder,
+            place,
             ids: AtomicU8::new(1),
-            _verdict: Verdict,
+            _verdict: Verdict(engine),
         }
     }
 
-    /// The file's bytes, its WAL's too.
+    /// What stands on the disk: the file and its WAL; the database's files.
     pub(crate) fn bytes_on_disk(&self) -> Vec<u8> {
+        let folder = match &self.place {
+            Place::File(folder) => folder.path().to_owned(),
+            Place::Database(url) => {
+                let database = url.rsplit('/').next().unwrap();
+                let cluster = Cluster::shared();
+                cluster.sql(database, "CHECKPOINT");
+                let relative = cluster.sql(
+                    database,
+                    "SELECT current_setting('data_directory') || '/base/' || oid FROM pg_database WHERE datname = current_database()",
+                );
+                relative.into()
+            }
+        };
         let mut bytes = Vec::new();
-        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
+        for entry in std::fs::read_dir(folder).unwrap() {
             bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
         }
         bytes
@@ -81,15 +155,16 @@ impl Fixture {
 
     /// The database file.
     pub(crate) fn path(&self) -> std::path::PathBuf {
-        self.folder.path().join("store.db")
+        let Place::File(folder) = &self.place else { panic!("PostgreSQL has no file") };
+        folder.path().join("store.db")
     }
 
     /// The same database in another process: what was in memory is gone.
     pub(crate) async fn restart(self) -> Self {
-        let Self { store, clock, folder, .. } = self;
+        let Self { store, clock, place, .. } = self;
         store.close();
         drop(store);
-        Self::open(folder, clock).await
+        Self::open(place, clock, LEASE_TTL).await
     }
 
     /// An id of this kind that no other has.
@@ -124,7 +199,7 @@ impl Fixture {
     pub(crate) async fn change(
         &self,
         endpoint: EndpointKey,
-        change: impl FnOnce(&mut EndpointFields) + Send + 'static,
+        mut change: impl FnMut(&mut EndpointFields) + Send + 'static,
     ) -> Endpoint {
         let decide = move |there: &Endpoint| {
             let mut fields = there.fields.clone();
@@ -200,6 +275,16 @@ impl Fixture {
             url: "https://example.com/hook".into(),
             response: Bytes::from_static(b"answer"),
         }
+    }
+}
+
+/// How a PostgreSQL store is opened on a clock that the test holds.
+pub(crate) fn shared_options(clock: &Arc<ManualClock>) -> postgres::Options {
+    postgres::Options {
+        encryption_key: b"k".repeat(32),
+        time: DatabaseClock::handed(Arc::clone(clock) as _),
+        lease_ttl: LEASE_TTL,
+        retention_days: 90,
     }
 }
 

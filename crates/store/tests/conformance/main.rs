@@ -2,11 +2,16 @@
 //!
 //! A test here drives the contract alone, on a fresh database of each engine, with a manual clock.
 
+#[macro_use]
+mod each_engine;
+
 mod attempt;
 mod configuration;
 mod delivery;
 mod harness;
 mod message;
+mod nodes;
 mod plans;
+mod protocol;
 mod prune;
 mod rescue;

@@ -1,14 +1,13 @@
 //! Messages: what accept promises, and the lists.
 
-use crate::harness::{Fixture, START};
+use crate::harness::{Engine, Fixture, START};
 use bytes::Bytes;
 use domain::page::{From, Order, Page};
 use store::StoreError;
 use store::message::{Admission, MessageFilter, MessageKey};
 
-#[tokio::test]
-async fn an_accepted_message_reads_back_byte_for_byte_and_is_handed_to_dispatch() {
-    let mut f = Fixture::new().await;
+async fn an_accepted_message_reads_back_byte_for_byte_and_is_handed_to_dispatch(engine: Engine) {
+    let mut f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await;
     let mut new = f.message(&app, &[(endpoint.key, Admission::Handoff)]);
@@ -25,18 +24,16 @@ async fn an_accepted_message_reads_back_byte_for_byte_and_is_handed_to_dispatch(
     assert_eq!(f.store.message_by_event_id(app.key, "event-1").await.unwrap().id, accepted.id);
 }
 
-#[tokio::test]
-async fn a_message_belongs_to_its_application_alone() {
-    let f = Fixture::new().await;
+async fn a_message_belongs_to_its_application_alone(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let (one, two) = (f.application("one").await, f.application("two").await);
     let message = f.accept(&one, &[]).await;
     assert_eq!(f.store.message_get(two.key, message.id).await, Err(StoreError::NotFound));
     assert!(f.store.message_get(one.key, message.id).await.is_ok());
 }
 
-#[tokio::test]
-async fn an_event_id_is_unique_in_its_application_for_a_day() {
-    let f = Fixture::new().await;
+async fn an_event_id_is_unique_in_its_application_for_a_day(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let (one, two) = (f.application("one").await, f.application("two").await);
     let with_id = |app| {
         let mut new = f.message(app, &[]);
@@ -50,9 +47,10 @@ async fn an_event_id_is_unique_in_its_application_for_a_day() {
     assert!(f.store.accept(with_id(&one)).await.is_ok());
 }
 
-#[tokio::test]
-async fn an_explicit_idempotency_key_makes_one_message_and_a_refused_one_gives_its_place_back() {
-    let f = Fixture::new().await;
+async fn an_explicit_idempotency_key_makes_one_message_and_a_refused_one_gives_its_place_back(
+    engine: Engine,
+) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await;
     let keyed = |body: u8| {
@@ -70,9 +68,8 @@ async fn an_explicit_idempotency_key_makes_one_message_and_a_refused_one_gives_i
     assert_eq!(f.store.message_key_get([2; 16]).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn automatic_keys_are_found_again_after_a_restart() {
-    let f = Fixture::new().await;
+async fn automatic_keys_are_found_again_after_a_restart(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let mut new = f.message(&app, &[]);
     new.key = Some(MessageKey { hash: [3; 16], body_hash: [0; 16], explicit: false });
@@ -83,9 +80,8 @@ async fn automatic_keys_are_found_again_after_a_restart() {
     assert_eq!(f.store.message_keys_since(START.plus_ms(1_000)).await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn a_list_is_filtered_and_pages_both_ways() {
-    let f = Fixture::new().await;
+async fn a_list_is_filtered_and_pages_both_ways(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let mut ids = Vec::new();
     for index in 0..7_u8 {
@@ -118,9 +114,8 @@ async fn a_list_is_filtered_and_pages_both_ways() {
     assert_eq!(list(window, first).await.0, [ids[4], ids[5]]);
 }
 
-#[tokio::test]
-async fn an_expunged_payload_is_gone_for_good() {
-    let f = Fixture::new().await;
+async fn an_expunged_payload_is_gone_for_good(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let (one, two) = (f.application("one").await, f.application("two").await);
     let message = f.accept(&one, &[]).await;
     assert_eq!(f.store.message_expunge(two.key, message.id).await, Err(StoreError::NotFound));
@@ -128,9 +123,8 @@ async fn an_expunged_payload_is_gone_for_good() {
     assert_eq!(f.store.message_get(one.key, message.id).await.unwrap().payload, None);
 }
 
-#[tokio::test]
-async fn a_page_of_large_messages_ends_early_and_is_not_the_end() {
-    let f = Fixture::new().await;
+async fn a_page_of_large_messages_ends_early_and_is_not_the_end(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let mut ids = Vec::new();
     for _ in 0..5 {
@@ -150,3 +144,14 @@ async fn a_page_of_large_messages_ends_early_and_is_not_the_end() {
         assert_eq!(slice.done, done);
     }
 }
+
+each_engine!(
+    an_accepted_message_reads_back_byte_for_byte_and_is_handed_to_dispatch,
+    a_message_belongs_to_its_application_alone,
+    an_event_id_is_unique_in_its_application_for_a_day,
+    an_explicit_idempotency_key_makes_one_message_and_a_refused_one_gives_its_place_back,
+    automatic_keys_are_found_again_after_a_restart,
+    a_list_is_filtered_and_pages_both_ways,
+    an_expunged_payload_is_gone_for_good,
+    a_page_of_large_messages_ends_early_and_is_not_the_end,
+);

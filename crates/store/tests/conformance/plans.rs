@@ -1,15 +1,17 @@
-//! No query of the SQLite engine walks through a table of the log.
+//! No query of an engine walks through a table of the log.
 //!
 //! Every connection of the suite reports the statements that it runs; each distinct one is explained on the same
 //! connection right then. A plan that scans `message`, `attempt` or `delivery` (or sorts what it found) fails the test
 //! that ran it (or one beside it), but for the few that are meant to.
 
+use crate::harness::Engine;
 use rusqlite::Connection;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Mutex;
 use store::sqlite::Probe;
+use testkit::Cluster;
 
 /// Statements that read a whole index on purpose, by a piece of their text, with the reason.
 const MEANT: &[(&str, &str)] = &[
@@ -54,13 +56,26 @@ fn note(event: TraceEvent<'_>) {
 
 /// Dropped at the end of a test, it fails the test when a bad plan was found so far (a panic inside of SQLite's
 /// callback would be swallowed).
-pub(crate) struct Verdict;
+pub(crate) struct Verdict(pub(crate) Engine);
 
 impl Drop for Verdict {
     fn drop(&mut self) {
         let found = FOUND.lock().unwrap().join("\n\n");
         assert!(found.is_empty() || std::thread::panicking(), "{found}");
+        if self.0 == Engine::Postgres {
+            let walks = walks();
+            assert!(walks.is_empty() || std::thread::panicking(), "{}", walks.join("\n"));
+        }
     }
+}
+
+/// What PostgreSQL walked through so far, for want of an index: its cluster explains every statement, and takes an index
+/// wherever there is one that fits.
+fn walks() -> Vec<String> {
+    const LOG: [&str; 4] = ["message", "payload", "attempt", "delivery"];
+    let of_log = |walk: &String| LOG.iter().any(|table| walk.contains(&format!("Seq Scan on {table}")));
+    let meant = |walk: &String| walk.contains("SELECT count(*), min(due_at) FROM delivery WHERE state = 0");
+    Cluster::shared().walks().into_iter().filter(|walk| of_log(walk) && !meant(walk)).collect()
 }
 
 /// The steps of the statement's plan that scan a table of the log, on an empty database of the same schema.

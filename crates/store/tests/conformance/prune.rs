@@ -1,6 +1,6 @@
 //! Prune: what is past its retention goes, in bounded steps, and never what is not settled (PROTOCOL rule 17).
 
-use crate::harness::{Fixture, START, main_run};
+use crate::harness::{Engine, Fixture, START, main_run};
 use domain::delivery::Next;
 use domain::page::{Order, Page};
 use store::StoreError;
@@ -10,9 +10,8 @@ use store::message::Admission;
 
 const DAY_MS: i64 = 86_400_000;
 
-#[tokio::test]
-async fn old_messages_go_with_their_attempts_and_rows_in_bounded_steps() {
-    let f = Fixture::new().await;
+async fn old_messages_go_with_their_attempts_and_rows_in_bounded_steps(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await.key;
     for _ in 0..5 {
@@ -24,7 +23,10 @@ async fn old_messages_go_with_their_attempts_and_rows_in_bounded_steps() {
     let young = f.accept(&app, &[(endpoint, Admission::Park)]).await;
     let horizon = START.plus_ms(DAY_MS);
     let first = f.store.prune_step(horizon, START, 3).await.unwrap();
-    assert_eq!((first.messages, first.deliveries), (3, 3));
+    assert_eq!(first.deliveries, 3, "rows go a few at a time");
+    if engine == Engine::Sqlite {
+        assert_eq!(first.messages, 3, "and so do messages where there are no partitions");
+    }
     let mut steps = 1;
     while !f.store.prune_step(horizon, START, 3).await.unwrap().is_idle() {
         steps += 1;
@@ -42,9 +44,8 @@ async fn old_messages_go_with_their_attempts_and_rows_in_bounded_steps() {
     assert_eq!(f.store.backlog().await.unwrap().0, 1);
 }
 
-#[tokio::test]
-async fn a_message_whose_first_attempt_is_not_recorded_is_never_pruned() {
-    let f = Fixture::new().await;
+async fn a_message_whose_first_attempt_is_not_recorded_is_never_pruned(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await.key;
     let message = f.accept(&app, &[(endpoint, Admission::Handoff)]).await;
@@ -57,15 +58,25 @@ async fn a_message_whose_first_attempt_is_not_recorded_is_never_pruned() {
     assert_eq!(f.store.message_get(app.key, message.id).await, Err(StoreError::NotFound));
 }
 
-#[tokio::test]
-async fn a_payload_goes_before_its_message_when_it_was_asked_to() {
-    let f = Fixture::new().await;
+async fn a_payload_goes_before_its_message_when_it_was_asked_to(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let mut new = f.message(&app, &[]);
     new.payload_expires_at = Some(START.plus_ms(DAY_MS));
     let message = f.store.accept(new).await.unwrap();
     f.store.prune_step(START, START.plus_ms(DAY_MS - 1), 10).await.unwrap();
     assert!(f.store.message_get(app.key, message.id).await.unwrap().payload.is_some());
+    f.clock.advance_ms(DAY_MS);
     f.store.prune_step(START, START.plus_ms(DAY_MS), 10).await.unwrap();
     assert_eq!(f.store.message_get(app.key, message.id).await.unwrap().payload, None);
+    // Two days later the bytes themselves have gone, however an engine keeps them.
+    f.clock.advance_ms(2 * DAY_MS);
+    while !f.store.prune_step(START, START.plus_ms(3 * DAY_MS), 10).await.unwrap().is_idle() {}
+    assert_eq!(f.store.message_get(app.key, message.id).await.unwrap().payload, None);
 }
+
+each_engine!(
+    old_messages_go_with_their_attempts_and_rows_in_bounded_steps,
+    a_message_whose_first_attempt_is_not_recorded_is_never_pruned,
+    a_payload_goes_before_its_message_when_it_was_asked_to,
+);

@@ -1,14 +1,13 @@
 //! What a process leaves behind is due again, and nothing else is (PROTOCOL rules 5, 6, 11, 13 and 19).
 
-use crate::harness::{Fixture, main_run};
+use crate::harness::{Engine, Fixture, main_run};
 use domain::attempt::Trigger;
 use domain::delivery::Next;
 use store::delivery::Held;
 use store::message::Admission;
 
-#[tokio::test]
-async fn what_was_in_memory_is_due_after_a_restart() {
-    let f = Fixture::new().await;
+async fn what_was_in_memory_is_due_after_a_restart(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let (a, b) = (f.endpoint(&app).await.key, f.endpoint(&app).await.key);
     let both = [(a, Admission::Handoff), (b, Admission::Handoff)];
@@ -28,9 +27,8 @@ async fn what_was_in_memory_is_due_after_a_restart() {
     assert_eq!(rows(f.claim(a, 10).await), [(lost.id, 0, 0)], "a claim does not survive its process");
 }
 
-#[tokio::test]
-async fn a_resend_alone_does_not_count_as_the_first_attempt() {
-    let f = Fixture::new().await;
+async fn a_resend_alone_does_not_count_as_the_first_attempt(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await.key;
     let message = f.accept(&app, &[(endpoint, Admission::Handoff)]).await;
@@ -42,9 +40,8 @@ async fn a_resend_alone_does_not_count_as_the_first_attempt() {
     assert_eq!(claimed.iter().map(|c| c.key).collect::<Vec<_>>(), [main_run(message.id, endpoint)]);
 }
 
-#[tokio::test]
-async fn ids_go_on_above_what_was_stored_whatever_the_clock_says() {
-    let f = Fixture::new().await;
+async fn ids_go_on_above_what_was_stored_whatever_the_clock_says(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let before = f.accept(&app, &[]).await;
     f.clock.advance_ms(-86_400_000);
@@ -53,9 +50,8 @@ async fn ids_go_on_above_what_was_stored_whatever_the_clock_says() {
     assert!(after.id > before.id);
 }
 
-#[tokio::test]
-async fn a_message_accepted_after_the_clock_went_back_is_still_rescued() {
-    let f = Fixture::new().await;
+async fn a_message_accepted_after_the_clock_went_back_is_still_rescued(engine: Engine) {
+    let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await.key;
     f.accept(&app, &[]).await;
@@ -71,7 +67,7 @@ async fn a_message_accepted_after_the_clock_went_back_is_still_rescued() {
 
 #[tokio::test]
 async fn a_second_process_is_refused_with_a_sentence_and_the_first_goes_on() {
-    let f = Fixture::new().await;
+    let f = Fixture::new(Engine::Sqlite).await;
     let (linked, hard) = (f.path().with_file_name("linked.db"), f.path().with_file_name("hard.db"));
     std::os::unix::fs::symlink("store.db", &linked).unwrap();
     std::fs::hard_link(f.path(), &hard).unwrap();
@@ -91,7 +87,7 @@ async fn a_second_process_is_refused_with_a_sentence_and_the_first_goes_on() {
 #[tokio::test]
 async fn a_store_does_not_open_with_another_encryption_key() {
     // Without an endpoint nothing is sealed but the check itself.
-    let f = Fixture::new().await;
+    let f = Fixture::new(Engine::Sqlite).await;
     let app = f.application("one").await;
     let (path, clock) = (f.path(), std::sync::Arc::clone(&f.clock));
     f.store.close();
@@ -104,3 +100,10 @@ async fn a_store_does_not_open_with_another_encryption_key() {
     let refusal = store::sqlite::Sqlite::open(&copy, options).unwrap_err().to_string();
     assert!(refusal.contains("POSTHASTE_ENCRYPTION_KEY"), "{refusal}");
 }
+
+each_engine!(
+    what_was_in_memory_is_due_after_a_restart,
+    a_resend_alone_does_not_count_as_the_first_attempt,
+    ids_go_on_above_what_was_stored_whatever_the_clock_says,
+    a_message_accepted_after_the_clock_went_back_is_still_rescued,
+);

@@ -1,15 +1,14 @@
 //! Timelines that the receiver's answers make: the schedule, `Retry-After`, `webhook-delivery`, redirects.
 
 use super::Story;
-use crate::server::{START, World, eventually};
+use crate::server::{START, Store, World, eventually};
 use domain::retry::Schedule;
 use insta::assert_snapshot;
 use serde_json::Value;
 use testkit::Answer;
 
-#[tokio::test]
-async fn the_default_schedule_goes_to_exhaustion() {
-    let world = World::start().await;
+async fn the_default_schedule_goes_to_exhaustion(store: Store) {
+    let world = World::start(store).await;
     world.receiver.answer_always("/down", Answer::status(503));
     let endpoint = world.endpoint("/down").await;
     let mut story = Story::begin(&world, &endpoint).await;
@@ -28,9 +27,8 @@ async fn the_default_schedule_goes_to_exhaustion() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn a_success_at_the_third_try_ends_it() {
-    let world = World::start().await;
+async fn a_success_at_the_third_try_ends_it(store: Store) {
+    let world = World::start(store).await;
     world.receiver.answer("/mends", Answer::status(503));
     world.receiver.answer("/mends", Answer::status(500));
     let endpoint = world.endpoint("/mends").await;
@@ -47,9 +45,8 @@ async fn a_success_at_the_third_try_ends_it() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn a_retry_is_not_sent_before_the_near_end_of_its_jitter() {
-    let world = World::start().await;
+async fn a_retry_is_not_sent_before_the_near_end_of_its_jitter(store: Store) {
+    let world = World::start(store).await;
     world.receiver.answer("/down", Answer::status(503));
     let endpoint = world.endpoint("/down").await;
     let mut story = Story::begin(&world, &endpoint).await;
@@ -67,9 +64,8 @@ async fn a_retry_is_not_sent_before_the_near_end_of_its_jitter() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn retry_after_puts_the_next_try_off_and_never_forward() {
-    let world = World::start().await;
+async fn retry_after_puts_the_next_try_off_and_never_forward(store: Store) {
+    let world = World::start(store).await;
     for asked in ["120", "1", "Fri, 15 Jan 2027 20:00:00 GMT", "172800", "soon"] {
         world.receiver.answer("/busy", Answer::status(429).header("retry-after", asked));
     }
@@ -88,9 +84,8 @@ async fn retry_after_puts_the_next_try_off_and_never_forward() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn every_status_but_2xx_is_tried_again() {
-    let world = World::start().await;
+async fn every_status_but_2xx_is_tried_again(store: Store) {
+    let world = World::start(store).await;
     for status in [410, 404, 500, 304, 204] {
         world.receiver.answer("/mixed", Answer::status(status));
     }
@@ -108,10 +103,10 @@ async fn every_status_but_2xx_is_tried_again() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn a_redirect_is_a_failure_and_is_not_followed() {
+async fn a_redirect_is_a_failure_and_is_not_followed(store: Store) {
     let world =
-        World::with(START, |config| config.schedule = Schedule::new(vec![]).expect("a schedule")).await;
+        World::with((store, START), |config| config.schedule = Schedule::new(vec![]).expect("a schedule"))
+            .await;
     let to = world.receiver.url("/elsewhere");
     world.receiver.answer_always("/moved", Answer::status(302).header("location", &to).body("gone there"));
     let endpoint = world.endpoint("/moved").await;
@@ -124,10 +119,10 @@ async fn a_redirect_is_a_failure_and_is_not_followed() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn an_empty_schedule_is_a_single_try() {
+async fn an_empty_schedule_is_a_single_try(store: Store) {
     let world =
-        World::with(START, |config| config.schedule = Schedule::new(vec![]).expect("a schedule")).await;
+        World::with((store, START), |config| config.schedule = Schedule::new(vec![]).expect("a schedule"))
+            .await;
     world.receiver.answer_always("/down", Answer::status(503).header("retry-after", "60"));
     let endpoint = world.endpoint("/down").await;
     let mut story = Story::begin(&world, &endpoint).await;
@@ -137,9 +132,8 @@ async fn an_empty_schedule_is_a_single_try() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn a_receiver_can_end_one_message() {
-    let world = World::start().await;
+async fn a_receiver_can_end_one_message(store: Store) {
+    let world = World::start(store).await;
     world.receiver.answer("/refuses", Answer::status(422).header("webhook-delivery", "abort-message"));
     let endpoint = world.endpoint("/refuses").await;
     let mut story = Story::begin(&world, &endpoint).await;
@@ -152,9 +146,8 @@ async fn a_receiver_can_end_one_message() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn a_receiver_can_switch_its_endpoint_off() {
-    let world = World::start().await;
+async fn a_receiver_can_switch_its_endpoint_off(store: Store) {
+    let world = World::start(store).await;
     world.receiver.answer("/leaves", Answer::status(410).header("webhook-delivery", "disable"));
     let endpoint = world.endpoint("/leaves").await;
     let mut story = Story::begin(&world, &endpoint).await;
@@ -177,3 +170,15 @@ async fn a_receiver_can_switch_its_endpoint_off() {
     drop((story, later));
     world.stop().await;
 }
+
+each_store!(
+    the_default_schedule_goes_to_exhaustion,
+    a_success_at_the_third_try_ends_it,
+    a_retry_is_not_sent_before_the_near_end_of_its_jitter,
+    retry_after_puts_the_next_try_off_and_never_forward,
+    every_status_but_2xx_is_tried_again,
+    a_redirect_is_a_failure_and_is_not_followed,
+    an_empty_schedule_is_a_single_try,
+    a_receiver_can_end_one_message,
+    a_receiver_can_switch_its_endpoint_off,
+);

@@ -1,7 +1,7 @@
 //! Timelines that people make: resend, deliver later, pause, change, delete, expunge.
 
 use super::Story;
-use crate::server::{START, World, text};
+use crate::server::{START, Store, World, text};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
@@ -12,9 +12,8 @@ async fn resend(world: &World, story: &Story<'_>) {
     world.of_application("POST", &path, &Value::Null).await;
 }
 
-#[tokio::test]
-async fn a_resend_while_retries_are_pending_leaves_them_as_they_are() {
-    let world = World::start().await;
+async fn a_resend_while_retries_are_pending_leaves_them_as_they_are(store: Store) {
+    let world = World::start(store).await;
     world.receiver.answer_always("/down", Answer::status(503));
     let endpoint = world.endpoint("/down").await;
     let mut story = Story::begin(&world, &endpoint).await;
@@ -40,9 +39,8 @@ async fn a_resend_while_retries_are_pending_leaves_them_as_they_are() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn a_resend_after_exhaustion_delivers() {
-    let world = World::start().await;
+async fn a_resend_after_exhaustion_delivers(store: Store) {
+    let world = World::start(store).await;
     world.receiver.answer("/refuses", Answer::status(400).header("webhook-delivery", "abort-message"));
     let endpoint = world.endpoint("/refuses").await;
     let mut story = Story::begin(&world, &endpoint).await;
@@ -61,9 +59,8 @@ async fn a_resend_after_exhaustion_delivers() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn deliver_at_waits_for_its_time() {
-    let world = World::start().await;
+async fn deliver_at_waits_for_its_time(store: Store) {
+    let world = World::start(store).await;
     let endpoint = world.endpoint("/later").await;
     let at = START.plus_ms(7_200_000).to_string();
     let mut story = Story::begin_with(&world, &endpoint, json!({"deliverAt": at})).await;
@@ -83,9 +80,8 @@ async fn deliver_at_waits_for_its_time() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn a_paused_endpoint_keeps_its_messages_until_it_is_resumed() {
-    let world = World::start().await;
+async fn a_paused_endpoint_keeps_its_messages_until_it_is_resumed(store: Store) {
+    let world = World::start(store).await;
     world.receiver.answer("/slow", Answer::status(503));
     let endpoint = world.endpoint("/slow").await;
     let mut before = Story::begin(&world, &endpoint).await;
@@ -119,9 +115,8 @@ async fn a_paused_endpoint_keeps_its_messages_until_it_is_resumed() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn the_next_try_uses_the_endpoint_as_it_is_then() {
-    let world = World::start().await;
+async fn the_next_try_uses_the_endpoint_as_it_is_then(store: Store) {
+    let world = World::start(store).await;
     world.receiver.answer("/old", Answer::status(503));
     let endpoint = world.endpoint("/old").await;
     let mut story = Story::begin(&world, &endpoint).await;
@@ -154,9 +149,8 @@ async fn the_next_try_uses_the_endpoint_as_it_is_then() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn nothing_is_sent_to_an_endpoint_that_was_deleted_while_retrying() {
-    let world = World::start().await;
+async fn nothing_is_sent_to_an_endpoint_that_was_deleted_while_retrying(store: Store) {
+    let world = World::start(store).await;
     world.receiver.answer("/gone", Answer::status(503));
     let endpoint = world.endpoint("/gone").await;
     let mut story = Story::begin(&world, &endpoint).await;
@@ -178,9 +172,8 @@ async fn nothing_is_sent_to_an_endpoint_that_was_deleted_while_retrying() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn a_disabled_endpoint_cancels_what_waits_and_a_resend_brings_it_back() {
-    let world = World::start().await;
+async fn a_disabled_endpoint_cancels_what_waits_and_a_resend_brings_it_back(store: Store) {
+    let world = World::start(store).await;
     world.receiver.answer("/off", Answer::status(503));
     let endpoint = world.endpoint("/off").await;
     let mut story = Story::begin(&world, &endpoint).await;
@@ -210,9 +203,8 @@ async fn a_disabled_endpoint_cancels_what_waits_and_a_resend_brings_it_back() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn a_payload_that_is_expunged_between_tries_ends_it_with_a_sentence() {
-    let world = World::start().await;
+async fn a_payload_that_is_expunged_between_tries_ends_it_with_a_sentence(store: Store) {
+    let world = World::start(store).await;
     world.receiver.answer("/late", Answer::status(503));
     let endpoint = world.endpoint("/late").await;
     let mut story = Story::begin(&world, &endpoint).await;
@@ -231,9 +223,8 @@ async fn a_payload_that_is_expunged_between_tries_ends_it_with_a_sentence() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn a_restart_between_tries_changes_nothing() {
-    let mut world = World::start().await;
+async fn a_restart_between_tries_changes_nothing(store: Store) {
+    let mut world = World::start(store).await;
     world.receiver.answer("/down", Answer::status(503));
     world.receiver.answer("/down", Answer::status(503));
     let endpoint = world.endpoint("/down").await;
@@ -254,3 +245,15 @@ async fn a_restart_between_tries_changes_nothing() {
     drop(story);
     world.stop().await;
 }
+
+each_store!(
+    a_resend_while_retries_are_pending_leaves_them_as_they_are,
+    a_resend_after_exhaustion_delivers,
+    deliver_at_waits_for_its_time,
+    a_paused_endpoint_keeps_its_messages_until_it_is_resumed,
+    the_next_try_uses_the_endpoint_as_it_is_then,
+    nothing_is_sent_to_an_endpoint_that_was_deleted_while_retrying,
+    a_disabled_endpoint_cancels_what_waits_and_a_resend_brings_it_back,
+    a_payload_that_is_expunged_between_tries_ends_it_with_a_sentence,
+    a_restart_between_tries_changes_nothing,
+);

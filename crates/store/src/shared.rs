@@ -10,10 +10,10 @@ use tokio::sync::Notify;
 
 /// What the writer shares with readers and callers.
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) routing: Routing,
-    pub(super) wakes: Wakes,
-    pub(super) metrics: Arc<StoreMetrics>,
+pub(crate) struct Shared {
+    pub(crate) routing: Routing,
+    pub(crate) wakes: Wakes,
+    pub(crate) metrics: Arc<StoreMetrics>,
     /// Why commits do not work at present.
     trouble: Mutex<Option<String>>,
     /// Set when the writer has ended for good after a failed commit.
@@ -22,7 +22,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(routing: Routing, wakes: Wakes, metrics: Arc<StoreMetrics>) -> Self {
+    pub(crate) fn new(routing: Routing, wakes: Wakes, metrics: Arc<StoreMetrics>) -> Self {
         Self {
             routing,
             wakes,
@@ -33,11 +33,11 @@ impl Shared {
         }
     }
 
-    pub(super) fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }
 
-    pub(super) async fn until_failed(&self) -> String {
+    pub(crate) async fn until_failed(&self) -> String {
         let failing = self.failing.notified();
         if !self.has_failed() {
             failing.await;
@@ -46,12 +46,12 @@ impl Shared {
     }
 
     /// Notes that commits do not work; false when that is known already.
-    pub(super) fn troubled(&self, why: &str) -> bool {
+    pub(crate) fn troubled(&self, why: &str) -> bool {
         self.trouble.lock().replace(why.to_owned()).as_deref() != Some(why)
     }
 
     /// Notes that commits work; true when they did not before.
-    pub(super) fn mended(&self) -> bool {
+    pub(crate) fn mended(&self) -> bool {
         self.trouble.lock().take().is_some()
     }
 
@@ -60,22 +60,22 @@ impl Shared {
         self.failing.notify_waiters();
     }
 
-    pub(super) fn health(&self) -> std::result::Result<(), String> {
+    pub(crate) fn health(&self) -> std::result::Result<(), String> {
         self.trouble.lock().clone().map_or(Ok(()), Err)
     }
 }
 
 /// A writer that ends without being closed (a failed disk, a panic) takes the store with it: whoever waits for
 /// [`crate::Store::failed`] hears of it.
-pub(super) struct EndsBadly(Option<Arc<Shared>>);
+pub(crate) struct EndsBadly(Option<Arc<Shared>>);
 
 impl EndsBadly {
-    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         Self(Some(Arc::clone(shared)))
     }
 
     /// The writer was closed.
-    pub(super) fn all_is_well(&mut self) {
+    pub(crate) fn all_is_well(&mut self) {
         self.0 = None;
     }
 }

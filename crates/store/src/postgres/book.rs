@@ -1,0 +1,260 @@
+//! The leases of this process, as it knows them: ids, checkpoints, validity (PROTOCOL rules 1, 2, 6, 7 and 8).
+//!
+//! There is one current lease for new work. A lease under which a commit's fate stayed unknown is drained: it is renewed
+//! until everything that is in memory under it has ended, and is then settled like a dead one. Message ids and claim
+//! tokens come from one clock, so each lease owns a range of them and an id tells its lease.
+
+use crate::delivery::Held;
+use domain::checkpoint::Outstanding;
+use domain::clock::Timestamp;
+use domain::delivery::DeliveryKey;
+use domain::id::{IdClock, LeaseId, floor_of};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+/// Leases that may be drained beside the current one; one more unknown outcome ends the process.
+const DRAINED_MAX: usize = 8;
+
+/// What stands of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// New work goes under it.
+    Current,
+    /// Only what is in memory under it ends.
+    Draining,
+    /// Not ours any more: what is in memory under it is dropped.
+    Lost,
+}
+
+/// One lease of this process.
+#[derive(Debug)]
+pub(super) struct Own {
+    pub(super) id: LeaseId,
+    pub(super) standing: Standing,
+    /// The lowest id that could be assigned under it.
+    first_id: i64,
+    /// The highest id that may be assigned: what the last answered heartbeat wrote (rule 7).
+    pub(super) ceiling: i64,
+    outstanding: Outstanding,
+    /// The lowest id of a transaction that is on its way.
+    in_flight: Option<i64>,
+    /// The lowest id whose fate nobody knows (rule 8).
+    unknown: Option<i64>,
+    /// Deliveries that dispatch holds under it.
+    held: usize,
+    /// Boot time at which it was asked for.
+    since: i64,
+    /// Boot time until which it is ours for certain (rule 2).
+    valid_until: i64,
+}
+
+impl Own {
+    fn checkpoint(&self, next_id: i64) -> i64 {
+        let next_id =
+            if self.standing == Standing::Current { next_id } else { self.unknown.unwrap_or(next_id) };
+        let bound = [self.in_flight, self.unknown].into_iter().flatten().fold(next_id, i64::min);
+        self.outstanding.checkpoint(bound).min(bound - 1)
+    }
+}
+
+/// What a heartbeat writes for one lease.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beat {
+    pub(super) lease: LeaseId,
+    pub(super) checkpoint: i64,
+    pub(super) ceiling: i64,
+}
+
+/// All leases of this process.
+#[derive(Debug)]
+pub(super) struct Book {
+    ids: IdClock,
+    own: Vec<Own>,
+    ttl_ms: i64,
+    margin_ms: i64,
+}
+
+/// Boot time until which requests may be sent; read before each of them.
+#[derive(Debug)]
+pub(super) struct Validity(AtomicI64);
+
+impl Default for Validity {
+    fn default() -> Self {
+        Self(AtomicI64::new(i64::MIN))
+    }
+}
+
+impl Validity {
+    pub(super) fn holds(&self, boot_ms: i64) -> bool {
+        boot_ms < self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Book {
+    pub(super) fn new(ttl: Duration) -> Self {
+        let ttl_ms = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
+        // Clocks of two machines run apart by far less than a tenth.
+        Self { ids: IdClock::new(0, 0), own: Vec::new(), ttl_ms, margin_ms: ttl_ms / 10 }
+    }
+
+    /// Begins a lease that was just taken; its first id is above `above`, and above all that this process assigned.
+    pub(super) fn begin(&mut self, (id, node): (LeaseId, u16), above: i64, ceiling: i64, sent: i64) {
+        self.ids = IdClock::new(node, above.max(self.ids.floor() - 1));
+        self.own.push(Own {
+            id,
+            standing: Standing::Current,
+            first_id: self.ids.floor(),
+            ceiling,
+            outstanding: Outstanding::default(),
+            in_flight: None,
+            unknown: None,
+            held: 0,
+            since: sent,
+            valid_until: sent + self.ttl_ms - self.margin_ms,
+        });
+    }
+
+    /// The lease for new work.
+    pub(super) fn current(&self) -> Option<&Own> {
+        self.own.iter().find(|own| own.standing == Standing::Current)
+    }
+
+    /// Whether the current lease has been held for a full TTL (rule 5).
+    pub(super) fn is_seasoned(&self, boot_ms: i64) -> bool {
+        self.current().is_some_and(|own| boot_ms - own.since > self.ttl_ms)
+    }
+
+    fn current_mut(&mut self) -> Option<&mut Own> {
+        self.own.iter_mut().find(|own| own.standing == Standing::Current)
+    }
+
+    pub(super) fn get(&mut self, id: LeaseId) -> Option<&mut Own> {
+        self.own.iter_mut().find(|own| own.id == id)
+    }
+
+    /// Every lease that is not settled.
+    pub(super) fn leases(&self) -> impl Iterator<Item = &Own> {
+        self.own.iter()
+    }
+
+    /// The lease under which a delivery is in memory; none when that is no longer ours.
+    pub(super) fn lease_of(&self, key: DeliveryKey, held: Held) -> Option<LeaseId> {
+        let id = match held {
+            Held::Fresh => key.message.0,
+            Held::Claimed(claim) => claim.0,
+        };
+        let own = self.own.iter().rev().find(|own| own.first_id <= id)?;
+        (own.standing != Standing::Lost).then_some(own.id)
+    }
+
+    /// The next id of the current lease; none when the ceiling is reached or there is no lease.
+    pub(super) fn next_id(&mut self, now: Timestamp) -> Option<i64> {
+        let ceiling = self.current()?.ceiling;
+        if floor_of(now) > ceiling || self.ids.floor() > ceiling {
+            return None;
+        }
+        let id = self.ids.next(now);
+        let own = self.current_mut()?;
+        own.in_flight.get_or_insert(id);
+        Some(id)
+    }
+
+    /// An id for an attempt: not bounded, since attempts are found by their message.
+    pub(super) fn next_attempt_id(&mut self, now: Timestamp) -> i64 {
+        self.ids.next(now)
+    }
+
+    /// Everything that was on its way is answered.
+    pub(super) fn answered(&mut self) {
+        self.own.iter_mut().for_each(|own| own.in_flight = None);
+    }
+
+    /// Nobody knows what became of what was on its way under the current lease: it is drained (rule 8).
+    ///
+    /// False when too many are being drained already: then the process must end.
+    pub(super) fn rotate(&mut self) -> bool {
+        if let Some(own) = self.current_mut() {
+            own.unknown = own.unknown.into_iter().chain(own.in_flight).min();
+            own.standing = Standing::Draining;
+        }
+        self.answered();
+        self.own.iter().filter(|own| own.standing == Standing::Draining).count() <= DRAINED_MAX
+    }
+
+    /// A message was committed whose first attempts to so many endpoints are handed to dispatch.
+    pub(super) fn accepted(&mut self, message: domain::id::MessageId, endpoints: usize) {
+        if let Some(own) = self.own.iter_mut().rev().find(|own| own.first_id <= message.0) {
+            own.outstanding.accepted(message, u32::try_from(endpoints).unwrap_or(u32::MAX));
+            own.held += endpoints;
+        }
+    }
+
+    /// So many rows were claimed under the current lease.
+    pub(super) fn claimed(&mut self, rows: usize) {
+        if let Some(own) = self.current_mut() {
+            own.held += rows;
+        }
+    }
+
+    /// A delivery left memory. `confirmed`: the commit that took it over was answered.
+    pub(super) fn left(&mut self, key: DeliveryKey, held: Held, confirmed: bool) {
+        let id = match held {
+            Held::Fresh => key.message.0,
+            Held::Claimed(claim) => claim.0,
+        };
+        let Some(own) = self.own.iter_mut().rev().find(|own| own.first_id <= id) else { return };
+        own.held = own.held.saturating_sub(1);
+        if confirmed && held == Held::Fresh {
+            own.outstanding.confirmed(key.message);
+        }
+    }
+
+    /// What the next heartbeat is to write.
+    pub(super) fn beats(&mut self, now: Timestamp) -> Vec<Beat> {
+        let next_id = self.ids.advance(now);
+        let ceiling = floor_of(now.plus_ms(2 * self.ttl_ms)).max(next_id + 1);
+        let living = self.own.iter().filter(|own| own.standing != Standing::Lost);
+        let beat = |own: &Own| Beat { lease: own.id, checkpoint: own.checkpoint(next_id), ceiling };
+        living.map(beat).collect()
+    }
+
+    /// A heartbeat that was sent at boot time `sent` renewed these leases; the others of `beats` are lost (rule 1).
+    pub(super) fn renewed(&mut self, beats: &[Beat], renewed: &[LeaseId], sent: i64) {
+        for beat in beats {
+            let valid_until = sent + self.ttl_ms - self.margin_ms;
+            let Some(own) = self.get(beat.lease) else { continue };
+            if renewed.contains(&beat.lease) {
+                own.valid_until = own.valid_until.max(valid_until);
+                own.ceiling = own.ceiling.max(beat.ceiling);
+            } else {
+                own.standing = Standing::Lost;
+            }
+        }
+    }
+
+    /// The lease was found dead: whatever is in memory under it is dropped.
+    pub(super) fn lose(&mut self, lease: LeaseId) {
+        if let Some(own) = self.get(lease) {
+            own.standing = Standing::Lost;
+        }
+    }
+
+    /// Forgets lost leases of which nothing is in memory any more, and answers drained ones that can be settled.
+    pub(super) fn drained(&mut self) -> Vec<LeaseId> {
+        self.own.retain(|own| own.standing != Standing::Lost || own.held > 0);
+        let done =
+            |own: &&Own| own.standing == Standing::Draining && own.held == 0 && own.in_flight.is_none();
+        self.own.iter().filter(done).map(|own| own.id).collect()
+    }
+
+    /// A lease was settled.
+    pub(super) fn settled(&mut self, lease: LeaseId) {
+        self.own.retain(|own| own.id != lease);
+    }
+
+    /// Writes down until when requests may be sent: all leases must hold, since a request does not tell which is its own.
+    pub(super) fn show(&self, validity: &Validity) {
+        let until = |own: &Own| if own.standing == Standing::Lost { i64::MIN } else { own.valid_until };
+        validity.0.store(self.own.iter().map(until).min().unwrap_or(i64::MIN), Ordering::Release);
+    }
+}

@@ -1,0 +1,435 @@
+//! The writer: group commit on one connection.
+//!
+//! It takes whatever commands wait, up to [`COMMIT_COMMANDS_MAX`], sends them as one statement, and only when that is
+//! answered does anything outside hear of it: handoff, wakes and the checkpoint change together (PROTOCOL rules 6, 8 and
+//! 9). While PostgreSQL is away it refuses new work at once, keeps the attempts that it was given, and writes them when
+//! it is back.
+
+use super::batch;
+use super::claim;
+use super::command::{Accepting, Answer, Batch, Command, Parking, Recording};
+use super::lease;
+use super::message;
+use super::node::Node;
+use super::partition::day_of_id;
+use super::session::{Session, Trouble};
+use crate::delivery::{Claims, Held, Record};
+use crate::error::{Result, StoreError};
+use crate::message::NewMessage;
+use domain::clock::Timestamp;
+use domain::delivery::{DeliveryKey, Next};
+use domain::id::{AttemptId, EndpointKey, LeaseId, MessageId};
+use domain::limit::COMMIT_COMMANDS_MAX;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_postgres::Row;
+
+/// How long the writer waits for a command before it looks whether its lease is still there.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Between two tries to reach PostgreSQL.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// Payload bytes of one statement (16 MiB): the command that passes the limit is the last one.
+const BATCH_BYTES_MAX: usize = 16 << 20;
+/// How often a statement is sent again whose keys other nodes took at the same moment.
+const RACES_MAX: u32 = 10;
+/// When the store is closed while PostgreSQL is away, attempts are kept for so long.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The writer's state.
+pub(super) struct Loop {
+    node: Arc<Node>,
+    commands: mpsc::Receiver<Command>,
+    session: Option<Session>,
+    /// Attempts whose statement has to be sent again.
+    kept: Vec<Recording>,
+    /// Commands that have to wait for the next statement.
+    later: Vec<Command>,
+    closing: Option<Instant>,
+}
+
+type Claiming = (Vec<(EndpointKey, u32)>, Timestamp, Answer<Vec<Claims>>);
+
+impl Loop {
+    pub(super) fn new(node: Arc<Node>, commands: mpsc::Receiver<Command>, session: Session) -> Self {
+        Self { node, commands, session: Some(session), kept: Vec::new(), later: Vec::new(), closing: None }
+    }
+
+    /// Runs until it is closed; an error ends the process, since too much is unknown.
+    pub(super) async fn run(mut self) -> Result<()> {
+        let mut commands = Vec::with_capacity(COMMIT_COMMANDS_MAX);
+        loop {
+            let ready = self.ready().await;
+            if let Err(error) = &ready
+                && self.node.shared.troubled(&error.to_string())
+            {
+                tracing::error!(%error, "nothing can be committed; callers are told");
+            }
+            commands.append(&mut self.later);
+            let idle = commands.is_empty() && (self.kept.is_empty() || ready.is_err());
+            if idle && self.closing.is_none() {
+                let wait = if ready.is_ok() { LOOK_EVERY } else { AGAIN_AFTER };
+                // The time being over is as good as a command: both lead to another look.
+                let _ = timeout(wait, self.commands.recv_many(&mut commands, COMMIT_COMMANDS_MAX)).await;
+            }
+            while commands.len() < COMMIT_COMMANDS_MAX
+                && let Ok(command) = self.commands.try_recv()
+            {
+                commands.push(command);
+            }
+            match ready {
+                Ok(lease) => self.step(&mut commands, lease).await?,
+                Err(error) => self.refuse(&mut commands, &error),
+            }
+            if self.is_over() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let Some(since) = self.closing else { return false };
+        self.later.is_empty() && (self.kept.is_empty() || since.elapsed() > CLOSE_TIMEOUT)
+    }
+
+    /// A connection and a lease for new work, made when there are none.
+    async fn ready(&mut self) -> Result<LeaseId> {
+        let session = match self.session.take().filter(|session| !session.client.is_closed()) {
+            Some(session) => self.session.insert(session),
+            None => self.session.insert(Session::open(&self.node).await?),
+        };
+        let current = self.node.book.lock().current().map(|own| own.id);
+        let lease = match current {
+            Some(lease) => lease,
+            None => lease::acquire(&session.client, &self.node).await?,
+        };
+        let leases: Vec<LeaseId> = self.node.book.lock().leases().map(|own| own.id).collect();
+        session.name(&leases).await?;
+        Ok(lease)
+    }
+
+    /// Nothing can be written: new work is refused, attempts are kept.
+    fn refuse(&mut self, commands: &mut Vec<Command>, error: &StoreError) {
+        for command in commands.drain(..) {
+            match command {
+                Command::Accept(new, answer) => {
+                    drop(new);
+                    let _ = answer.send(Err(error.clone()));
+                }
+                Command::Park(_, answer) => _ = answer.send(Err(error.clone())),
+                Command::Claim(_, _, answer) => _ = answer.send(Err(error.clone())),
+                Command::Record(records, answer) => {
+                    let recording = self.recording(records, answer);
+                    self.kept.push(recording);
+                }
+                Command::Close => self.closing = Some(Instant::now()),
+            }
+        }
+    }
+
+    /// One statement for the commands, and one for each claim.
+    async fn step(&mut self, commands: &mut Vec<Command>, lease: LeaseId) -> Result<()> {
+        let (batch, claims) = self.gather(commands).await;
+        if !batch.is_empty() {
+            self.commit(batch, lease).await?;
+        }
+        for (wanted, now, answer) in claims {
+            self.claim(wanted, now, answer).await?;
+        }
+        Ok(())
+    }
+
+    async fn gather(&mut self, commands: &mut Vec<Command>) -> (Batch, Vec<Claiming>) {
+        let mut batch = Batch { recording: std::mem::take(&mut self.kept), ..Batch::default() };
+        let (mut claims, mut bytes, mut keys) = (Vec::new(), 0, HashSet::new());
+        for command in commands.drain(..) {
+            if bytes > BATCH_BYTES_MAX && !matches!(command, Command::Close) {
+                self.later.push(command);
+                continue;
+            }
+            match command {
+                // One statement cannot take the same key twice: the second waits for the next, and is refused there.
+                Command::Accept(new, answer) if !take_keys(&mut keys, &new) => {
+                    self.later.push(Command::Accept(new, answer));
+                }
+                Command::Accept(new, answer) => {
+                    bytes += new.payload.len();
+                    match self.next_id().await {
+                        Ok(id) => batch.accepting.push(Accepting { id: MessageId(id), new, answer }),
+                        Err(error) => {
+                            drop(new);
+                            let _ = answer.send(Err(error));
+                        }
+                    }
+                }
+                Command::Record(records, answer) => {
+                    bytes += records.iter().map(|record| record.attempt.response.len()).sum::<usize>();
+                    let recording = self.recording(records, answer);
+                    batch.recording.push(recording);
+                }
+                Command::Park(parked, answer) => batch.parking.push(Parking { parked, answer }),
+                Command::Claim(wanted, now, answer) => claims.push((wanted, now, answer)),
+                Command::Close => self.closing = Some(Instant::now()),
+            }
+        }
+        (batch, claims)
+    }
+
+    /// The next id of the lease. When the ceiling is reached (the clock was set, the heartbeat is late) a heartbeat
+    /// moves it first (PROTOCOL rule 7).
+    async fn next_id(&self) -> Result<i64> {
+        let now = self.node.now();
+        if let Some(id) = self.node.book.lock().next_id(now) {
+            return Ok(id);
+        }
+        self.node.beat().await?;
+        let id = self.node.book.lock().next_id(self.node.now());
+        id.ok_or_else(|| StoreError::Unavailable("this node's lease has ended; it takes another".into()))
+    }
+
+    fn recording(&self, records: Arc<Vec<Record>>, answer: Answer<Vec<AttemptId>>) -> Recording {
+        let now = self.node.now();
+        let mut book = self.node.book.lock();
+        let ids = records.iter().map(|_| AttemptId(book.next_attempt_id(now))).collect();
+        Recording { records, ids, answer }
+    }
+
+    async fn commit(&mut self, batch: Batch, lease: LeaseId) -> Result<()> {
+        let mut waiting = vec![batch];
+        while let Some(batch) = waiting.pop() {
+            match self.send(&batch, lease).await {
+                Ok(row) => self.committed(batch, lease, &row),
+                // What broke the statement for all is found by sending each command by itself.
+                Err(Trouble::Refused(StoreError::Broken(_))) if batch.commands() > 1 => {
+                    waiting.extend(batch.apart());
+                }
+                Err(Trouble::Refused(error)) => self.refused(batch, &error),
+                Err(Trouble::Raced) => {
+                    self.refused(batch, &StoreError::Unavailable("the keys are contended".into()));
+                }
+                Err(Trouble::Unknown(error)) => {
+                    self.unknown(batch, &error)?;
+                    let rest: Vec<_> = std::mem::take(&mut waiting);
+                    rest.into_iter().for_each(|batch| self.refused(batch, &error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the statement. A race for keys is run again, since the next snapshot shows who won.
+    async fn send(&mut self, batch: &Batch, lease: LeaseId) -> std::result::Result<Row, Trouble> {
+        let node = Arc::clone(&self.node);
+        let away = || StoreError::Unavailable("PostgreSQL is away".into());
+        let session = self.session.as_mut().ok_or_else(|| Trouble::Refused(away()))?;
+        let (log, payload) = days(batch, &node);
+        let made = node.partitions.ensure(&session.client, &log, &payload).await;
+        made.map_err(Trouble::Refused)?;
+        let leases: Vec<LeaseId> = node.book.lock().leases().map(|own| own.id).collect();
+        let sql = batch::build(batch, &node, lease, &leases).map_err(Trouble::Refused)?;
+        let started = Instant::now();
+        let mut races = 0;
+        let rows = loop {
+            match session.run(&sql.text, &sql.parameters()).await {
+                Err(Trouble::Raced) if races < RACES_MAX => races += 1,
+                other => break other?,
+            }
+        };
+        let metrics = &node.shared.metrics;
+        metrics.batch.observe(batch.commands() as u64);
+        metrics.commit_us.observe(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX));
+        if node.shared.mended() {
+            tracing::info!("the store writes again");
+        }
+        rows.into_iter().next().ok_or_else(|| Trouble::Refused(StoreError::Broken("no answer row".into())))
+    }
+
+    /// The statement is answered: tells everybody, by what the fence let through.
+    fn committed(&mut self, batch: Batch, lease: LeaseId, row: &Row) {
+        let fenced: Vec<i64> = row.get::<_, Option<Vec<i64>>>(0).unwrap_or_default();
+        let node = &self.node;
+        node.change(|book| {
+            book.answered();
+            // Rule 3: no row under the lock means that the lease was settled, and that all its work is another's.
+            let gone: Vec<LeaseId> =
+                book.leases().map(|own| own.id).filter(|id| !fenced.contains(&id.0)).collect();
+            gone.into_iter().for_each(|lease| book.lose(lease));
+        });
+        let refusals = message::refusals(row);
+        for one in batch.accepting {
+            if !fenced.contains(&lease.0) {
+                let lost = "this node's lease was lost; it takes another".to_owned();
+                one.refuse(StoreError::Unavailable(lost));
+            } else if let Some(refusal) = message::refusal(&refusals, one.id, &one.new) {
+                one.refuse(refusal);
+            } else {
+                let message = message::announce(node, *one.new, one.id);
+                let _ = one.answer.send(Ok(message));
+            }
+        }
+        for one in batch.recording {
+            one.records.iter().for_each(|record| recorded(node, record));
+            let _ = one.answer.send(Ok(one.ids));
+        }
+        for one in batch.parking {
+            for parked in &one.parked {
+                left(node, parked.key, parked.held, true);
+                node.shared.wakes.note(parked.key.endpoint, parked.due_at);
+                if parked.held == Held::Fresh {
+                    node.shared.metrics.parked.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            let _ = one.answer.send(Ok(()));
+        }
+        if node.book.lock().leases().nth(1).is_some() {
+            node.drained.notify_one();
+        }
+    }
+
+    /// Nothing was committed. Attempts are tried again, unless they are what PostgreSQL does not take.
+    fn refused(&mut self, batch: Batch, error: &StoreError) {
+        self.failed(error);
+        self.node.book.lock().answered();
+        batch.accepting.into_iter().for_each(|one| one.refuse(error.clone()));
+        for one in batch.parking {
+            let _ = one.answer.send(Err(error.clone()));
+        }
+        for one in batch.recording {
+            if matches!(error, StoreError::Broken(_)) {
+                let _ = one.answer.send(Err(error.clone()));
+            } else {
+                self.kept.push(one);
+            }
+        }
+    }
+
+    /// Nobody knows what was committed (rule 8). The lease is not used for new work any more: what it left is settled
+    /// from what is stored once its memory is empty. Attempts are sent again under the same ids; a park is not.
+    fn unknown(&mut self, batch: Batch, error: &StoreError) -> Result<()> {
+        self.failed(error);
+        self.session = None;
+        if !batch.accepting.is_empty() || !batch.parking.is_empty() {
+            self.rotate(error)?;
+        } else {
+            self.node.book.lock().answered();
+        }
+        batch.accepting.into_iter().for_each(|one| one.refuse(error.clone()));
+        for one in batch.parking {
+            one.parked.iter().for_each(|parked| left(&self.node, parked.key, parked.held, false));
+            let _ = one.answer.send(Ok(()));
+        }
+        self.kept.extend(batch.recording);
+        Ok(())
+    }
+
+    fn rotate(&self, error: &StoreError) -> Result<()> {
+        tracing::warn!(%error, "what became of a commit is not known: its lease is drained and settled");
+        if self.node.change(super::book::Book::rotate) {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable("too many commits have an unknown fate: the process starts anew".into()))
+    }
+
+    fn failed(&self, error: &StoreError) {
+        self.node.shared.metrics.commit_failures.fetch_add(1, Ordering::Relaxed);
+        if self.node.shared.troubled(&error.to_string()) {
+            tracing::error!(%error, "a commit failed; callers are told");
+        }
+    }
+
+    async fn claim(
+        &mut self,
+        wanted: Vec<(EndpointKey, u32)>,
+        now: Timestamp,
+        answer: Answer<Vec<Claims>>,
+    ) -> Result<()> {
+        let away = || StoreError::Unavailable("PostgreSQL is away".into());
+        let (id, Some(session)) = (self.next_id().await, self.session.as_mut()) else {
+            self.node.book.lock().answered();
+            let _ = answer.send(Err(away()));
+            return Ok(());
+        };
+        let claimed = match id {
+            Ok(id) => claim::claim(&self.node, session, id, (&wanted, now)).await,
+            Err(error) => Err(Trouble::Refused(error)),
+        };
+        match claimed {
+            Ok(claims) => {
+                let rows: usize = claims.iter().map(|claims| claims.rows.len()).sum();
+                self.node.change(|book| {
+                    book.answered();
+                    book.claimed(rows);
+                });
+                if let Err(Ok(unheard)) = answer.send(Ok(claims)) {
+                    self.give_back(&unheard, now);
+                }
+            }
+            Err(Trouble::Unknown(error)) => {
+                self.failed(&error);
+                self.session = None;
+                self.rotate(&error)?;
+                let _ = answer.send(Err(error));
+            }
+            Err(Trouble::Refused(error)) => {
+                self.node.book.lock().answered();
+                self.failed(&error);
+                let _ = answer.send(Err(error));
+            }
+            Err(Trouble::Raced) => self.node.book.lock().answered(),
+        }
+        Ok(())
+    }
+
+    /// Nobody carries these claims: their rows are free at once.
+    fn give_back(&mut self, claims: &[Claims], now: Timestamp) {
+        let rows = claims.iter().flat_map(|claims| &claims.rows);
+        let parked = rows.map(|row| crate::delivery::Parked {
+            key: row.key,
+            held: Held::Claimed(row.claim),
+            due_at: now,
+        });
+        let (answer, _nobody) = tokio::sync::oneshot::channel();
+        self.later.push(Command::Park(parked.collect(), answer));
+    }
+}
+
+fn take_keys(taken: &mut HashSet<(i64, Vec<u8>)>, new: &NewMessage) -> bool {
+    let event = new.event_id.as_ref().map(|id| (new.application.0, id.as_bytes().to_vec()));
+    let explicit = new.key.filter(|key| key.explicit).map(|key| (-1, key.hash.to_vec()));
+    let keys: Vec<_> = event.into_iter().chain(explicit).collect();
+    if keys.iter().any(|key| taken.contains(key)) {
+        return false;
+    }
+    taken.extend(keys);
+    true
+}
+
+/// The days whose partitions a batch needs.
+fn days(batch: &Batch, node: &Node) -> (Vec<i64>, Vec<i64>) {
+    let messages = batch.accepting.iter().map(|one| one.id.0);
+    let attempts = batch.recording.iter().flat_map(|one| one.ids.iter().map(|id| id.0));
+    let mut log: Vec<i64> = messages.chain(attempts).map(day_of_id).collect();
+    log.dedup();
+    let retention = node.retention_days;
+    let mut payload: Vec<i64> =
+        batch.accepting.iter().map(|one| batch::payload_day(one.id, &one.new, retention)).collect();
+    payload.dedup();
+    (log, payload)
+}
+
+/// What a recorded attempt changes in memory.
+fn recorded(node: &Node, record: &Record) {
+    let attempt = &record.attempt;
+    let key = DeliveryKey { message: attempt.message, endpoint: attempt.endpoint, run: attempt.run };
+    left(node, key, record.held, true);
+    if let Next::Retry(due_at) = record.next {
+        node.shared.wakes.note(key.endpoint, due_at);
+    }
+}
+
+fn left(node: &Node, key: DeliveryKey, held: Held, confirmed: bool) {
+    node.book.lock().left(key, held, confirmed);
+}

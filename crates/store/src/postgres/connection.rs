@@ -1,0 +1,130 @@
+//! Connections: how each is made, and what the server's errors mean to a caller.
+
+use crate::error::{Result, StoreError};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
+use tokio_util::task::TaskTracker;
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection over which nothing was heard for so long is asked whether the other side is still there.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+/// Sent bytes that are not acknowledged for so long mean that the connection is cut.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(5);
+
+/// Settings of every session. Transactions are single statements or sent whole, so that an open one means a stuck client
+/// (PROTOCOL rule 4). Compiling statements costs more than any of ours takes.
+const SESSION: &str = "-c statement_timeout=15s -c idle_in_transaction_session_timeout=2s -c jit=off";
+/// The writer's: the same few statements for ever, all of them look-ups by index.
+const WRITER_SESSION: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_mergejoin=off -c enable_hashjoin=off";
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Accept, record, claim, park.
+    Writer,
+    /// Anything else.
+    Other,
+}
+
+/// Reads the address of a database.
+pub(super) fn parse(url: &str) -> Result<Config> {
+    // The address may hold a password: what is wrong is told, not what stands there.
+    let mut config: Config =
+        url.parse().map_err(|error| StoreError::Broken(format!("the address does not read: {error}")))?;
+    config
+        .connect_timeout(CONNECT_TIMEOUT)
+        .keepalives_idle(KEEPALIVE)
+        .keepalives_interval(Duration::from_secs(1))
+        .keepalives_retries(3)
+        .tcp_user_timeout(UNACKNOWLEDGED_MAX);
+    Ok(config)
+}
+
+/// The same database with a session's settings.
+pub(super) fn for_session(config: &Config, purpose: Purpose) -> Config {
+    let mut own = config.clone();
+    let given = config.get_options().unwrap_or_default();
+    let writer = if purpose == Purpose::Writer { WRITER_SESSION } else { "" };
+    own.options(format!("{SESSION} {writer} {given}")).application_name("posthaste");
+    own
+}
+
+/// Connects. The connection's driver is one of `tasks`; it ends with the client. `notified` hears of notifications, and
+/// of the connection's end.
+pub(super) async fn connect(
+    config: &Config,
+    purpose: Purpose,
+    tasks: &TaskTracker,
+    notified: Option<Arc<Notify>>,
+) -> Result<Client> {
+    let config = for_session(config, purpose);
+    let connecting = timeout(CONNECT_TIMEOUT, config.connect(NoTls)).await;
+    let (client, mut connection) =
+        connecting.map_err(|_| StoreError::Unavailable("PostgreSQL does not answer".into()))??;
+    tasks.spawn(async move {
+        loop {
+            match poll_fn(|context| connection.poll_message(context)).await {
+                Some(Ok(AsyncMessage::Notification(_))) => notified.iter().for_each(|n| n.notify_one()),
+                Some(Ok(_)) => {}
+                // Whoever uses the client hears of it.
+                Some(Err(_)) | None => break,
+            }
+        }
+        notified.iter().for_each(|n| n.notify_one());
+    });
+    if purpose == Purpose::Writer {
+        // A 202 means durable, whatever the server's default is; a stronger one is left as it is.
+        client
+            .execute(
+                "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')",
+                &[],
+            )
+            .await?;
+    }
+    Ok(client)
+}
+
+/// Whether nobody can know what became of the statement that failed so: its answer may have been lost (rule 8).
+pub(super) fn is_unknown(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_none_or(|told| {
+        // The server says FATAL when it ends the session; that can be right after a commit.
+        !matches!(told.parsed_severity(), Some(Severity::Error))
+    })
+}
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(told) = error.as_db_error() else {
+            return Self::Unavailable(format!("PostgreSQL is away ({})", with_source(&error)));
+        };
+        let code = told.code();
+        let passes = ["08", "40", "53", "55", "57", "58"].iter().any(|class| code.code().starts_with(class));
+        if *code == SqlState::DISK_FULL {
+            Self::Unavailable("PostgreSQL's disk is full".into())
+        } else if passes {
+            Self::Unavailable(format!("PostgreSQL says: {}", told.message()))
+        } else {
+            let place = told.where_().map(|place| format!(" ({place})")).unwrap_or_default();
+            Self::Broken(format!("{} {}{place}", code.code(), told.message()))
+        }
+    }
+}
+
+fn with_source(error: &tokio_postgres::Error) -> String {
+    let source = std::error::Error::source(error).map(|source| format!(": {source}"));
+    format!("{error}{}", source.unwrap_or_default())
+}
+
+/// A broken uniqueness means that another has this `what`.
+pub(super) fn taken(what: &'static str) -> impl Fn(tokio_postgres::Error) -> StoreError {
+    move |error| match error.code() {
+        Some(code) if *code == SqlState::UNIQUE_VIOLATION => StoreError::Taken(what),
+        _ => error.into(),
+    }
+}

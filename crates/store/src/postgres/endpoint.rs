@@ -1,0 +1,278 @@
+//! Endpoints on PostgreSQL. Headers and secrets stand sealed.
+//!
+//! A change is decided here and written only if the row is still what it was decided on (its version), so that no
+//! transaction waits for us (PROTOCOL rule 4) and two changes at once both hold.
+
+use super::Postgres;
+use super::application::rate;
+use super::query::Conditions;
+use super::row::json;
+use crate::endpoint::{ChangeEndpoint, EndpointChange, Endpoints, NewEndpoint};
+use crate::error::{Result, StoreError};
+use crate::seal::Sealer;
+use async_trait::async_trait;
+use domain::clock::Timestamp;
+use domain::endpoint::{Endpoint, EndpointFields, EndpointSecret};
+use domain::id::{ApplicationKey, EndpointKey};
+use domain::limit::ENDPOINTS_PER_APPLICATION_MAX;
+use domain::page::{Page, Slice};
+use tokio_postgres::Row;
+
+pub(super) const COLUMNS: &str =
+    "endpoint.key, endpoint.application, endpoint.id, endpoint.uid, endpoint.url, endpoint.description,
+     endpoint.metadata, endpoint.disabled, endpoint.disabled_reason, endpoint.paused, endpoint.event_types,
+     endpoint.channels, endpoint.throttle_rate, endpoint.sealed_headers, endpoint.sealed_secrets,
+     endpoint.created_at, endpoint.updated_at, endpoint.version";
+/// What the sealed columns are bound to.
+const HEADERS_PLACE: &str = "endpoint.headers";
+const SECRETS_PLACE: &str = "endpoint.secrets";
+
+pub(super) fn read(row: &Row, sealer: &Sealer) -> Result<Endpoint> {
+    let list = |column: Option<&str>| column.map(json).transpose();
+    let headers = sealer.open(HEADERS_PLACE, row.get(13))?;
+    let secrets = sealer.open(SECRETS_PLACE, row.get(14))?;
+    Ok(Endpoint {
+        key: EndpointKey(row.get(0)),
+        application: ApplicationKey(row.get(1)),
+        id: row.get(2),
+        fields: EndpointFields {
+            uid: row.get(3),
+            url: row.get(4),
+            description: row.get(5),
+            metadata: json(row.get(6))?,
+            disabled: row.get(7),
+            paused: row.get(9),
+            event_types: list(row.get(10))?,
+            channels: list(row.get(11))?,
+            throttle_rate: rate(row.get(12)),
+        },
+        disabled_reason: row.get(8),
+        headers: json(&String::from_utf8_lossy(&headers))?,
+        secrets: unpack_secrets(&String::from_utf8_lossy(&secrets))?,
+        created_at: Timestamp(row.get(15)),
+        updated_at: Timestamp(row.get(16)),
+    })
+}
+
+fn unpack_secrets(text: &str) -> Result<Vec<EndpointSecret>> {
+    let packed: Vec<(String, Option<i64>)> = json(text)?;
+    let unpack = |(secret, expires_at): (String, Option<i64>)| {
+        let secret = signing::Secret::parse(&secret)
+            .map_err(|e| StoreError::Broken(format!("a stored secret does not read back: {e}")))?;
+        Ok(EndpointSecret { secret, expires_at: expires_at.map(Timestamp) })
+    };
+    packed.into_iter().map(unpack).collect()
+}
+
+fn pack_secrets(secrets: &[EndpointSecret]) -> String {
+    let packed: Vec<_> = secrets.iter().map(|s| (s.secret.export(), s.expires_at.map(|t| t.0))).collect();
+    serde_json::to_string(&packed).unwrap_or_default()
+}
+
+fn column(list: Option<&Vec<String>>) -> Option<String> {
+    list.map(|texts| serde_json::to_string(texts).unwrap_or_default())
+}
+
+/// The columns that a client's fields become.
+struct Columns {
+    metadata: String,
+    event_types: Option<String>,
+    channels: Option<String>,
+    throttle_rate: Option<i32>,
+    headers: Vec<u8>,
+    secrets: Vec<u8>,
+}
+
+impl Columns {
+    fn of(endpoint: &Endpoint, sealer: &Sealer) -> Result<Self> {
+        let fields = &endpoint.fields;
+        let headers = serde_json::to_vec(&endpoint.headers).unwrap_or_default();
+        Ok(Self {
+            metadata: serde_json::to_string(&fields.metadata).unwrap_or_default(),
+            event_types: column(fields.event_types.as_ref()),
+            channels: column(fields.channels.as_ref()),
+            throttle_rate: fields.throttle_rate.map(i32::from),
+            headers: sealer.seal(HEADERS_PLACE, &headers)?,
+            secrets: sealer.seal(SECRETS_PLACE, pack_secrets(&endpoint.secrets).as_bytes())?,
+        })
+    }
+}
+
+impl Postgres {
+    /// The endpoint as it is, with its version.
+    async fn endpoint_now(&self, key: EndpointKey) -> Result<(Endpoint, i64)> {
+        let sql = format!("SELECT {COLUMNS} FROM endpoint WHERE key = $1 AND deleted_at IS NULL");
+        let row = self.readers.row(&sql, &[&key.0]).await?.ok_or(StoreError::NotFound)?;
+        Ok((read(&row, &self.node.sealer)?, row.get(17)))
+    }
+
+    /// Writes the endpoint if its row still has this version; none when it was changed meanwhile.
+    async fn endpoint_replace(&self, changed: &Endpoint, version: i64) -> Result<Option<Endpoint>> {
+        let (fields, columns) = (&changed.fields, Columns::of(changed, &self.node.sealer)?);
+        let sql = format!(
+            "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version)
+             UPDATE endpoint SET uid = $3, url = $4, description = $5, metadata = $6, disabled = $7,
+                    disabled_reason = $8, paused = $9, event_types = $10, channels = $11, throttle_rate = $12,
+                    sealed_headers = $13, sealed_secrets = $14, updated_at = $15, version = change.version
+             FROM change WHERE key = $1 AND endpoint.version = $2 AND deleted_at IS NULL
+             RETURNING {COLUMNS}, (SELECT pg_notify('posthaste_configuration', ''))"
+        );
+        let rows = self
+            .configure(
+                &sql,
+                &[
+                    &changed.key.0,
+                    &version,
+                    &fields.uid,
+                    &fields.url,
+                    &fields.description,
+                    &columns.metadata,
+                    &fields.disabled,
+                    &changed.disabled_reason,
+                    &fields.paused,
+                    &columns.event_types,
+                    &columns.channels,
+                    &columns.throttle_rate,
+                    &columns.headers,
+                    &columns.secrets,
+                    &changed.updated_at.0,
+                ],
+                "uid",
+            )
+            .await?;
+        rows.first().map(|row| read(row, &self.node.sealer)).transpose()
+    }
+}
+
+fn apply(mut endpoint: Endpoint, change: EndpointChange, now: Timestamp) -> Endpoint {
+    if let Some(fields) = change.fields {
+        endpoint.fields = fields;
+    }
+    if let Some(headers) = change.headers {
+        endpoint.headers = headers;
+    }
+    if let Some(secrets) = change.secrets {
+        endpoint.secrets = secrets;
+    }
+    if let Some(reason) = change.disabled_reason {
+        endpoint.disabled_reason = reason;
+    }
+    endpoint.updated_at = now;
+    endpoint
+}
+
+#[async_trait]
+impl Endpoints for Postgres {
+    async fn endpoint_create(&self, new: NewEndpoint) -> Result<Endpoint> {
+        let now = self.node.now();
+        let endpoint = Endpoint {
+            key: EndpointKey(0),
+            application: new.application,
+            id: new.id,
+            fields: new.fields,
+            headers: new.headers,
+            secrets: new.secrets,
+            disabled_reason: None,
+            created_at: now,
+            updated_at: now,
+        };
+        let (fields, columns) = (&endpoint.fields, Columns::of(&endpoint, &self.node.sealer)?);
+        let there = self.node.shared.routing.routes(new.application).len();
+        if there >= ENDPOINTS_PER_APPLICATION_MAX {
+            return Err(StoreError::Limit(format!(
+                "the application has {there} endpoints: at most {ENDPOINTS_PER_APPLICATION_MAX} (endpoints_per_application_max)"
+            )));
+        }
+        let sql = format!(
+            "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version)
+             INSERT INTO endpoint (application, id, uid, url, description, metadata, disabled, paused, event_types,
+                                   channels, throttle_rate, sealed_headers, sealed_secrets, created_at, updated_at, version)
+             SELECT application.key, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, change.version
+             FROM change, application WHERE application.key = $1 AND application.deleted_at IS NULL
+             RETURNING {COLUMNS}, (SELECT pg_notify('posthaste_configuration', ''))"
+        );
+        let rows = self
+            .configure(
+                &sql,
+                &[
+                    &endpoint.application.0,
+                    &endpoint.id,
+                    &fields.uid,
+                    &fields.url,
+                    &fields.description,
+                    &columns.metadata,
+                    &fields.disabled,
+                    &fields.paused,
+                    &columns.event_types,
+                    &columns.channels,
+                    &columns.throttle_rate,
+                    &columns.headers,
+                    &columns.secrets,
+                    &now.0,
+                ],
+                "uid",
+            )
+            .await?;
+        rows.first().map_or(Err(StoreError::NotFound), |row| read(row, &self.node.sealer))
+    }
+
+    async fn endpoint_update(&self, key: EndpointKey, mut decide: ChangeEndpoint) -> Result<Endpoint> {
+        loop {
+            let (there, version) = self.endpoint_now(key).await?;
+            let change = decide(&there)?;
+            let changed = apply(there, change, self.node.now());
+            if let Some(changed) = self.endpoint_replace(&changed, version).await? {
+                return Ok(changed);
+            }
+        }
+    }
+
+    async fn endpoint_delete(&self, key: EndpointKey) -> Result<()> {
+        let now = self.node.now().0;
+        let gone = self
+            .configure(
+                "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version)
+                 UPDATE endpoint SET deleted_at = $2, uid = NULL, sealed_headers = '', sealed_secrets = '',
+                        version = change.version
+                 FROM change WHERE key = $1 AND deleted_at IS NULL
+                 RETURNING key, (SELECT pg_notify('posthaste_configuration', ''))",
+                &[&key.0, &now],
+                "uid",
+            )
+            .await?;
+        if gone.is_empty() { Err(StoreError::NotFound) } else { Ok(()) }
+    }
+
+    async fn endpoint_ids(&self, keys: Vec<EndpointKey>) -> Result<Vec<(EndpointKey, String)>> {
+        let keys: Vec<i64> = keys.into_iter().map(|key| key.0).collect();
+        let rows = self
+            .readers
+            .rows(
+                "SELECT endpoint.key, endpoint.id FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted (key, place)
+                 JOIN endpoint USING (key) ORDER BY wanted.place",
+                &[&keys],
+            )
+            .await?;
+        Ok(rows.iter().map(|row| (EndpointKey(row.get(0)), row.get(1))).collect())
+    }
+
+    async fn endpoint_find(&self, application: ApplicationKey, id: &str) -> Result<Endpoint> {
+        let routes = self.node.shared.routing.routes(application);
+        let by_uid = routes.iter().find(|r| r.endpoint.fields.uid.as_deref() == Some(id));
+        let found = by_uid.or_else(|| routes.iter().find(|r| r.endpoint.id == id));
+        found.map(|route| (*route.endpoint).clone()).ok_or(StoreError::NotFound)
+    }
+
+    async fn endpoint_list(
+        &self,
+        application: ApplicationKey,
+        page: Page<String>,
+    ) -> Result<Slice<Endpoint>> {
+        let mut conditions = Conditions::default();
+        conditions.with("application = ?", application.0).bare("deleted_at IS NULL").page("id", &page);
+        let sql = format!("SELECT {COLUMNS} FROM endpoint {}", conditions.tail("id", &page));
+        let rows = self.readers.rows(&sql, &conditions.parameters()).await?;
+        let found: Result<Vec<_>> = rows.iter().map(|row| read(row, &self.node.sealer)).collect();
+        Ok(page.slice(found?))
+    }
+}

@@ -1,0 +1,84 @@
+//! What one node does for all, now and then: partitions ahead, the rescue of leases that ended, and its own drained ones.
+
+use super::connection::{Purpose, connect};
+use super::lease::day_of;
+use super::node::Node;
+use super::partition::DAYS_AHEAD;
+use super::rescue::{Whose, candidates, settle};
+use super::time::boot_ms;
+use crate::error::Result;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_postgres::Client;
+
+/// How often leases are looked at.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs until the node stops.
+pub(super) async fn run(node: Arc<Node>) {
+    let mut tick = interval(SWEEP_EVERY.min(node.lease_ttl / 2));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut client, mut steady_since) = (None, None);
+    loop {
+        tokio::select! {
+            () = node.stop.cancelled() => return,
+            _ = tick.tick() => {}
+            () = node.drained.notified() => if node.book.lock().drained().is_empty() { continue },
+        }
+        // Rule 5: who rescues has held a lease for a full TTL in which PostgreSQL answered: after a restart of the
+        // database everybody else may need that long to renew.
+        let steady = boot_ms() - *steady_since.get_or_insert_with(boot_ms) > ttl_ms(&node);
+        let rescues = steady && node.validity.holds(boot_ms()) && node.book.lock().is_seasoned(boot_ms());
+        if let Err(error) = tend(&node, &mut client, rescues).await {
+            (client, steady_since) = (None, None);
+            tracing::warn!(%error, "leases and partitions could not be looked after; trying again");
+        }
+    }
+}
+
+fn ttl_ms(node: &Node) -> i64 {
+    i64::try_from(node.lease_ttl.as_millis()).unwrap_or(i64::MAX)
+}
+
+async fn tend(node: &Arc<Node>, client: &mut Option<Client>, rescues: bool) -> Result<()> {
+    let connected = match client.take().filter(|client| !client.is_closed()) {
+        Some(connected) => connected,
+        None => connect(&node.config, Purpose::Other, &node.tasks, None).await?,
+    };
+    let drained = node.change(super::book::Book::drained);
+    for lease in drained {
+        settle(&connected, node, lease, Whose::Own).await?;
+        node.change(|book| book.settled(lease));
+    }
+    make_ahead(node, &connected).await?;
+    if rescues {
+        for lease in candidates(&connected).await? {
+            if node.book.lock().get(lease).is_none() {
+                settle(&connected, node, lease, Whose::Expired).await?;
+            }
+        }
+    }
+    *client = Some(connected);
+    Ok(())
+}
+
+/// Makes the partitions of the next days, so that no commit has to.
+pub(super) async fn make_ahead(node: &Node, client: &Client) -> Result<()> {
+    let today = day_of(node.now());
+    let log: Vec<i64> = (today..=today + DAYS_AHEAD).collect();
+    let gone = today + i64::from(node.retention_days) + 1;
+    node.partitions.ensure(client, &log, &[gone, gone + 1]).await
+}
+
+/// Settles what is left of this node's leases when it stops in order (PROTOCOL rule 17).
+pub(super) async fn release(node: &Arc<Node>) -> Result<()> {
+    let client = connect(&node.config, Purpose::Other, &node.tasks, None).await?;
+    let leases: Vec<_> = node.book.lock().leases().map(|own| own.id).collect();
+    // First nothing may be sent under them any more.
+    node.change(|book| leases.iter().for_each(|lease| book.lose(*lease)));
+    for lease in leases {
+        settle(&client, node, lease, Whose::Own).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! Conditions that are only sometimes there, and pages.
+
+use domain::page::Page;
+use std::fmt::Write;
+use tokio_postgres::types::ToSql;
+
+/// A WHERE clause that grows, with its parameters in the order of their marks.
+#[derive(Default)]
+pub(super) struct Conditions {
+    text: String,
+    values: Vec<Box<dyn ToSql + Sync + Send>>,
+}
+
+impl Conditions {
+    /// Adds a condition with one `?`.
+    pub(super) fn with(&mut self, sql: &str, value: impl ToSql + Sync + Send + 'static) -> &mut Self {
+        self.values.push(Box::new(value));
+        let mark = format!("${}", self.values.len());
+        self.bare(&sql.replace('?', &mark))
+    }
+
+    /// Adds a condition without parameters.
+    pub(super) fn bare(&mut self, sql: &str) -> &mut Self {
+        let word = if self.text.is_empty() { "WHERE" } else { " AND" };
+        let _ = write!(self.text, "{word} {sql}");
+        self
+    }
+
+    /// Adds the bound of a page over the column `key`.
+    pub(super) fn page<K: Clone + ToSql + Sync + Send + 'static>(
+        &mut self,
+        key: &str,
+        page: &Page<K>,
+    ) -> &mut Self {
+        if let Some(bound) = page.bound() {
+            let sign = if page.walks_up() { ">" } else { "<" };
+            self.with(&format!("{key} {sign} ?"), bound.clone());
+        }
+        self
+    }
+
+    /// The clause, ordered by `key` as the page walks, one row more than the page has.
+    pub(super) fn tail<K>(&self, key: &str, page: &Page<K>) -> String {
+        let direction = if page.walks_up() { "ASC" } else { "DESC" };
+        format!("{} ORDER BY {key} {direction} LIMIT {}", self.text, u32::from(page.items) + 1)
+    }
+
+    /// The clause as it stands.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect()
+    }
+}

@@ -1,0 +1,232 @@
+//! Several nodes on one database (PROTOCOL rules 1 to 5, 8, 10, 12 and 17). Only an engine that nodes can share is tested.
+
+use crate::harness::{Engine, Fixture, main_run};
+use domain::clock::Clock;
+use domain::delivery::Next;
+use domain::id::EndpointKey;
+use domain::page::{Order, Page};
+use std::collections::HashSet;
+use std::time::Duration;
+use store::StoreError;
+use store::delivery::Held;
+use store::message::{Admission, MessageKey};
+
+/// A lease that a test can wait for.
+const SHORT_TTL: Duration = Duration::from_millis(600);
+
+/// Waits until `look` finds something. The store's own tasks need real time for it.
+async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let mut tick = tokio::time::interval(Duration::from_millis(10));
+    for _ in 0..2_000 {
+        tick.tick().await;
+        if let Some(found) = look().await {
+            return found;
+        }
+    }
+    panic!("waited in vain for {what}");
+}
+
+async fn two() -> (Fixture, Fixture) {
+    let a = Fixture::with_ttl(SHORT_TTL).await;
+    let b = a.beside(SHORT_TTL).await;
+    (a, b)
+}
+
+/// Marks the lease of a node dead, as a rescuer does with one that has expired, while the node does not know it.
+fn end_lease(f: &Fixture, which: &str) {
+    f.sql(&format!("UPDATE lease SET state = 'dead' WHERE id = (SELECT {which}(id) FROM lease)"));
+}
+
+#[tokio::test]
+async fn what_one_node_configures_holds_on_the_other_within_a_second() {
+    let (a, b) = two().await;
+    let app = a.application("one").await;
+    let endpoint = a.endpoint(&app).await;
+    let started = tokio::time::Instant::now();
+    let found = eventually("the endpoint", async || b.store.routing().route(endpoint.key)).await;
+    assert_eq!(found.endpoint.fields, endpoint.fields);
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    b.change(endpoint.key, |fields| fields.paused = true).await;
+    eventually("the pause", async || {
+        a.store.routing().route(endpoint.key).filter(|route| route.endpoint.fields.paused)
+    })
+    .await;
+    a.store.application_delete(app.key).await.unwrap();
+    eventually("the deletion", async || b.store.routing().route(endpoint.key).is_none().then_some(())).await;
+    assert_eq!(b.store.application_find(b.environment.key, "one").await, Err(StoreError::NotFound));
+}
+
+#[tokio::test]
+async fn two_changes_of_one_endpoint_at_once_both_hold() {
+    let (a, b) = two().await;
+    let app = a.application("one").await;
+    let endpoint = a.endpoint(&app).await.key;
+    let add = |index: usize| {
+        move |fields: &mut domain::endpoint::EndpointFields| {
+            fields.metadata.insert(format!("key{index}"), "there".into());
+        }
+    };
+    let (mut evens, mut odds) = (Vec::new(), Vec::new());
+    for index in 0..10 {
+        if index % 2 == 0 {
+            evens.push(a.change(endpoint, add(index)))
+        } else {
+            odds.push(b.change(endpoint, add(index)))
+        }
+    }
+    futures_util::future::join(futures_util::future::join_all(evens), futures_util::future::join_all(odds))
+        .await;
+    let read = a.change(endpoint, |_| {}).await;
+    assert_eq!(read.fields.metadata.len(), 10);
+}
+
+#[tokio::test]
+async fn two_nodes_that_claim_at_once_never_get_the_same_delivery() {
+    let (a, b) = two().await;
+    let app = a.application("one").await;
+    let endpoint = a.endpoint(&app).await.key;
+    for _ in 0..200 {
+        a.accept(&app, &[(endpoint, Admission::Park)]).await;
+    }
+    let mut seen = HashSet::new();
+    while seen.len() < 200 {
+        let (one, other) = futures_util::future::join(a.claim(endpoint, 7), b.claim(endpoint, 7)).await;
+        assert!(!(one.is_empty() && other.is_empty()), "{} are claimed", seen.len());
+        for row in one.into_iter().chain(other) {
+            assert!(seen.insert(row.key), "{:?} was claimed twice", row.key);
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_idempotency_key_at_two_nodes_makes_one_message() {
+    let (a, b) = two().await;
+    let app = a.application("one").await;
+    eventually("the application", async || b.store.routing().application(a.environment.key, "one")).await;
+    for round in 0..30_u8 {
+        let keyed = |f: &Fixture| {
+            let mut new = f.message(&app, &[]);
+            new.key = Some(MessageKey { hash: [round; 16], body_hash: [1; 16], explicit: true });
+            new.event_id = Some(format!("event-{round}"));
+            new
+        };
+        let (one, other) =
+            futures_util::future::join(a.store.accept(keyed(&a)), b.store.accept(keyed(&b))).await;
+        let (made, refused) = if one.is_ok() { (one, other) } else { (other, one) };
+        let message = made.unwrap().id;
+        assert_eq!(refused, Err(StoreError::Repeated { message, same_body: true }));
+    }
+}
+
+#[tokio::test]
+async fn what_a_lost_lease_left_is_taken_over_and_its_node_writes_nothing_more_under_it() {
+    let (a, b) = two().await;
+    let app = a.application("one").await;
+    let endpoint = a.endpoint(&app).await.key;
+    eventually("the endpoint", async || b.store.routing().route(endpoint)).await;
+    let fresh = a.accept(&app, &[(endpoint, Admission::Handoff)]).await;
+    a.accept(&app, &[(endpoint, Admission::Park)]).await;
+    let held = a.claim(endpoint, 10).await[0];
+    end_lease(&a, "min");
+    let mut taken = Vec::new();
+    eventually("both deliveries", async || {
+        taken.extend(b.claim(endpoint, 10).await);
+        (taken.len() == 2).then_some(())
+    })
+    .await;
+    // The node records what it did meanwhile: nothing of it counts any more.
+    a.record(main_run(fresh.id, endpoint), Held::Fresh, 1, Next::Failed).await;
+    a.record(held.key, Held::Claimed(held.claim), 1, Next::Failed).await;
+    let attempts =
+        b.store.attempt_list_by_endpoint(endpoint, Default::default(), Page::first(50, Order::Descending));
+    assert_eq!(attempts.await.unwrap().items, []);
+    for row in taken {
+        b.record(row.key, Held::Claimed(row.claim), 1, Next::Succeeded).await;
+    }
+    assert_eq!(b.store.backlog().await.unwrap().0, 0);
+    // It takes another lease and goes on.
+    eventually("a lease", async || a.store.lease_is_valid().then_some(())).await;
+    let more = eventually("another accept", async || {
+        a.store.accept(a.message(&app, &[(endpoint, Admission::Handoff)])).await.ok()
+    })
+    .await;
+    a.record(main_run(more.id, endpoint), Held::Fresh, 1, Next::Succeeded).await;
+    let attempts =
+        b.store.attempt_list_by_endpoint(endpoint, Default::default(), Page::first(50, Order::Descending));
+    assert_eq!(attempts.await.unwrap().items.len(), 3);
+}
+
+#[tokio::test]
+async fn requests_are_not_sent_under_a_lease_that_is_lost() {
+    let a = Fixture::with_ttl(SHORT_TTL).await;
+    let app = a.application("one").await;
+    let endpoint = a.endpoint(&app).await.key;
+    let message = a.accept(&app, &[(endpoint, Admission::Handoff)]).await;
+    assert!(a.store.lease_is_valid());
+    end_lease(&a, "max");
+    eventually("the heartbeat to notice", async || (!a.store.lease_is_valid()).then_some(())).await;
+    // What is in memory goes back; it is another's already, so nothing is written. Then a new lease counts.
+    let parked = store::delivery::Parked {
+        key: main_run(message.id, endpoint),
+        held: Held::Fresh,
+        due_at: a.clock.now(),
+    };
+    eventually("the park", async || a.store.park(vec![parked]).await.ok()).await;
+    eventually("a new lease", async || a.store.lease_is_valid().then_some(())).await;
+}
+
+#[tokio::test]
+async fn the_nodes_that_live_are_counted() {
+    let (a, b) = two().await;
+    let both = |f: &Fixture, count| f.store.live_leases() == count;
+    eventually("two", async || (both(&a, 2) && both(&b, 2)).then_some(())).await;
+    b.store.close();
+    eventually("one", async || both(&a, 1).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_costs_no_attempt_and_refuses_what_it_cannot_take() {
+    let f = Fixture::with_ttl(SHORT_TTL).await;
+    let app = f.application("one").await;
+    let endpoint = f.endpoint(&app).await.key;
+    let mut recorded = HashSet::new();
+    for round in 0..20 {
+        let message = eventually("an accept", async || {
+            f.store.accept(f.message(&app, &[(endpoint, Admission::Handoff)])).await.ok()
+        })
+        .await;
+        if round % 4 == 0 {
+            f.sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()");
+        }
+        f.record(main_run(message.id, endpoint), Held::Fresh, 1, Next::Succeeded).await;
+        recorded.insert(message.id);
+    }
+    let page = Page::first(250, Order::Descending);
+    let listed = eventually("the list", async || {
+        f.store.attempt_list_by_endpoint(endpoint, Default::default(), page.clone()).await.ok()
+    })
+    .await;
+    let listed: Vec<_> = listed.items.iter().map(|attempt| attempt.record.message).collect();
+    assert_eq!(listed.len(), 20, "each once");
+    assert_eq!(listed.into_iter().collect::<HashSet<_>>(), recorded);
+}
+
+#[tokio::test]
+async fn a_database_with_a_newer_schema_is_refused_and_one_version_ahead_is_served() {
+    let f = Fixture::new(Engine::Postgres).await;
+    f.sql("INSERT INTO migration VALUES (2, now())");
+    let f = f.restart().await;
+    f.sql("INSERT INTO migration VALUES (3, now())");
+    let refusal = f.refusal().to_string();
+    assert!(refusal.contains("start the newer program again"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_database_does_not_open_with_another_encryption_key() {
+    let f = Fixture::new(Engine::Postgres).await;
+    let app = f.application("one").await;
+    f.endpoint(&app).await;
+    let _: EndpointKey = f.endpoint(&app).await.key;
+    let refusal = f.refusal_with(|options| options.encryption_key = b"x".repeat(32)).to_string();
+    assert!(refusal.contains("POSTHASTE_ENCRYPTION_KEY"), "{refusal}");
+}
