@@ -124,7 +124,7 @@ impl App {
             }
             found => found?,
         };
-        Ok((self.store().application_update(there.key, Box::new(|_| fields)).await?, false))
+        Ok((self.store().application_update(there.key, Box::new(move |_| fields.clone())).await?, false))
     }
 
     /// Changes some of an application's fields.
@@ -141,7 +141,7 @@ impl App {
         let found = self.workspace(principal, id, Right::Administer)?;
         // No rule is about two fields, so what is good with the fields of this moment is good with later ones.
         check(&patch.clone().apply(found.fields.clone()))?;
-        let change = move |now: &Application| patch.apply(now.fields.clone());
+        let change = move |now: &Application| patch.clone().apply(now.fields.clone());
         Ok(self.store().application_update(found.key, Box::new(change)).await?)
     }
 

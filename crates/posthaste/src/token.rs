@@ -26,11 +26,12 @@ impl Keys {
     /// # Errors
     /// A sentence that names the file which cannot be read or made; also when a store is there, whose key is not.
     pub fn read(config: &Config, folder: &DataFolder) -> Result<Self, String> {
-        let store = &config.sqlite_path;
-        // A key made now would not open what is there.
-        if config.encryption_key.is_none()
+        // A key made now would not open what is there. (With PostgreSQL the key is a setting that must be there.)
+        let store =
+            config.store.file().filter(|file| std::fs::metadata(file).is_ok_and(|about| about.len() > 0));
+        if let Some(store) = store
+            && config.encryption_key.is_none()
             && folder.note(ENCRYPTION_KEY).is_none()
-            && std::fs::metadata(store).is_ok_and(|about| about.len() > 0)
         {
             return Err(format!(
                 "the store {} is there, and the key that it was sealed with is not: restore {} from a copy, or set \

@@ -42,5 +42,6 @@ pub trait Applications: Send + Sync {
     ) -> Result<Slice<Application>>;
 }
 
-/// Decides, on the application as it is in the transaction, what its fields become.
-pub type ChangeApplication = Box<dyn FnOnce(&Application) -> ApplicationFields + Send>;
+/// Decides, on the application as it is in the transaction, what its fields become; asked again when it has changed
+/// meanwhile.
+pub type ChangeApplication = Box<dyn FnMut(&Application) -> ApplicationFields + Send>;

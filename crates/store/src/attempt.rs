@@ -32,6 +32,18 @@ pub struct AttemptFilter {
     pub canceled_too: bool,
 }
 
+impl AttemptFilter {
+    /// Whether a list of deliveries in the state `wanted` shows one in this state.
+    #[must_use]
+    pub fn shows(&self, wanted: Option<DeliveryState>, state: DeliveryState) -> bool {
+        let shown = match state {
+            DeliveryState::Canceled if self.canceled_too => DeliveryState::Failed,
+            state => state,
+        };
+        wanted.is_none_or(|wanted| wanted == state || wanted == shown)
+    }
+}
+
 /// A message with what became of its delivery to one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointMessage {

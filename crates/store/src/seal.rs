@@ -10,6 +10,11 @@ use aws_lc_rs::{hkdf, rand};
 /// The format of sealed values: a first byte, so that a later key can stand beside this one.
 const VERSION: u8 = 1;
 
+/// What every store keeps sealed, so that another encryption key is noticed while nothing else is sealed.
+pub(crate) const CHECK: &[u8] = b"posthaste";
+/// What [`CHECK`] is bound to.
+pub(crate) const CHECK_PLACE: &str = "seal_check.value";
+
 /// Seals and opens values.
 pub struct Sealer {
     key: LessSafeKey,

@@ -79,20 +79,23 @@ pub(super) async fn run(config: Config, verb: Verb) -> Result<(), Failure> {
     needs_own_token(&config, INSTEAD)?;
     let (folder, keys) = open_keys(&config)?;
     let token = own_token(&config, &keys, environment)?;
-    // Whether a server lives is told by its lock: at an address that a killed one left, anybody may listen by now.
-    if is_open(&config.sqlite_path) {
+    // Whether a server lives is told by its lock: at an address that a killed one left, anybody may listen by now. On
+    // PostgreSQL this process is one more node, and the others hear of a change within a second.
+    if let Some(file) = config.store.file().filter(|file| is_open(file)) {
         let live = folder.address().map(|address| ApiClient::new(address, token));
         return match live {
             Some(live) if live.is_there().await => work(&live, verb).await,
             _ => Err(Failure::Refused(format!(
                 "a posthaste process has {} open and does not answer: it is starting or stopping, or another command \
                  is at work. Try again in a few seconds",
-                config.sqlite_path.display()
+                file.display()
             ))),
         };
     }
     let core = Core::open(&config, &keys, Present::OfStore)?;
-    folder.withdraw();
+    if config.store.file().is_some() {
+        folder.withdraw();
+    }
     let done = work(&ApiClient::inside(core.service(), token), verb).await;
     core.close().await;
     done

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
 
@@ -55,6 +55,17 @@ pub enum StoreAddress {
     Sqlite(PathBuf),
     /// A database that any number of nodes share. Its address may hold a password.
     Postgres(SecretText),
+}
+
+impl StoreAddress {
+    /// The file, where it is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(path) => Some(path),
+            Self::Postgres(_) => None,
+        }
+    }
 }
 
 impl Default for StoreAddress {

@@ -10,6 +10,12 @@ CREATE TABLE configuration (
 );
 INSERT INTO configuration (version) VALUES (0);
 
+-- One value sealed with the encryption key, so that another key is noticed while nothing else is sealed.
+CREATE TABLE seal_check (
+    one          boolean PRIMARY KEY DEFAULT true CHECK (one),
+    sealed_value bytea NOT NULL
+);
+
 CREATE TABLE environment (
     key               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id                text NOT NULL UNIQUE,
@@ -95,8 +101,7 @@ CREATE TABLE message (
     payload_expires_at bigint,
     deliver_at         bigint,
     sealed_overrides   bytea,
-    key_hash           bytea,
-    body_hash          bytea
+    key_hash           bytea
 ) PARTITION BY RANGE (id);
 CREATE INDEX message_list ON message (application, id);
 

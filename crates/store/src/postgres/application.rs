@@ -3,7 +3,7 @@
 use super::Postgres;
 use super::query::Conditions;
 use super::row::json;
-use crate::application::{ApplicationFilter, Applications};
+use crate::application::{ApplicationFilter, Applications, ChangeApplication};
 use crate::error::{Result, StoreError};
 use async_trait::async_trait;
 use domain::application::{Application, ApplicationFields};
@@ -63,21 +63,30 @@ impl Applications for Postgres {
     async fn application_update(
         &self,
         key: ApplicationKey,
-        fields: ApplicationFields,
+        mut change: ChangeApplication,
     ) -> Result<Application> {
-        let (metadata, now) =
-            (serde_json::to_string(&fields.metadata).unwrap_or_default(), self.node.now().0);
-        let sql = format!(
+        let look =
+            format!("SELECT {COLUMNS}, version FROM application WHERE key = $1 AND deleted_at IS NULL");
+        let write = format!(
             "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version)
              UPDATE application SET uid = $2, name = $3, throttle_rate = $4, metadata = $5, updated_at = $6,
                     version = change.version
-             FROM change WHERE key = $1 AND deleted_at IS NULL
+             FROM change WHERE key = $1 AND deleted_at IS NULL AND application.version = $7
              RETURNING {COLUMNS}, (SELECT pg_notify('posthaste_configuration', ''))"
         );
-        let rate = fields.throttle_rate.map(i32::from);
-        let changed =
-            self.configure(&sql, &[&key.0, &fields.uid, &fields.name, &rate, &metadata, &now], "uid").await?;
-        changed.first().map_or(Err(StoreError::NotFound), read)
+        loop {
+            let there = self.readers.row(&look, &[&key.0]).await?.ok_or(StoreError::NotFound)?;
+            let version: i64 = there.get(9);
+            let fields = change(&read(&there)?);
+            let metadata = serde_json::to_string(&fields.metadata).unwrap_or_default();
+            let (rate, now) = (fields.throttle_rate.map(i32::from), self.node.now().0);
+            let values: &[super::readers::Parameter<'_>] =
+                &[&key.0, &fields.uid, &fields.name, &rate, &metadata, &now, &version];
+            // Another node was faster: its change is decided upon again.
+            if let Some(changed) = self.configure(&write, values, "uid").await?.first() {
+                return read(changed);
+            }
+        }
     }
 
     async fn application_delete(&self, key: ApplicationKey) -> Result<()> {

@@ -147,6 +147,9 @@ impl Attempts for Postgres {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<DeliveryCounts> {
+        // An endpoint of no application any more has nothing on its way.
+        let application =
+            self.node.shared.routing.route(endpoint).map_or(0, |route| route.endpoint.application.0);
         let row = self
             .readers
             .row(
@@ -157,8 +160,14 @@ impl Attempts for Postgres {
                         (SELECT count(*) FROM delivery
                          WHERE endpoint = $1 AND state = 0 AND message >= $2 AND message < $3),
                         (SELECT count(*) FROM delivery
-                         WHERE endpoint = $1 AND state = 1 AND message >= $2 AND message < $3)",
-                &[&endpoint.0, &floor_of(since), &floor_of(until)],
+                         WHERE endpoint = $1 AND state = 1 AND message >= $2 AND message < $3),
+                        (SELECT count(*) FROM message
+                         WHERE application = $4 AND id > (SELECT min(checkpoint) FROM lease) AND id >= $2 AND id < $3
+                           AND $1 = ANY(endpoints)
+                           AND NOT EXISTS (SELECT FROM delivery WHERE endpoint = $1 AND message = message.id)
+                           AND NOT EXISTS (SELECT FROM attempt
+                                           WHERE endpoint = $1 AND message = message.id AND attempt.id > message.id - $5))",
+                &[&endpoint.0, &floor_of(since), &floor_of(until), &application, &SKEW],
             )
             .await?
             .ok_or(StoreError::NotFound)?;
@@ -168,7 +177,7 @@ impl Attempts for Postgres {
             failed: count(1),
             pending: count(2),
             canceled: count(3),
-            sending: 0,
+            sending: count(4),
         })
     }
 }

@@ -213,14 +213,14 @@ fn add_messages<'a>(
     let text = format!(
         ", posted AS (
              INSERT INTO message (id, application, lease, event_type, event_id, channels, tags, endpoints, payload_day,
-                                  payload_bytes, payload_expires_at, deliver_at, sealed_overrides, key_hash, body_hash)
+                                  payload_bytes, payload_expires_at, deliver_at, sealed_overrides, key_hash)
              SELECT new.message, new.application, fence.id, new.event_type, new.event_id, new.channels::jsonb,
                     new.tags::jsonb, new.endpoints::bigint[], new.payload_day, new.payload_bytes,
-                    new.payload_expires_at, new.deliver_at, new.sealed_overrides, new.key_hash, new.body_hash
+                    new.payload_expires_at, new.deliver_at, new.sealed_overrides, new.key_hash
              FROM unnest(?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::int[],
-                         ?::int[], ?::bigint[], ?::bigint[], ?::bytea[], ?::bytea[], ?::bytea[])
+                         ?::int[], ?::bigint[], ?::bigint[], ?::bytea[], ?::bytea[])
                  AS new (message, application, event_type, event_id, channels, tags, endpoints, payload_day,
-                         payload_bytes, payload_expires_at, deliver_at, sealed_overrides, key_hash, body_hash)
+                         payload_bytes, payload_expires_at, deliver_at, sealed_overrides, key_hash)
              JOIN fence ON fence.id = ?::bigint
              WHERE true{refused})"
     );
@@ -242,7 +242,6 @@ fn add_messages<'a>(
             Box::new(all().map(|one| one.new.deliver_at.map(|t| t.0)).collect::<Vec<_>>()),
             Box::new(overrides),
             Box::new(all().map(|one| hash(&one.new).map(|key| &key.hash[..])).collect::<Vec<_>>()),
-            Box::new(all().map(|one| hash(&one.new).map(|key| &key.body_hash[..])).collect::<Vec<_>>()),
             Box::new(lease.0),
         ],
     );

@@ -16,6 +16,7 @@ use domain::attempt::Disposition;
 use domain::clock::Timestamp;
 use domain::delivery::DeliveryState;
 use domain::id::{ApplicationKey, EndpointKey, MessageId};
+use domain::limit::PAGE_BYTES_MAX;
 use domain::message::Message;
 use domain::page::{Page, Slice};
 use std::collections::HashMap;
@@ -123,6 +124,9 @@ pub(super) struct EndpointMessages<'a> {
 enum Source {
     /// Attempts with this disposition, in the order of their ids.
     Attempts(Disposition),
+    /// The same of failed ones, with canceled rows among them by the ids of their messages. Ids of both kinds come
+    /// from clocks that agree, so they order as time does and none is of both kinds.
+    Failures,
     /// Message ids from rows, attempts and the tail.
     Messages,
 }
@@ -131,31 +135,32 @@ impl EndpointMessages<'_> {
     pub(super) async fn read(&self) -> Result<Slice<EndpointMessage>> {
         let source = match self.state {
             Some(DeliveryState::Succeeded) => Source::Attempts(Disposition::Succeeded),
+            Some(DeliveryState::Failed) if self.filter.canceled_too => Source::Failures,
             Some(DeliveryState::Failed) => Source::Attempts(Disposition::Failed),
             _ => Source::Messages,
         };
         let mut page = rekey(&self.page, |id| id.0);
-        if let (Source::Attempts(disposition), Some(message)) = (source, self.page.bound()) {
-            let bound = self.reached(*message, disposition).await?;
+        if let Some(message) = self.page.bound() {
+            let bound = self.place(*message, source).await?;
             page = rekey(&page, |_| bound);
         }
         let mut found: Vec<EndpointMessage> = Vec::new();
+        let mut bytes = 0;
         loop {
             let keys = match source {
                 Source::Attempts(disposition) => self.keys_by_attempt(disposition, &page).await?,
+                Source::Failures => self.keys_of_failures(&page).await?,
                 Source::Messages => self.keys_by_message(&page).await?,
             };
             let Some((last, _)) = keys.last().copied() else { break };
             for (key, message) in &keys {
                 // A message that was delivered again stands in the list once, where it was delivered last.
-                if let Source::Attempts(disposition) = source
-                    && self.reached(*message, disposition).await? != *key
-                {
+                if self.place(*message, source).await? != *key {
                     continue;
                 }
-                self.take(*message, &mut found).await?;
-                if found.len() > usize::from(page.items) {
-                    return Ok(self.page.slice(found));
+                bytes += self.take(*message, &mut found).await?;
+                if found.len() > usize::from(page.items) || bytes >= PAGE_BYTES_MAX {
+                    return Ok(self.page.slice_of(found, true));
                 }
             }
             if keys.len() <= usize::from(page.items) {
@@ -169,10 +174,10 @@ impl EndpointMessages<'_> {
         Ok(self.page.slice(found))
     }
 
-    /// Adds the message to the page if it fits the filter and is in the wanted state.
-    async fn take(&self, id: MessageId, found: &mut Vec<EndpointMessage>) -> Result<()> {
+    /// Adds the message to the page if it fits the filter and is in the wanted state; the bytes that it adds.
+    async fn take(&self, id: MessageId, found: &mut Vec<EndpointMessage>) -> Result<usize> {
         if found.iter().any(|there| there.message.id == id) {
-            return Ok(());
+            return Ok(0);
         }
         let mut conditions = Conditions::default();
         conditions.with("message.id = ?", id.0).with("message.application = ?", self.application.0);
@@ -186,15 +191,35 @@ impl EndpointMessages<'_> {
         let sql = format!("SELECT {MESSAGE} FROM {MESSAGE_FROM} {}", conditions.text());
         let rows = self.lent.rows(&sql, &conditions.parameters()).await?;
         let Some(message) = rows.first().map(|row| row::message(row, self.node)).transpose()? else {
-            return Ok(());
+            return Ok(0);
         };
         let states = states(self.lent, &message, &[self.endpoint]).await?;
-        if let Some((state, next_attempt)) = states.get(&self.endpoint).copied()
-            && self.state.is_none_or(|wanted| wanted == state)
-        {
-            found.push(EndpointMessage { message, state, next_attempt });
+        let Some((state, next_attempt)) = states.get(&self.endpoint).copied().filter(|(s, _)| self.wants(*s))
+        else {
+            return Ok(0);
+        };
+        let bytes = message.payload_bytes();
+        found.push(EndpointMessage { message, state, next_attempt });
+        Ok(bytes)
+    }
+
+    fn wants(&self, state: DeliveryState) -> bool {
+        self.filter.shows(self.state, state)
+    }
+
+    /// Where the message stands in the list's order.
+    async fn place(&self, message: MessageId, source: Source) -> Result<i64> {
+        match source {
+            Source::Messages => Ok(message.0),
+            Source::Attempts(disposition) => self.reached(message, disposition).await,
+            Source::Failures if self.is_canceled(message).await? => Ok(message.0),
+            Source::Failures => self.reached(message, Disposition::Failed).await,
         }
-        Ok(())
+    }
+
+    async fn is_canceled(&self, message: MessageId) -> Result<bool> {
+        let sql = "SELECT FROM delivery WHERE endpoint = $1 AND message = $2 AND state = 1 LIMIT 1";
+        Ok(!self.lent.rows(sql, &[&self.endpoint.0, &message.0]).await?.is_empty())
     }
 
     /// When the message reached this disposition here, as an attempt id.
@@ -225,6 +250,13 @@ impl EndpointMessages<'_> {
             conditions.tail("attempt.id", page)
         );
         self.pairs(&sql, &conditions).await
+    }
+
+    async fn keys_of_failures(&self, page: &Page<i64>) -> Result<Vec<(i64, MessageId)>> {
+        let mut found = self.keys_by_attempt(Disposition::Failed, page).await?;
+        found.extend(self.distinct("delivery", Some(1), page).await?);
+        sort_walking(&mut found, page, |(key, _)| *key);
+        Ok(found)
     }
 
     /// Distinct message ids from the endpoint's attempts, its rows, and the tail of the log.

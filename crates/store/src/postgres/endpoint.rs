@@ -256,6 +256,15 @@ impl Endpoints for Postgres {
         Ok(rows.iter().map(|row| (EndpointKey(row.get(0)), row.get(1))).collect())
     }
 
+    async fn endpoint_key(&self, application: ApplicationKey, id: &str) -> Result<EndpointKey> {
+        if let Ok(found) = self.endpoint_find(application, id).await {
+            return Ok(found.key);
+        }
+        let sql = "SELECT key FROM endpoint WHERE id = $1 AND application = $2";
+        let row = self.readers.row(sql, &[&id, &application.0]).await?;
+        row.map(|row| EndpointKey(row.get(0))).ok_or(StoreError::NotFound)
+    }
+
     async fn endpoint_find(&self, application: ApplicationKey, id: &str) -> Result<Endpoint> {
         let routes = self.node.shared.routing.routes(application);
         let by_uid = routes.iter().find(|r| r.endpoint.fields.uid.as_deref() == Some(id));

@@ -1,7 +1,7 @@
 //! Event types on PostgreSQL.
 
 use super::Postgres;
-use super::query::Conditions;
+use super::query::{Conditions, bounded};
 use super::row::json;
 use crate::error::{Result, StoreError};
 use crate::event_type::{ChangeEventType, EventTypes};
@@ -150,21 +150,30 @@ impl EventTypes for Postgres {
         if let Some(flags) = flags {
             conditions.with("(feature_flags IS NULL OR jsonb_exists_any(feature_flags, ?::text[]))", flags);
         }
-        let sql = format!("SELECT {COLUMNS} FROM event_type {}", conditions.tail("name", &page));
+        let table = bounded(("event_type", "name", "octet_length(schemas)"), &conditions, &page);
+        let sql = format!("SELECT {COLUMNS}, found FROM {table}");
         let rows = self.readers.rows(&sql, &conditions.parameters()).await?;
+        let cut = rows.first().is_some_and(|row| row.get::<_, i64>(11) > rows.len() as i64);
         let found: Result<Vec<_>> = rows.iter().map(read).collect();
-        Ok(page.slice(found?))
+        Ok(page.slice_of(found?, cut))
     }
 
-    async fn event_type_missing(&self, environment: EnvironmentKey, names: &[String]) -> Result<Vec<String>> {
+    async fn event_type_missing(
+        &self,
+        environment: EnvironmentKey,
+        flags: Option<&[String]>,
+        names: &[String],
+    ) -> Result<Vec<String>> {
         let rows = self
             .readers
             .rows(
                 "SELECT wanted.name FROM unnest($2::text[]) WITH ORDINALITY AS wanted (name, place)
                  WHERE NOT EXISTS (
-                     SELECT FROM event_type WHERE environment = $1 AND event_type.name = wanted.name AND NOT archived)
+                     SELECT FROM event_type
+                     WHERE environment = $1 AND event_type.name = wanted.name AND NOT archived
+                       AND ($3::text[] IS NULL OR feature_flags IS NULL OR jsonb_exists_any(feature_flags, $3)))
                  ORDER BY wanted.place",
-                &[&environment.0, &names],
+                &[&environment.0, &names, &flags],
             )
             .await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())

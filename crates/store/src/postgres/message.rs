@@ -4,12 +4,12 @@ use super::Postgres;
 use super::batch::{EVENT_ID, IDEMPOTENCY};
 use super::command::Command;
 use super::node::Node;
-use super::query::Conditions;
+use super::query::{Conditions, bounded};
 use super::row::{self, MESSAGE, MESSAGE_FROM};
 use crate::error::{Result, StoreError};
 use crate::handoff::Accepted;
 use crate::list::rekey;
-use crate::message::{Admission, MessageFilter, MessageKey, Messages, NewMessage};
+use crate::message::{Admission, MessageFilter, Messages, NewMessage};
 use async_trait::async_trait;
 use domain::clock::Timestamp;
 use domain::id::{ApplicationKey, MessageId, floor_of};
@@ -189,31 +189,29 @@ impl Messages for Postgres {
         filter_labels(&mut conditions, &filter.event_types, filter.channel.as_ref(), filter.tag.as_ref());
         // The page is found first, so that payloads are read for its messages alone.
         let sql = format!(
-            "SELECT {MESSAGE} FROM (SELECT * FROM message {}) AS message
+            "SELECT {MESSAGE}, message.found FROM {}
              LEFT JOIN LATERAL (
                  SELECT * FROM payload WHERE payload.day = message.payload_day AND payload.message = message.id) AS payload ON true
              ORDER BY message.id {}",
-            conditions.tail("message.id", &page),
+            bounded(("message", "id", "payload_bytes"), &conditions, &page),
             if page.walks_up() { "ASC" } else { "DESC" }
         );
         let rows = self.readers.rows(&sql, &conditions.parameters()).await?;
+        let cut = rows.first().is_some_and(|row| row.get::<_, i64>(11) > rows.len() as i64);
         let found: Result<Vec<_>> = rows.iter().map(|row| row::message(row, &self.node)).collect();
-        Ok(page.slice(found?))
+        Ok(page.slice_of(found?, cut))
     }
 
-    async fn message_keys_since(&self, since: Timestamp) -> Result<Vec<(MessageKey, MessageId)>> {
+    async fn message_keys_since(&self, since: Timestamp) -> Result<Vec<([u8; 16], MessageId)>> {
         let rows = self
             .own_readers
             .rows(
-                "SELECT id, key_hash, body_hash FROM message WHERE id >= $1 AND key_hash IS NOT NULL
+                "SELECT id, key_hash FROM message WHERE id >= $1 AND key_hash IS NOT NULL
                  ORDER BY id DESC LIMIT $2",
                 &[&floor_of(since), &KEYS_MAX],
             )
             .await?;
-        let read = |row: &Row| {
-            let key = MessageKey { hash: hash16(row.get(1)), body_hash: hash16(row.get(2)), explicit: false };
-            (key, MessageId(row.get(0)))
-        };
+        let read = |row: &Row| (hash16(row.get(1)), MessageId(row.get(0)));
         Ok(rows.iter().map(read).collect())
     }
 

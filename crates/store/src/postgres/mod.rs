@@ -41,6 +41,7 @@ mod readers;
 mod rescue;
 mod row;
 mod schema;
+mod seal_check;
 mod session;
 mod sync;
 mod time;

@@ -11,7 +11,7 @@ use super::session::Session;
 use super::sync::Sync;
 use super::time::DatabaseClock;
 use super::writer::{QUEUE, Writer};
-use super::{heartbeat, lease, maintenance, schema, sync};
+use super::{heartbeat, lease, maintenance, schema, seal_check, sync};
 use crate::error::{Result, StoreError};
 use crate::metrics::StoreMetrics;
 use crate::routing::Routing;
@@ -173,6 +173,7 @@ fn run(
 async fn prepare(node: &Arc<Node>, sync: &Sync) -> Result<Session> {
     let client = connect(&node.config, Purpose::Other, &node.tasks, None).await?;
     schema::migrate(&client).await?;
+    seal_check::check(&client, &node.sealer).await?;
     sync.catch_up(&client, node).await?;
     let mut session = Session::open(node).await?;
     let lease = lease::acquire(&session.client, node).await?;

@@ -1,5 +1,6 @@
 //! Conditions that are only sometimes there, and pages.
 
+use domain::limit::PAGE_BYTES_MAX;
 use domain::page::Page;
 use std::fmt::Write;
 use tokio_postgres::types::ToSql;
@@ -53,4 +54,23 @@ impl Conditions {
     pub(super) fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
         self.values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect()
     }
+}
+
+/// A page of `table` by `key` as a table expression, ordered as the page walks, which ends once its rows have
+/// `page_bytes_max` of `bytes`; `found` in each row tells how many there would be without that.
+pub(super) fn bounded<K>(
+    (table, key, bytes): (&str, &str, &str),
+    conditions: &Conditions,
+    page: &Page<K>,
+) -> String {
+    let direction = if page.walks_up() { "ASC" } else { "DESC" };
+    format!(
+        "(SELECT * FROM (
+             SELECT few.*, count(*) OVER () AS found,
+                    coalesce(sum({bytes}) OVER (ORDER BY {key} {direction}
+                                                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS bytes_before
+             FROM (SELECT * FROM {table} {}) AS few) AS {table}
+          WHERE bytes_before < {PAGE_BYTES_MAX} ORDER BY {key} {direction}) AS {table}",
+        conditions.tail(key, page)
+    )
 }

@@ -87,7 +87,7 @@ impl Applications for Sqlite {
     async fn application_update(
         &self,
         key: ApplicationKey,
-        change: ChangeApplication,
+        mut change: ChangeApplication,
     ) -> Result<Application> {
         let now = self.clock.0.now();
         self.writer

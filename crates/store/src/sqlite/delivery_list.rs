@@ -200,11 +200,7 @@ impl EndpointMessages {
     }
 
     fn wants(&self, state: DeliveryState) -> bool {
-        let shown = match state {
-            DeliveryState::Canceled if self.filter.canceled_too => DeliveryState::Failed,
-            state => state,
-        };
-        self.state.is_none_or(|wanted| wanted == state || wanted == shown)
+        self.filter.shows(self.state, state)
     }
 
     /// Where the message stands in the list's order.

@@ -2,11 +2,8 @@
 //! on it too.
 
 use crate::error::Result;
-use crate::seal::Sealer;
+use crate::seal::{CHECK, CHECK_PLACE, Sealer};
 use rusqlite::{Connection, OptionalExtension};
-
-/// What the value is bound to.
-const PLACE: &str = "seal_check.value";
 
 /// Opens the value that was sealed when the file was made; seals one when there is none.
 pub(super) fn check(connection: &Connection, sealer: &Sealer) -> Result<()> {
@@ -15,10 +12,10 @@ pub(super) fn check(connection: &Connection, sealer: &Sealer) -> Result<()> {
         .query_row([], |row| row.get(0))
         .optional()?;
     if let Some(sealed) = sealed {
-        return sealer.open(PLACE, &sealed).map(drop);
+        return sealer.open(CHECK_PLACE, &sealed).map(drop);
     }
     connection
         .prepare_cached("INSERT INTO seal_check (key, sealed_value) VALUES (1, ?1)")?
-        .execute([sealer.seal(PLACE, b"posthaste")?])?;
+        .execute([sealer.seal(CHECK_PLACE, CHECK)?])?;
     Ok(())
 }

@@ -63,7 +63,7 @@ async fn a_changed_uid_replaces_the_old_one(engine: Engine) {
     let app = f.application("one").await;
     let fields = ApplicationFields { uid: Some("two".into()), ..app.fields.clone() };
     f.clock.advance_ms(1_000);
-    let changed = f.store.application_update(app.key, Box::new(|_| fields)).await.unwrap();
+    let changed = f.store.application_update(app.key, Box::new(move |_| fields.clone())).await.unwrap();
     assert_eq!((changed.created_at, changed.updated_at), (START, START.plus_ms(1_000)));
     assert!(f.store.application_find(f.environment.key, "one").await.is_err());
     assert_eq!(f.store.application_find(f.environment.key, "two").await.unwrap(), changed);
@@ -249,6 +249,7 @@ async fn a_deleted_endpoint_keeps_its_wire_id_for_its_attempts_and_nothing_else(
 each_engine!(
     an_environment_is_made_once_and_keeps_its_headers,
     a_uid_is_unique_in_its_environment_and_free_again_after_deletion,
+    changes_of_an_application_at_once_all_hold,
     a_changed_uid_replaces_the_old_one,
     applications_are_listed_by_id_and_filtered_by_their_endpoints,
     an_endpoint_survives_a_restart_whole_and_its_secrets_never_stand_in_plain_bytes,
