@@ -18,7 +18,7 @@ use domain::wire_id::{IdCodec, Kind};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use store::Store;
 use store::attempt::AttemptFilter;
 use store::endpoint::NewEndpoint;
@@ -219,6 +219,12 @@ fn simulate(probe: Option<Arc<dyn Probe>>) {
     });
     // The process is gone, whatever it was doing.
     first.shutdown_timeout(Duration::from_secs(5));
+    // Its lock goes with the last of its threads, or with a process that another test forks just now and that has not
+    // closed what it inherited yet.
+    let until = Instant::now() + Duration::from_secs(20);
+    while store::sqlite::is_open(&path) && Instant::now() < until {
+        std::thread::yield_now();
+    }
     let second = Runtime::new().unwrap();
     second.block_on(async {
         let life = Life::begin(&path, clock, None);
