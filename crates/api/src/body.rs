@@ -20,12 +20,28 @@ use tokio::time::{Sleep, sleep, timeout};
 /// Bytes that are read and thrown away at most before an early answer.
 const DRAINED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// The whole of a body that is waited for may take so many pauses: one that comes a drop at a time has an end, too.
+const PAUSES_MAX: u32 = 10;
+
+/// How long a body is waited for. Its clocks are set only once there is something to wait for.
+struct Patience {
+    pause_max: Duration,
+    whole: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    const fn new(pause_max: Duration) -> Self {
+        Self { pause_max, whole: None }
+    }
+}
+
 /// The whole body. One that came in one piece is not copied.
 pub(crate) async fn collect<B>(mut body: B, settings: ApiSettings) -> Outcome<Bytes>
 where
     B: http_body::Body<Data = Bytes, Error: Display> + Unpin,
 {
-    let (most, pause) = (settings.request_body_bytes_max, settings.request_body_pause_max);
+    let most = settings.request_body_bytes_max;
+    let pause = &mut Patience::new(settings.request_body_pause_max);
     let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     if announced.is_some_and(|bytes| bytes > most) {
         drain(body, settings).await;
@@ -61,7 +77,8 @@ where
     }
     let reading = async {
         let mut read = 0;
-        while let Ok(Some(piece)) = next(&mut body, settings.request_body_pause_max).await {
+        let mut patience = Patience::new(settings.request_body_pause_max);
+        while let Ok(Some(piece)) = next(&mut body, &mut patience).await {
             read += piece.len();
             if read > DRAINED_BYTES_MAX {
                 return;
@@ -73,11 +90,11 @@ where
 }
 
 /// The next piece of data; trailers are passed over.
-async fn next<B>(body: &mut B, pause_max: Duration) -> Outcome<Option<Bytes>>
+async fn next<B>(body: &mut B, patience: &mut Patience) -> Outcome<Option<Bytes>>
 where
     B: http_body::Body<Data = Bytes, Error: Display> + Unpin,
 {
-    while let Some(frame) = frame(body, pause_max).await? {
+    while let Some(frame) = frame(body, patience).await? {
         if let Ok(data) = frame.into_data()
             && !data.is_empty()
         {
@@ -89,12 +106,12 @@ where
 
 /// The next frame. The server reads the connection only after it was asked for the body once, so a first look finds
 /// nothing also when the bytes are there; a clock is set only when a second look finds nothing either.
-async fn frame<B>(body: &mut B, pause_max: Duration) -> Outcome<Option<Frame<Bytes>>>
+async fn frame<B>(body: &mut B, patience: &mut Patience) -> Outcome<Option<Frame<Bytes>>>
 where
     B: http_body::Body<Data = Bytes, Error: Display> + Unpin,
 {
     let mut looked = false;
-    let mut clock: Option<Pin<Box<Sleep>>> = None;
+    let mut pause: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|context| {
         if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) {
             return Poll::Ready(frame.transpose().map_err(|error| Failure::Unread(error.to_string())));
@@ -104,8 +121,14 @@ where
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let clock = clock.get_or_insert_with(|| Box::pin(sleep(pause_max)));
-        clock.as_mut().poll(context).map(|()| Err(Failure::TooSlow(pause_max)))
+        let Patience { pause_max, whole } = patience;
+        let pause = pause.get_or_insert_with(|| Box::pin(sleep(*pause_max)));
+        if pause.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(Failure::TooSlow(*pause_max)));
+        }
+        let whole_max = *pause_max * PAUSES_MAX;
+        let whole = whole.get_or_insert_with(|| Box::pin(sleep(whole_max)));
+        whole.as_mut().poll(context).map(|()| Err(Failure::TooSlow(whole_max)))
     })
     .await
 }
@@ -188,5 +211,13 @@ mod tests {
             (n < 3).then_some((Ok::<_, Infallible>("x"), n + 1))
         });
         assert_eq!(collect(Body::from_stream(late.boxed()), settings).await, Ok(Bytes::from("xxx")));
+        let dripping = stream::unfold((), async |()| {
+            sleep(Duration::from_secs(29)).await;
+            Some((Ok::<_, Infallible>("x"), ()))
+        });
+        let began = tokio::time::Instant::now();
+        let dripping = collect(Body::from_stream(dripping.boxed()), settings).await;
+        assert_eq!(dripping, Err(Failure::TooSlow(pause * PAUSES_MAX)));
+        assert_eq!(began.elapsed().as_secs(), 300);
     }
 }

@@ -120,7 +120,8 @@ impl Failure {
                 StatusCode::REQUEST_TIMEOUT,
                 "request_timeout",
                 format!(
-                    "Nothing of the body came for {} s (request_body_pause_seconds_max): send it again at once.",
+                    "The body was waited for {} s (request_body_pause_seconds_max without a byte, ten times that for \
+                     the whole) and did not come: send it again at once.",
                     pause.as_secs_f32()
                 ),
             ),

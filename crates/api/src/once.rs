@@ -8,7 +8,7 @@ use app::idempotency::Answered;
 
 /// Answers with `work`, or with what it answered to the same request before.
 ///
-/// The work owns what it needs: when the client goes away in the middle, its next try takes over.
+/// The work owns what it needs: when the client goes away in the middle, the work goes on, and its next try hears what came of it.
 pub(crate) async fn once(
     app: &App,
     received: &Received,

@@ -20,8 +20,9 @@ pub(crate) type Hash = [u8; 16];
 /// Work under a key. It owns what it needs.
 pub(crate) type Work<R> = Pin<Box<dyn Future<Output = R> + Send>>;
 
-/// Works without a caller at most; beyond it they end with their callers.
-const ALONE_MAX: usize = 1_000;
+/// Works without a caller at most: as many as there can be connections, which may all break at once. Beyond it they end
+/// with their callers.
+const ALONE_MAX: usize = 8_192;
 
 /// The keys that are being worked on, each with those who wait for it.
 #[derive(Default)]

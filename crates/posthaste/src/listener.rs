@@ -11,10 +11,12 @@ use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -22,9 +24,11 @@ use tokio_util::task::TaskTracker;
 
 /// Connections open at once; the next ones wait in the system's queue until one ends.
 pub const CONNECTIONS_MAX: usize = 8_192;
-/// Between two looks at a connection. One that was idle, or in the middle of the same request's head or response, at both
-/// is closed: so none is for more than twice as long.
+/// Between two looks at a connection. One on which no request was worked on between two looks, and that took less than
+/// [`WRITTEN_MIN`] of an answer, is closed: it is idle, or its client hardly sends its head or reads its answer.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// Bytes of an answer that a client has to take between two looks (about 1 KB/s).
+const WRITTEN_MIN: u64 = 64 * 1024;
 /// How long accepting pauses when the system has no more files or memory to give.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
@@ -41,6 +45,13 @@ pub struct Listener {
 struct Served {
     begun: AtomicU64,
     ended: AtomicU64,
+    written: AtomicU64,
+}
+
+/// A socket whose written bytes are counted.
+struct Counted<'a> {
+    stream: TcpStream,
+    written: &'a AtomicU64,
 }
 
 impl Listener {
@@ -97,9 +108,12 @@ async fn connection(stream: TcpStream, service: Service, stop: CancellationToken
         served.ended.fetch_add(1, Ordering::Relaxed);
         Ok::<_, Infallible>(response)
     });
+    let stream = TokioIo::new(Counted { stream, written: &served.written });
     // Without `pipeline_flush`: while bytes of a refused body are left, it would keep the refusal back for ever.
-    let mut serving = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+    let mut serving = pin!(http1::Builder::new().serve_connection(stream, answer));
     let ended = tokio::select! {
+        // First, so that bytes which came in right now count before a look does.
+        biased;
         ended = serving.as_mut() => ended,
         () = served.stands_still(look_every) => return,
         () = stop.cancelled() => {
@@ -114,17 +128,70 @@ async fn connection(stream: TcpStream, service: Service, stop: CancellationToken
 }
 
 impl Served {
-    /// Waits until two looks in turn find that nothing was begun between them, and nothing is being worked on.
+    /// Waits until two looks in turn find that nothing was worked on between them, and hardly anything written.
     async fn stands_still(&self, look_every: Duration) {
-        let mut before = u64::MAX;
+        let (mut ended_before, mut written_before) = (u64::MAX, 0);
         loop {
             tokio::time::sleep(look_every).await;
             let (begun, ended) = (self.begun.load(Ordering::Relaxed), self.ended.load(Ordering::Relaxed));
-            if begun == ended && begun == before {
+            let written = self.written.load(Ordering::Relaxed);
+            if begun == ended && ended == ended_before && written - written_before < WRITTEN_MIN {
                 return;
             }
-            before = begun;
+            (ended_before, written_before) = (ended, written);
         }
+    }
+}
+
+impl Counted<'_> {
+    fn count(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.written.fetch_add(*bytes as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+impl AsyncRead for Counted<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Counted<'_> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.count(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.count(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -198,6 +265,38 @@ mod tests {
         others_are_closed.notify_one();
         working.read_to_string(&mut text).await.unwrap();
         assert!(text.starts_with("HTTP/1.1 200 OK") && text.ends_with("at last"), "{text}");
+        stop.cancel();
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_gets_its_whole_answer_and_one_that_stopped_reading_is_cut() {
+        const ANSWER: usize = 24 << 20;
+        let mut listener = Listener::bind("127.0.0.1:0", "POSTHASTE_LISTEN").await.unwrap();
+        listener.look_every = Duration::from_millis(20);
+        let (address, stop, tasks) = (listener.address(), CancellationToken::new(), TaskTracker::new());
+        let large = async || vec![b'x'; ANSWER];
+        let routes = axum::Router::new().route("/", axum::routing::get(large));
+        tasks.spawn(listener.serve(routes.into(), stop.clone(), tasks.clone()));
+        let asked = async || {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+            client
+        };
+        let (mut slow, mut stopped) = (asked().await, asked().await);
+        let (mut read, mut piece) = (0, vec![0; 1 << 20]);
+        let mut pace = tokio::time::interval(Duration::from_millis(5));
+        while read < ANSWER {
+            pace.tick().await;
+            let some = slow.read(&mut piece).await.unwrap();
+            assert!(some > 0, "cut after {read} bytes");
+            read += some;
+        }
+        // What the system had taken for it comes, and then its end.
+        let mut rest = Vec::new();
+        let _ = stopped.read_to_end(&mut rest).await;
+        assert!(rest.len() < ANSWER, "{} bytes", rest.len());
         stop.cancel();
         tasks.close();
         tasks.wait().await;
