@@ -211,9 +211,10 @@ mod tests {
             (n < 3).then_some((Ok::<_, Infallible>("x"), n + 1))
         });
         assert_eq!(collect(Body::from_stream(late.boxed()), settings).await, Ok(Bytes::from("xxx")));
-        let dripping = stream::unfold((), async |()| {
-            sleep(Duration::from_secs(29)).await;
-            Some((Ok::<_, Infallible>("x"), ()))
+        let pace = tokio::time::interval(Duration::from_secs(29));
+        let dripping = stream::unfold(pace, async |mut pace| {
+            pace.tick().await;
+            Some((Ok::<_, Infallible>("x"), pace))
         });
         let began = tokio::time::Instant::now();
         let dripping = collect(Body::from_stream(dripping.boxed()), settings).await;

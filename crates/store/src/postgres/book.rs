@@ -165,8 +165,10 @@ impl Book {
     }
 
     /// Everything that was on its way is answered.
-    pub(super) fn answered(&mut self) {
-        self.own.iter_mut().for_each(|own| own.in_flight = None);
+    ///
+    /// `unsent` is the lowest id that was assigned with it and is still to be sent.
+    pub(super) fn answered(&mut self, unsent: Option<i64>) {
+        self.own.iter_mut().for_each(|own| own.in_flight = own.in_flight.and(unsent));
     }
 
     /// Nobody knows what became of what was on its way under the current lease: it is drained (rule 8).
@@ -177,7 +179,7 @@ impl Book {
             own.unknown = own.unknown.into_iter().chain(own.in_flight).min();
             own.standing = Standing::Draining;
         }
-        self.answered();
+        self.answered(None);
         self.own.iter().filter(|own| own.standing == Standing::Draining).count() <= DRAINED_MAX
     }
 

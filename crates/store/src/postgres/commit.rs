@@ -200,20 +200,23 @@ impl Loop {
     async fn commit(&mut self, batch: Batch, lease: LeaseId) -> Result<()> {
         let mut waiting = vec![batch];
         while let Some(batch) = waiting.pop() {
+            // The checkpoint stays below what is still to be sent (rule 6).
+            let unsent = waiting.iter().flat_map(|rest| &rest.accepting).map(|one| one.id.0).min();
             match self.send(&batch, lease).await {
-                Ok(row) => self.committed(batch, lease, &row),
+                Ok(row) => self.committed(batch, lease, (&row, unsent)),
                 // What broke the statement for all is found by sending each command by itself.
                 Err(Trouble::Refused(StoreError::Broken(_))) if batch.commands() > 1 => {
-                    waiting.extend(batch.apart());
+                    // In their order: ids rise as they are announced.
+                    waiting.extend(batch.apart().into_iter().rev());
                 }
-                Err(Trouble::Refused(error)) => self.refused(batch, &error),
+                Err(Trouble::Refused(error)) => self.refused(batch, &error, unsent),
                 Err(Trouble::Raced) => {
-                    self.refused(batch, &StoreError::Unavailable("the keys are contended".into()));
+                    self.refused(batch, &StoreError::Unavailable("the keys are contended".into()), unsent);
                 }
                 Err(Trouble::Unknown(error)) => {
                     self.unknown(batch, &error)?;
                     let rest: Vec<_> = std::mem::take(&mut waiting);
-                    rest.into_iter().for_each(|batch| self.refused(batch, &error));
+                    rest.into_iter().for_each(|batch| self.refused(batch, &error, None));
                 }
             }
         }
@@ -248,11 +251,11 @@ impl Loop {
     }
 
     /// The statement is answered: tells everybody, by what the fence let through.
-    fn committed(&mut self, batch: Batch, lease: LeaseId, row: &Row) {
+    fn committed(&mut self, batch: Batch, lease: LeaseId, (row, unsent): (&Row, Option<i64>)) {
         let fenced: Vec<i64> = row.get::<_, Option<Vec<i64>>>(0).unwrap_or_default();
         let node = &self.node;
         node.change(|book| {
-            book.answered();
+            book.answered(unsent);
             // Rule 3: no row under the lock means that the lease was settled, and that all its work is another's.
             let gone: Vec<LeaseId> =
                 book.leases().map(|own| own.id).filter(|id| !fenced.contains(&id.0)).collect();
@@ -290,9 +293,9 @@ impl Loop {
     }
 
     /// Nothing was committed. Attempts are tried again, unless they are what PostgreSQL does not take.
-    fn refused(&mut self, batch: Batch, error: &StoreError) {
+    fn refused(&mut self, batch: Batch, error: &StoreError, unsent: Option<i64>) {
         self.failed(error);
-        self.node.book.lock().answered();
+        self.node.book.lock().answered(unsent);
         batch.accepting.into_iter().for_each(|one| one.refuse(error.clone()));
         for one in batch.parking {
             let _ = one.answer.send(Err(error.clone()));
@@ -314,7 +317,7 @@ impl Loop {
         if !batch.accepting.is_empty() || !batch.parking.is_empty() {
             self.rotate(error)?;
         } else {
-            self.node.book.lock().answered();
+            self.node.book.lock().answered(None);
         }
         batch.accepting.into_iter().for_each(|one| one.refuse(error.clone()));
         for one in batch.parking {
@@ -348,7 +351,7 @@ impl Loop {
     ) -> Result<()> {
         let away = || StoreError::Unavailable("PostgreSQL is away".into());
         let (id, Some(session)) = (self.next_id().await, self.session.as_mut()) else {
-            self.node.book.lock().answered();
+            self.node.book.lock().answered(None);
             let _ = answer.send(Err(away()));
             return Ok(());
         };
@@ -360,7 +363,7 @@ impl Loop {
             Ok(claims) => {
                 let rows: usize = claims.iter().map(|claims| claims.rows.len()).sum();
                 self.node.change(|book| {
-                    book.answered();
+                    book.answered(None);
                     book.claimed(rows);
                 });
                 if let Err(Ok(unheard)) = answer.send(Ok(claims)) {
@@ -374,11 +377,11 @@ impl Loop {
                 let _ = answer.send(Err(error));
             }
             Err(Trouble::Refused(error)) => {
-                self.node.book.lock().answered();
+                self.node.book.lock().answered(None);
                 self.failed(&error);
                 let _ = answer.send(Err(error));
             }
-            Err(Trouble::Raced) => self.node.book.lock().answered(),
+            Err(Trouble::Raced) => self.node.book.lock().answered(None),
         }
         Ok(())
     }
