@@ -21,8 +21,7 @@ use tokio::sync::mpsc;
 /// How long a commit under load waits for company. Measured with 32 clients that each wait for their answer: 20 commands a
 /// commit instead of 10, a tenth less CPU a delivery, the same throughput.
 const GATHER: Duration = Duration::from_micros(700);
-/// A commit that carried so many commands was made under load. A small one among large ones does not end it: the
-/// load is the largest of the last few commits, less a quarter for each since.
+/// A commit that carried so many commands was made under load.
 const BUSY_COMMANDS: usize = 6;
 /// The checkpoint is written with a commit when it is this old, in milliseconds (PROTOCOL rule 6).
 const HEARTBEAT_MS: i64 = 500;
@@ -83,7 +82,7 @@ impl Loop {
         let mut batch = Vec::with_capacity(COMMIT_COMMANDS_MAX);
         let mut load = 0;
         while self.take(&mut batch, load) {
-            load = batch.len().max(load - load / 4);
+            load = batch.len();
             let mut go = Go::On;
             let mut finished = Vec::new();
             batch.retain_mut(|command| match command {
@@ -114,8 +113,8 @@ impl Loop {
     /// Takes what waits, or waits for it; false when nothing more can come.
     ///
     /// Under load, waits a moment first for the callers whom the last commit answered: one commit for all of them costs
-    /// half of what two in turn do, and nobody waits longer for it. At low rates all commits are small and nobody waits.
-    /// The moment is not begun by a first command: waking up for it would cost as much as the commit saves.
+    /// half of what two in turn do, and nobody waits longer for it. At low rates the last commit was small and nobody
+    /// waits. The moment is not begun by a first command: waking up for it would cost as much as the commit saves.
     fn take(&mut self, batch: &mut Vec<Command>, load: usize) -> bool {
         if load >= BUSY_COMMANDS {
             std::thread::sleep(GATHER);
