@@ -1,7 +1,8 @@
 //! Contract: endpoints.
 
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use async_trait::async_trait;
+use domain::clock::Timestamp;
 use domain::endpoint::{Endpoint, EndpointFields, EndpointSecret};
 use domain::header::Header;
 use domain::id::{ApplicationKey, EndpointKey};
@@ -60,3 +61,21 @@ pub trait Endpoints: Send + Sync {
 /// Decides, on the endpoint as it is in the transaction, what changes. It is asked again when another node changed the
 /// endpoint in between.
 pub type ChangeEndpoint = Box<dyn FnMut(&Endpoint) -> Result<EndpointChange> + Send>;
+
+/// Signing keys as the text that is sealed: the same in every engine, so that one can be copied to another.
+pub(crate) fn pack_secrets(secrets: &[EndpointSecret]) -> String {
+    let packed: Vec<_> = secrets.iter().map(|s| (s.secret.export(), s.expires_at.map(|t| t.0))).collect();
+    serde_json::to_string(&packed).unwrap_or_default()
+}
+
+/// Reads [`pack_secrets`] back.
+pub(crate) fn unpack_secrets(text: &str) -> Result<Vec<EndpointSecret>> {
+    let broken = |why: String| StoreError::Broken(format!("a stored secret does not read back: {why}"));
+    let packed: Vec<(String, Option<i64>)> =
+        serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
+    let unpack = |(secret, expires_at): (String, Option<i64>)| {
+        let secret = signing::Secret::parse(&secret).map_err(|error| broken(error.to_string()))?;
+        Ok(EndpointSecret { secret, expires_at: expires_at.map(Timestamp) })
+    };
+    packed.into_iter().map(unpack).collect()
+}

@@ -1,8 +1,13 @@
 //! What the writer shares with readers and callers, and how they hear of trouble.
 
+use crate::handoff::Accepted;
+use crate::message::{Admission, NewMessage};
 use crate::metrics::StoreMetrics;
 use crate::routing::Routing;
 use crate::wake::Wakes;
+use domain::clock::Timestamp;
+use domain::id::MessageId;
+use domain::message::Message;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +36,49 @@ impl Shared {
             failed: AtomicBool::new(false),
             failing: Notify::new(),
         }
+    }
+
+    /// Tells wakes, metrics, the checkpoint (`held`: how many first attempts dispatch gets) and dispatch of a message that
+    /// was just committed, in this order (PROTOCOL rule 9). Called by the committing writer.
+    pub(crate) fn announce(
+        &self,
+        new: NewMessage,
+        id: MessageId,
+        now: Timestamp,
+        held: impl FnOnce(usize),
+    ) -> Arc<Message> {
+        let due_at = new.deliver_at.unwrap_or(now);
+        let (mut fresh, mut parked) = (Vec::new(), 0);
+        for (endpoint, admission) in &new.deliveries {
+            match admission {
+                Admission::Handoff => fresh.push(*endpoint),
+                Admission::Park => {
+                    parked += 1;
+                    self.wakes.note(*endpoint, due_at);
+                }
+                Admission::Cancel => {}
+            }
+        }
+        self.metrics.accepted.fetch_add(1, Ordering::Relaxed);
+        self.metrics.parked.fetch_add(parked, Ordering::Relaxed);
+        held(fresh.len());
+        let message = Arc::new(Message {
+            id,
+            application: new.application,
+            event_type: new.event_type,
+            event_id: new.event_id,
+            channels: new.channels,
+            tags: new.tags,
+            payload: Some(new.payload),
+            payload_expires_at: new.payload_expires_at,
+            deliver_at: new.deliver_at,
+            overrides: new.overrides,
+            endpoints: new.deliveries.into_iter().map(|(endpoint, _)| endpoint).collect(),
+        });
+        if let Some(slot) = new.slot {
+            slot.fill(Accepted { message: Arc::clone(&message), endpoints: fresh });
+        }
+        message
     }
 
     pub(crate) fn has_failed(&self) -> bool {

@@ -7,12 +7,12 @@ use super::Postgres;
 use super::application::rate;
 use super::query::Conditions;
 use super::row::json;
-use crate::endpoint::{ChangeEndpoint, EndpointChange, Endpoints, NewEndpoint};
+use crate::endpoint::{ChangeEndpoint, EndpointChange, Endpoints, NewEndpoint, pack_secrets, unpack_secrets};
 use crate::error::{Result, StoreError};
 use crate::seal::Sealer;
 use async_trait::async_trait;
 use domain::clock::Timestamp;
-use domain::endpoint::{Endpoint, EndpointFields, EndpointSecret};
+use domain::endpoint::{Endpoint, EndpointFields};
 use domain::id::{ApplicationKey, EndpointKey};
 use domain::limit::ENDPOINTS_PER_APPLICATION_MAX;
 use domain::page::{Page, Slice};
@@ -52,21 +52,6 @@ pub(super) fn read(row: &Row, sealer: &Sealer) -> Result<Endpoint> {
         created_at: Timestamp(row.get(15)),
         updated_at: Timestamp(row.get(16)),
     })
-}
-
-fn unpack_secrets(text: &str) -> Result<Vec<EndpointSecret>> {
-    let packed: Vec<(String, Option<i64>)> = json(text)?;
-    let unpack = |(secret, expires_at): (String, Option<i64>)| {
-        let secret = signing::Secret::parse(&secret)
-            .map_err(|e| StoreError::Broken(format!("a stored secret does not read back: {e}")))?;
-        Ok(EndpointSecret { secret, expires_at: expires_at.map(Timestamp) })
-    };
-    packed.into_iter().map(unpack).collect()
-}
-
-fn pack_secrets(secrets: &[EndpointSecret]) -> String {
-    let packed: Vec<_> = secrets.iter().map(|s| (s.secret.export(), s.expires_at.map(|t| t.0))).collect();
-    serde_json::to_string(&packed).unwrap_or_default()
 }
 
 fn column(list: Option<&Vec<String>>) -> Option<String> {

@@ -7,9 +7,8 @@ use super::node::Node;
 use super::query::{Conditions, bounded};
 use super::row::{self, MESSAGE, MESSAGE_FROM};
 use crate::error::{Result, StoreError};
-use crate::handoff::Accepted;
 use crate::list::rekey;
-use crate::message::{Admission, MessageFilter, Messages, NewMessage};
+use crate::message::{MessageFilter, Messages, NewMessage};
 use async_trait::async_trait;
 use domain::clock::Timestamp;
 use domain::id::{ApplicationKey, MessageId, floor_of};
@@ -17,7 +16,6 @@ use domain::message::Message;
 use domain::page::{Page, Slice};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tokio_postgres::Row;
 
 /// Automatic keys that are read back after a restart: what the memory of them holds.
@@ -54,38 +52,7 @@ pub(super) fn refusal(refusals: &Refusals, id: MessageId, new: &NewMessage) -> O
 
 /// Tells the checkpoint, the wakes and dispatch of a committed message (PROTOCOL rule 9).
 pub(super) fn announce(node: &Node, new: NewMessage, id: MessageId) -> Arc<Message> {
-    let due_at = new.deliver_at.unwrap_or_else(|| node.now());
-    let (mut fresh, mut parked) = (Vec::new(), 0);
-    for (endpoint, admission) in &new.deliveries {
-        match admission {
-            Admission::Handoff => fresh.push(*endpoint),
-            Admission::Park => {
-                parked += 1;
-                node.shared.wakes.note(*endpoint, due_at);
-            }
-            Admission::Cancel => {}
-        }
-    }
-    node.shared.metrics.accepted.fetch_add(1, Ordering::Relaxed);
-    node.shared.metrics.parked.fetch_add(parked, Ordering::Relaxed);
-    node.book.lock().accepted(id, fresh.len());
-    let message = Arc::new(Message {
-        id,
-        application: new.application,
-        event_type: new.event_type,
-        event_id: new.event_id,
-        channels: new.channels,
-        tags: new.tags,
-        payload: Some(new.payload),
-        payload_expires_at: new.payload_expires_at,
-        deliver_at: new.deliver_at,
-        overrides: new.overrides,
-        endpoints: new.deliveries.into_iter().map(|(endpoint, _)| endpoint).collect(),
-    });
-    if let Some(slot) = new.slot {
-        slot.fill(Accepted { message: Arc::clone(&message), endpoints: fresh });
-    }
-    message
+    node.shared.announce(new, id, node.now(), |fresh| node.book.lock().accepted(id, fresh))
 }
 
 /// Adds what a list filters messages by.

@@ -4,7 +4,7 @@ use super::Sqlite;
 use super::application::taken;
 use super::query::{Conditions, json};
 use super::row::collect;
-use crate::endpoint::{ChangeEndpoint, EndpointChange, Endpoints, NewEndpoint};
+use crate::endpoint::{ChangeEndpoint, EndpointChange, Endpoints, NewEndpoint, pack_secrets, unpack_secrets};
 use crate::error::{Result, StoreError};
 use crate::seal::Sealer;
 use async_trait::async_trait;
@@ -49,21 +49,6 @@ fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Endpoint> {
         created_at: Timestamp(row.get(15)?),
         updated_at: Timestamp(row.get(16)?),
     })
-}
-
-fn unpack_secrets(text: &str) -> Result<Vec<EndpointSecret>> {
-    let packed: Vec<(String, Option<i64>)> = json(text)?;
-    let unpack = |(secret, expires_at): (String, Option<i64>)| {
-        let secret = signing::Secret::parse(&secret)
-            .map_err(|e| StoreError::Broken(format!("a stored secret does not read back: {e}")))?;
-        Ok(EndpointSecret { secret, expires_at: expires_at.map(Timestamp) })
-    };
-    packed.into_iter().map(unpack).collect()
-}
-
-fn pack_secrets(secrets: &[EndpointSecret]) -> String {
-    let packed: Vec<_> = secrets.iter().map(|s| (s.secret.export(), s.expires_at.map(|t| t.0))).collect();
-    serde_json::to_string(&packed).unwrap_or_default()
 }
 
 pub(super) fn load_all(

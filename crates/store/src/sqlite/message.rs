@@ -6,7 +6,6 @@ use super::command::{Applied, Command, Memory};
 use super::query::{Conditions, keys_column, texts_column};
 use super::row::{self, collect, collect_page};
 use crate::error::{Result, StoreError};
-use crate::handoff::Accepted;
 use crate::list::rekey;
 use crate::message::{Admission, MessageFilter, Messages, NewMessage};
 use crate::seal::Sealer;
@@ -20,7 +19,6 @@ use domain::message::Message;
 use domain::page::{Page, Slice};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
 /// Automatic keys that are read back after a restart: what the memory of them holds.
@@ -45,7 +43,12 @@ pub(super) fn accept(
     match written {
         Ok(()) => Ok(Box::new(move |memory, committed| {
             // The caller may have gone away; the message is accepted all the same.
-            let _ = answer.send(committed.map(|()| announce(memory, new, id, now)));
+            let _ = answer.send(committed.map(|()| {
+                let Memory { shared, outstanding, .. } = memory;
+                shared.announce(new, id, now, |fresh| {
+                    outstanding.accepted(id, u32::try_from(fresh).unwrap_or(u32::MAX));
+                })
+            }));
         })),
         Err(refusal @ (StoreError::Taken(_) | StoreError::Repeated { .. })) => {
             Ok(Box::new(move |_, committed| {
@@ -60,41 +63,6 @@ pub(super) fn accept(
             Err((Box::new(after), error))
         }
     }
-}
-
-fn announce(memory: &mut Memory, new: NewMessage, id: MessageId, now: Timestamp) -> Arc<Message> {
-    let due_at = new.deliver_at.unwrap_or(now);
-    let (mut fresh, mut parked) = (Vec::new(), 0);
-    for (endpoint, admission) in &new.deliveries {
-        match admission {
-            Admission::Handoff => fresh.push(*endpoint),
-            Admission::Park => {
-                parked += 1;
-                memory.shared.wakes.note(*endpoint, due_at);
-            }
-            Admission::Cancel => {}
-        }
-    }
-    memory.shared.metrics.accepted.fetch_add(1, Ordering::Relaxed);
-    memory.shared.metrics.parked.fetch_add(parked, Ordering::Relaxed);
-    memory.outstanding.accepted(id, u32::try_from(fresh.len()).unwrap_or(u32::MAX));
-    let message = Arc::new(Message {
-        id,
-        application: new.application,
-        event_type: new.event_type,
-        event_id: new.event_id,
-        channels: new.channels,
-        tags: new.tags,
-        payload: Some(new.payload),
-        payload_expires_at: new.payload_expires_at,
-        deliver_at: new.deliver_at,
-        overrides: new.overrides,
-        endpoints: new.deliveries.into_iter().map(|(endpoint, _)| endpoint).collect(),
-    });
-    if let Some(slot) = new.slot {
-        slot.fill(Accepted { message: Arc::clone(&message), endpoints: fresh });
-    }
-    message
 }
 
 /// Takes the event id and the explicit idempotency key, or refuses because they are taken.
