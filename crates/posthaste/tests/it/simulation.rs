@@ -219,8 +219,7 @@ fn simulate(probe: Option<Arc<dyn Probe>>) {
     });
     // The process is gone, whatever it was doing.
     first.shutdown_timeout(Duration::from_secs(5));
-    // Its lock goes with the last of its threads, or with a process that another test forks just now and that has not
-    // closed what it inherited yet.
+    // Its lock goes with the last of its threads.
     let until = Instant::now() + Duration::from_secs(20);
     while store::sqlite::is_open(&path) && Instant::now() < until {
         std::thread::yield_now();

@@ -15,8 +15,19 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(super) struct FileLock {
     path: PathBuf,
-    _beside: File,
-    _itself: File,
+    beside: File,
+    itself: File,
+}
+
+impl Drop for FileLock {
+    /// Closing alone would not do: a child that this process forks just now has the same open files until it runs its
+    /// own program, and they would stay locked for as long.
+    fn drop(&mut self) {
+        for file in [&self.itself, &self.beside] {
+            // Nothing to be done about a failure: the files are closed next.
+            let _ = flock(file, FlockOperation::Unlock);
+        }
+    }
 }
 
 impl FileLock {
@@ -51,7 +62,7 @@ impl FileLock {
         if let Err(Errno::WOULDBLOCK) = flock(&itself, FlockOperation::NonBlockingLockExclusive) {
             return Err(held());
         }
-        Ok(Self { path, _beside: beside, _itself: itself })
+        Ok(Self { path, beside, itself })
     }
 
     /// Where the file really is.
@@ -76,4 +87,29 @@ fn beside(path: &Path) -> PathBuf {
 
 fn open(path: &Path) -> io::Result<File> {
     File::options().create(true).truncate(false).write(true).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn a_lock_that_was_let_go_is_free_at_once_while_children_are_being_forked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        std::process::Command::new("true").status().unwrap();
+                    }
+                });
+            }
+            let refused = (0..2_000).filter_map(|_| FileLock::take(&path).err()).count();
+            done.store(true, Ordering::Relaxed);
+            assert_eq!(refused, 0);
+        });
+    }
 }
