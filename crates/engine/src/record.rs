@@ -14,8 +14,9 @@ use tokio::time::{Instant, timeout_at};
 pub(crate) const QUEUE: usize = 4_096;
 /// Records of one commit.
 const BATCH_MAX: usize = 1_024;
-/// How long the first record of a batch waits for others: nobody waits for a record, and a commit saved is a sync saved.
-const GATHER: Duration = Duration::from_millis(2);
+/// How long the first record of a batch waits for others: nobody waits for a record, and a commit saved is a sync saved. At
+/// 500 deliveries a second records of 2 ms each had a commit of their own, as many as the messages.
+const GATHER: Duration = Duration::from_millis(10);
 /// A batch of so many does not wait.
 const GATHERED: usize = 128;
 /// Between two tries of a batch.
