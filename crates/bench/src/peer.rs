@@ -43,6 +43,11 @@ impl Receiver {
         format!("http://{}/hang/{number}", self.hanging)
     }
 
+    /// Where the answer comes at once, beside what is timed.
+    pub(crate) fn answering(&self, number: u64) -> String {
+        format!("http://{}/answer/{number}", self.hanging)
+    }
+
     pub(crate) async fn report(&self) -> Outcome<Report> {
         Ok(serde_json::from_value(self.control.get("/report", "").await.1)?)
     }
