@@ -29,7 +29,7 @@ impl App {
         refuse_disabled(&endpoint)?;
         let payload = self.example(at.principal, event_type, index).await?;
         let route = self.store().routing().route(endpoint.key).ok_or(AppError::NotFound)?;
-        let (deliveries, slot) = self.admissions(std::iter::once(&route), false);
+        let (deliveries, slot) = self.admissions(std::iter::once(&route), false, payload.len());
         let new = NewMessage {
             application: endpoint.application,
             event_type: event_type.to_owned(),

@@ -155,7 +155,7 @@ impl App {
         let routes = self.store().routing().routes(application.key);
         let channels = unique(event.channels.unwrap_or_default());
         let wanting = routes.iter().filter(|route| route.endpoint.wants(&event.event_type, &channels));
-        let (deliveries, slot) = self.admissions(wanting, event.deliver_at.is_some());
+        let (deliveries, slot) = self.admissions(wanting, event.deliver_at.is_some(), event.payload.len());
         let kept_ms = event.retention_hours.map(|hours| hours * HOUR_MS);
         let kept_ms = kept_ms.or_else(|| event.retention_days.map(|days| days * DAY_MS));
         let instance_ms = i64::from(self.settings().retention_days) * DAY_MS;
@@ -176,11 +176,12 @@ impl App {
         })
     }
 
-    /// Decides for each endpoint, and reserves a place in dispatch for those that go there.
+    /// Decides for each endpoint, and reserves a place in dispatch for those that go there, `bytes` of payload with it.
     pub(crate) fn admissions<'a>(
         &self,
         routes: impl Iterator<Item = &'a Route>,
         scheduled: bool,
+        bytes: usize,
     ) -> (Vec<(EndpointKey, Admission)>, Option<Slot>) {
         let mut entered: Vec<Arc<Gauge>> = Vec::new();
         let mut deliveries: Vec<_> = routes
@@ -200,7 +201,7 @@ impl App {
         if entered.is_empty() {
             return (deliveries, None);
         }
-        let slot = self.inner.parts.handoff.reserve(entered);
+        let slot = self.inner.parts.handoff.reserve(entered, bytes);
         if slot.is_none() {
             let handed = deliveries.iter_mut().filter(|(_, admission)| *admission == Admission::Handoff);
             handed.for_each(|(_, admission)| *admission = Admission::Park);

@@ -60,6 +60,10 @@ pub const RESPONSE_STORED_BYTES_MAX: usize = 16 * 1024;
 pub const ENDPOINT_QUEUE_MAX: u32 = 2_000;
 /// Deliveries that wait in memory altogether; more are parked.
 pub const QUEUE_MAX: usize = 40_000;
+/// Payload bytes of messages that wait in memory for their first attempts (64 MiB); more are parked.
+pub const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Payloads under this many bytes are not counted: [`QUEUE_MAX`] of them take at most 40 MB.
+pub const QUEUE_BYTES_COUNTED_MIN: usize = 1024;
 /// A first attempt that has queued so long is parked (PROTOCOL rule 15), in milliseconds.
 pub const QUEUED_MS_MAX: i64 = 5_000;
 /// Requests on the wire altogether.

@@ -4,6 +4,7 @@ use crate::due::Due;
 use crate::queue::{Item, Queues};
 use domain::clock::Timestamp;
 use domain::id::{EndpointKey, MessageId};
+use domain::message::Message;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use store::Store;
@@ -24,7 +25,7 @@ const ROWS_MAX: usize = 1_024;
 pub(crate) struct Claimed {
     /// Deliveries with their messages.
     pub(crate) items: Vec<Item>,
-    /// Claimed rows whose messages could not be read: they go back.
+    /// Claimed rows whose messages could not be read, or are gone: they go back. The next claim drops the latter.
     pub(crate) unread: Vec<Parked>,
     /// When each endpoint that was asked about has more.
     pub(crate) next_due: Vec<(EndpointKey, Timestamp)>,
@@ -88,38 +89,69 @@ pub(crate) async fn claim(store: Arc<dyn Store>, wanted: Vec<(EndpointKey, u32)>
         }
     };
     let next_due = claims.iter().filter_map(|c| c.next_due.map(|time| (c.endpoint, time))).collect();
-    match items(&*store, &claims).await {
-        Ok(items) => Claimed { items, unread: Vec::new(), next_due },
+    let messages = match messages(&*store, &claims).await {
+        Ok(messages) => messages,
         Err(error) => {
             tracing::warn!(%error, "claimed messages could not be read; they go back");
-            let parked = claims.iter().flat_map(|c| &c.rows).map(|row| Parked {
-                key: row.key,
-                held: Held::Claimed(row.claim),
-                due_at: again,
-            });
-            Claimed { items: Vec::new(), unread: parked.collect(), next_due }
+            HashMap::new()
         }
-    }
+    };
+    let (items, unread) = sort_out(&claims, &messages, again);
+    Claimed { items, unread, next_due }
 }
 
-async fn items(store: &dyn Store, claims: &[Claims]) -> Result<Vec<Item>, store::StoreError> {
-    let rows = || claims.iter().flat_map(|c| &c.rows);
-    let ids: HashSet<MessageId> = rows().map(|row| row.key.message).collect();
+type Messages = HashMap<MessageId, Arc<Message>>;
+
+async fn messages(store: &dyn Store, claims: &[Claims]) -> Result<Messages, store::StoreError> {
+    let rows = claims.iter().flat_map(|c| &c.rows);
+    let ids: HashSet<MessageId> = rows.map(|row| row.key.message).collect();
     if ids.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Messages::new());
     }
     let messages = store.messages_load(ids.into_iter().collect()).await?;
-    let by_id: HashMap<_, _> = messages.into_iter().map(|message| (message.id, message)).collect();
-    // A message that was pruned between claim and load took its rows with it.
-    let item = |row: &store::delivery::Claimed| {
-        by_id.get(&row.key.message).map(|message| Item {
-            key: row.key,
-            held: Held::Claimed(row.claim),
-            message: Arc::clone(message),
-            attempts: row.attempts,
-            trigger: row.trigger,
-            since: row.due_at,
-        })
-    };
-    Ok(rows().filter_map(item).collect())
+    Ok(messages.into_iter().map(|message| (message.id, message)).collect())
+}
+
+/// Claimed rows with their messages, and those without one: it was pruned meanwhile, or could not be read. They must not stay in
+/// memory with nobody who carries them.
+fn sort_out(claims: &[Claims], messages: &Messages, again: Timestamp) -> (Vec<Item>, Vec<Parked>) {
+    let (mut items, mut unread) = (Vec::new(), Vec::new());
+    for row in claims.iter().flat_map(|c| &c.rows) {
+        let held = Held::Claimed(row.claim);
+        match messages.get(&row.key.message) {
+            Some(message) => items.push(Item {
+                key: row.key,
+                held,
+                message: Arc::clone(message),
+                attempts: row.attempts,
+                trigger: row.trigger,
+                since: row.due_at,
+                room: None,
+            }),
+            None => unread.push(Parked { key: row.key, held, due_at: again }),
+        }
+    }
+    (items, unread)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::attempt::Trigger;
+    use domain::delivery::{DeliveryKey, MAIN_RUN};
+    use domain::id::ClaimId;
+
+    #[test]
+    fn a_row_whose_message_is_gone_goes_back_and_is_not_forgotten() {
+        let now = Timestamp(1_800_000_000_000);
+        let endpoint = EndpointKey(1);
+        let key = DeliveryKey { message: MessageId(7), endpoint, run: MAIN_RUN };
+        let trigger = Trigger::Message;
+        let row = store::delivery::Claimed { key, claim: ClaimId(3), attempts: 1, trigger, due_at: now };
+        let claims = [Claims { endpoint, rows: vec![row], next_due: None }];
+        let (items, unread) = sort_out(&claims, &Messages::new(), now.plus_ms(500));
+        assert!(items.is_empty());
+        let back: Vec<_> = unread.iter().map(|parked| (parked.key, parked.held, parked.due_at)).collect();
+        assert_eq!(back, [(key, Held::Claimed(ClaimId(3)), now.plus_ms(500))]);
+    }
 }

@@ -163,7 +163,7 @@ impl Dispatch {
 
     fn take_accepted(&mut self, accepted: &mut Vec<Accepted>) {
         let now = self.now();
-        for Accepted { message, endpoints } in accepted.drain(..) {
+        for Accepted { message, endpoints, room } in accepted.drain(..) {
             for endpoint in endpoints {
                 let item = Item {
                     key: DeliveryKey { message: message.id, endpoint, run: MAIN_RUN },
@@ -173,6 +173,7 @@ impl Dispatch {
                     trigger: Trigger::Message,
                     // Ids go on from the highest, so that their time is ahead when the clock was set back.
                     since: message.id.timestamp().min(now),
+                    room: room.clone(),
                 };
                 self.enqueue(item);
             }

@@ -22,7 +22,7 @@ use foldhash::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use store::delivery::Held;
-use store::handoff::Gauge;
+use store::handoff::{Gauge, Room};
 
 /// Requests in flight to failing endpoints, altogether.
 const FAILING_MAX: usize = IN_FLIGHT_MAX / 2;
@@ -48,6 +48,9 @@ pub(crate) struct Item {
     pub(crate) trigger: Trigger,
     /// When it came into memory; for a claimed one, when it was due.
     pub(crate) since: Timestamp,
+    /// What a fresh one's large payload takes of the memory for all, held until the delivery has left it.
+    #[expect(dead_code, reason = "held for what its drop gives back")]
+    pub(crate) room: Option<Arc<Room>>,
 }
 
 impl Item {

@@ -29,6 +29,7 @@ fn item(endpoint: i64, number: i64, held: Held) -> Item {
         attempts: 0,
         trigger: Trigger::Message,
         since: NOW,
+        room: None,
     }
 }
 

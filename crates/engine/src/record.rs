@@ -3,6 +3,7 @@
 //! A batch that the store cannot take now (a full disk) is kept and tried again; meanwhile the channel fills, attempts
 //! wait for a place, and dispatch sends nothing more. Nothing is lost, and nothing grows.
 
+use domain::delivery::DeliveryKey;
 use std::sync::Arc;
 use std::time::Duration;
 use store::delivery::Record;
@@ -40,6 +41,9 @@ async fn keep_all(store: &dyn Store, records: Vec<Record>) {
     for record in records.iter().take_while(|_| store.lease_is_valid()) {
         if let Err(error) = keep(store, Arc::new(vec![record.clone()])).await {
             tracing::error!(%error, "an attempt could not be recorded: the next process sends it again");
+            let attempt = &record.attempt;
+            let key = DeliveryKey { message: attempt.message, endpoint: attempt.endpoint, run: attempt.run };
+            store.abandon(key, record.held);
         }
     }
 }

@@ -76,6 +76,9 @@ pub trait Deliveries: Send + Sync {
     /// On an error nothing was recorded and the caller still has them: it tries again.
     /// A delivery that was canceled meanwhile keeps its attempt and stays canceled (PROTOCOL rule 10).
     async fn record(&self, records: Arc<Vec<Record>>) -> Result<Vec<AttemptId>>;
+    /// A record was given up, so that its delivery is in nobody's memory any more and its lease can be settled. Nothing is
+    /// stored: the checkpoint stays below it, and the next process sends it again.
+    fn abandon(&self, _key: DeliveryKey, _held: Held) {}
     /// Puts held deliveries back into rows (PROTOCOL rule 15).
     async fn park(&self, parked: Vec<Parked>) -> Result<()>;
     /// Adds a run of its own for this message and endpoint, due at once; answers the run (PROTOCOL rule 13).

@@ -2,10 +2,11 @@
 //!
 //! A place is reserved before the transaction begins (PROTOCOL rule 9), so that a committed message always fits; when
 //! there is none, the message is parked instead. [`Gauge`] tells ingest how full one endpoint's queue is, so that a
-//! slow endpoint's messages are parked at the door (PROTOCOL rule 15, and parking in ARCHITECTURE.md).
+//! slow endpoint's messages are parked at the door (PROTOCOL rule 15, and parking in ARCHITECTURE.md). Large payloads take
+//! [`Room`] of all memory that waits, until the last of their deliveries has left it.
 
 use domain::id::EndpointKey;
-use domain::limit::{ENDPOINT_QUEUE_MAX, QUEUE_MAX};
+use domain::limit::{ENDPOINT_QUEUE_MAX, QUEUE_BYTES_COUNTED_MIN, QUEUE_BYTES_MAX, QUEUE_MAX};
 use domain::message::Message;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -18,6 +19,15 @@ pub struct Accepted {
     pub message: Arc<Message>,
     /// The endpoints whose first attempt dispatch now holds.
     pub endpoints: Vec<EndpointKey>,
+    /// What its payload takes of the memory for all; to be kept with each of its deliveries.
+    pub room: Option<Arc<Room>>,
+}
+
+/// Bytes of a large payload that waits in memory; dropped with the last delivery, they are free again.
+#[derive(Debug)]
+pub struct Room {
+    bytes: usize,
+    taken: Arc<AtomicUsize>,
 }
 
 /// The sending side, for ingest.
@@ -25,6 +35,7 @@ pub struct Accepted {
 pub struct Handoff {
     sender: mpsc::Sender<Accepted>,
     queued: Arc<AtomicUsize>,
+    bytes: Arc<AtomicUsize>,
 }
 
 /// The receiving side, for dispatch.
@@ -42,14 +53,16 @@ pub struct Slot {
     permit: Option<mpsc::OwnedPermit<Accepted>>,
     queued: Arc<AtomicUsize>,
     entered: Vec<Arc<Gauge>>,
+    room: Option<Arc<Room>>,
 }
 
-/// Makes a handoff that holds at most [`QUEUE_MAX`] deliveries.
+/// Makes a handoff that holds at most [`QUEUE_MAX`] deliveries and [`QUEUE_BYTES_MAX`] of large payloads.
 #[must_use]
 pub fn channel() -> (Handoff, HandoffReceiver) {
     let (sender, messages) = mpsc::channel(QUEUE_MAX);
     let queued = Arc::new(AtomicUsize::new(0));
-    (Handoff { sender, queued: Arc::clone(&queued) }, HandoffReceiver { messages, queued })
+    let handoff = Handoff { sender, queued: Arc::clone(&queued), bytes: Arc::default() };
+    (handoff, HandoffReceiver { messages, queued })
 }
 
 impl Handoff {
@@ -59,25 +72,45 @@ impl Handoff {
         self.queued.load(Ordering::Relaxed)
     }
 
-    /// Reserves a place for a message whose first attempts are those of the `entered` gauges; none when memory is full
-    /// or dispatch has ended: then the gauges are left again, and the deliveries are to be parked.
+    /// Reserves a place for a message of so many payload bytes whose first attempts are those of the `entered` gauges;
+    /// none when memory is full or dispatch has ended: then the gauges are left again, and the deliveries are to be
+    /// parked.
     #[must_use]
-    pub fn reserve(&self, entered: Vec<Arc<Gauge>>) -> Option<Slot> {
+    pub fn reserve(&self, entered: Vec<Arc<Gauge>>, bytes: usize) -> Option<Slot> {
         let before = self.queued.fetch_add(entered.len(), Ordering::Relaxed);
         let fits = before + entered.len() <= QUEUE_MAX;
         // Dropping the slot gives back what was taken.
-        let mut slot = Slot { permit: None, queued: Arc::clone(&self.queued), entered };
+        let mut slot = Slot { permit: None, queued: Arc::clone(&self.queued), entered, room: None };
+        if bytes >= QUEUE_BYTES_COUNTED_MIN {
+            slot.room = Some(Arc::new(Room::take(&self.bytes, bytes)?));
+        }
         slot.permit = Some(fits.then(|| self.sender.clone().try_reserve_owned().ok()).flatten()?);
         Some(slot)
     }
 }
 
+impl Room {
+    fn take(taken: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
+        let before = taken.fetch_add(bytes, Ordering::Relaxed);
+        // Dropped, it gives back what was too much.
+        let room = Self { bytes, taken: Arc::clone(taken) };
+        (before + bytes <= QUEUE_BYTES_MAX).then_some(room)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 impl Slot {
-    /// Hands the committed message over. Called by the writer, right after the commit.
-    pub fn fill(mut self, accepted: Accepted) {
+    /// Hands the committed message over to dispatch, for the first attempts to `endpoints`. Called by the writer, right
+    /// after the commit.
+    pub fn fill(mut self, message: Arc<Message>, endpoints: Vec<EndpointKey>) {
         self.entered.clear();
         if let Some(permit) = self.permit.take() {
-            permit.send(accepted);
+            permit.send(Accepted { message, endpoints, room: self.room.take() });
         }
     }
 }
@@ -137,5 +170,34 @@ impl Gauge {
     #[must_use]
     pub fn queued(&self) -> u32 {
         self.queued.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_payloads_take_room_until_the_last_delivery_has_left_and_small_ones_none() {
+        let (handoff, _accepted) = channel();
+        let half = QUEUE_BYTES_MAX / 2;
+        let gauge = Arc::new(Gauge::default());
+        let reserve = |bytes| {
+            assert!(gauge.enter());
+            handoff.reserve(vec![Arc::clone(&gauge)], bytes)
+        };
+        let first = reserve(half).unwrap();
+        let second = reserve(half).unwrap();
+        assert!(reserve(QUEUE_BYTES_COUNTED_MIN).is_none(), "memory is full");
+        assert_eq!((handoff.held(), gauge.queued()), (2, 2), "a refused message takes nothing");
+        let small = reserve(QUEUE_BYTES_COUNTED_MIN - 1).unwrap();
+        let (one, other) = (first.room.clone(), first.room.clone());
+        drop(first);
+        drop(one);
+        assert!(reserve(half).is_none(), "a delivery still waits");
+        drop(other);
+        assert!(reserve(half).is_some());
+        drop((second, small));
+        assert_eq!((handoff.held(), gauge.queued()), (0, 0));
     }
 }

@@ -1,6 +1,5 @@
 //! What the writer shares with readers and callers, and how they hear of trouble.
 
-use crate::handoff::Accepted;
 use crate::message::{Admission, NewMessage};
 use crate::metrics::StoreMetrics;
 use crate::routing::Routing;
@@ -76,7 +75,7 @@ impl Shared {
             endpoints: new.deliveries.into_iter().map(|(endpoint, _)| endpoint).collect(),
         });
         if let Some(slot) = new.slot {
-            slot.fill(Accepted { message: Arc::clone(&message), endpoints: fresh });
+            slot.fill(Arc::clone(&message), fresh);
         }
         message
     }

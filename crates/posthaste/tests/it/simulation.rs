@@ -120,7 +120,7 @@ impl Life {
         let fresh = |r: &&store::routing::Route| !number.is_multiple_of(3) && r.gauge.enter();
         let entered: Vec<_> = routes.iter().filter(fresh).map(|r| Arc::clone(&r.gauge)).collect();
         let all = entered.len() == routes.len();
-        let slot = self.handoff.reserve(entered).filter(|_| all);
+        let slot = self.handoff.reserve(entered, 0).filter(|_| all);
         let admission = if slot.is_some() { Admission::Handoff } else { Admission::Park };
         let new = NewMessage {
             application,

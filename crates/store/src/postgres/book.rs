@@ -8,7 +8,7 @@ use crate::delivery::Held;
 use domain::checkpoint::Outstanding;
 use domain::clock::Timestamp;
 use domain::delivery::DeliveryKey;
-use domain::id::{IdClock, LeaseId, floor_of};
+use domain::id::{IdClock, LeaseId, MessageId, floor_of};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -63,6 +63,11 @@ pub(super) struct Beat {
     pub(super) lease: LeaseId,
     pub(super) checkpoint: i64,
     pub(super) ceiling: i64,
+}
+
+/// Up to where ids may be assigned from `next_id` on: what two TTLs bring (rule 7).
+pub(super) fn ceiling_above(next_id: i64, ttl_ms: i64) -> i64 {
+    floor_of(MessageId(next_id).timestamp().plus_ms(2 * ttl_ms))
 }
 
 /// All leases of this process.
@@ -149,8 +154,8 @@ impl Book {
 
     /// The next id of the current lease; none when the ceiling is reached or there is no lease.
     pub(super) fn next_id(&mut self, now: Timestamp) -> Option<i64> {
-        let ceiling = self.current()?.ceiling;
-        if floor_of(now) > ceiling || self.ids.floor() > ceiling {
+        // The id that is made next, and not the time: after the clock went back the two are far apart.
+        if self.ids.advance(now) > self.current()?.ceiling {
             return None;
         }
         let id = self.ids.next(now);
@@ -214,7 +219,7 @@ impl Book {
     /// What the next heartbeat is to write.
     pub(super) fn beats(&mut self, now: Timestamp) -> Vec<Beat> {
         let next_id = self.ids.advance(now);
-        let ceiling = floor_of(now.plus_ms(2 * self.ttl_ms)).max(next_id + 1);
+        let ceiling = ceiling_above(next_id, self.ttl_ms);
         let living = self.own.iter().filter(|own| own.standing != Standing::Lost);
         let beat = |own: &Own| Beat { lease: own.id, checkpoint: own.checkpoint(next_id), ceiling };
         living.map(beat).collect()
@@ -258,5 +263,32 @@ impl Book {
     pub(super) fn show(&self, validity: &Validity) {
         let until = |own: &Own| if own.standing == Standing::Lost { i64::MIN } else { own.valid_until };
         validity.0.store(self.own.iter().map(until).min().unwrap_or(i64::MIN), Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_the_clock_went_back_ids_stay_below_the_ceiling_and_there_is_room_for_them() {
+        let now = Timestamp(1_800_000_000_000);
+        let mut book = Book::new(Duration::from_secs(5));
+        let far_ahead = floor_of(now.plus_ms(3_600_000));
+        book.begin((LeaseId(1), 3), far_ahead, ceiling_above(far_ahead, 5_000), 0);
+        for _ in 0..100_000 {
+            let id = book.next_id(now).expect("there is room");
+            assert!(id <= book.current().unwrap().ceiling);
+        }
+        // The clock goes past the ceiling: a heartbeat has to move it first.
+        let later = now.plus_ms(3_600_000 + 10_001);
+        assert_eq!(book.next_id(later), None);
+        let beats = book.beats(later);
+        book.renewed(&beats, &[LeaseId(1)], 0);
+        assert!(book.next_id(later).is_some());
+        // It goes back once more, and the next heartbeat leaves as much room as any.
+        let beats = book.beats(now);
+        book.renewed(&beats, &[LeaseId(1)], 0);
+        assert!((0..100_000).all(|_| book.next_id(now).is_some()));
     }
 }

@@ -48,6 +48,8 @@ pub(super) struct Loop {
     kept: Vec<Recording>,
     /// Commands that have to wait for the next statement.
     later: Vec<Command>,
+    /// When attempts that were refused are sent again.
+    again_at: Option<Instant>,
     closing: Option<Instant>,
 }
 
@@ -55,7 +57,7 @@ type Claiming = (Vec<(EndpointKey, u32)>, Timestamp, Answer<Vec<Claims>>);
 
 impl Loop {
     pub(super) fn new(node: Arc<Node>, commands: mpsc::Receiver<Command>, session: Session) -> Self {
-        Self { node, commands, session: Some(session), kept: Vec::new(), later: Vec::new(), closing: None }
+        Self { node, commands, session: Some(session), kept: Vec::new(), later: Vec::new(), again_at: None, closing: None }
     }
 
     /// Runs until it is closed; an error ends the process, since too much is unknown.
@@ -69,9 +71,10 @@ impl Loop {
                 tracing::error!(%error, "nothing can be committed; callers are told");
             }
             commands.append(&mut self.later);
-            let idle = commands.is_empty() && (self.kept.is_empty() || ready.is_err());
+            let pause = self.pause();
+            let idle = commands.is_empty() && (self.kept.is_empty() || ready.is_err() || pause.is_some());
             if idle && self.closing.is_none() {
-                let wait = if ready.is_ok() { LOOK_EVERY } else { AGAIN_AFTER };
+                let wait = if ready.is_ok() { pause.unwrap_or(LOOK_EVERY) } else { AGAIN_AFTER };
                 // The time being over is as good as a command: both lead to another look.
                 let _ = timeout(wait, self.commands.recv_many(&mut commands, COMMIT_COMMANDS_MAX)).await;
             }
@@ -90,6 +93,12 @@ impl Loop {
         }
     }
 
+    /// How long refused attempts wait still, so that a full disk is not asked without end.
+    fn pause(&self) -> Option<Duration> {
+        let left = self.again_at?.saturating_duration_since(Instant::now());
+        (!left.is_zero() && !self.kept.is_empty()).then_some(left)
+    }
+
     fn is_over(&self) -> bool {
         let Some(since) = self.closing else { return false };
         self.later.is_empty() && (self.kept.is_empty() || since.elapsed() > CLOSE_TIMEOUT)
@@ -97,7 +106,7 @@ impl Loop {
 
     /// A connection and a lease for new work, made when there are none.
     async fn ready(&mut self) -> Result<LeaseId> {
-        let session = match self.session.take().filter(|session| !session.client.is_closed()) {
+        let session = match self.session.take().filter(Session::is_good) {
             Some(session) => self.session.insert(session),
             None => self.session.insert(Session::open(&self.node).await?),
         };
@@ -143,7 +152,10 @@ impl Loop {
     }
 
     async fn gather(&mut self, commands: &mut Vec<Command>) -> (Batch, Vec<Claiming>) {
-        let mut batch = Batch { recording: std::mem::take(&mut self.kept), ..Batch::default() };
+        let mut batch = Batch::default();
+        if self.pause().is_none() {
+            batch.recording = std::mem::take(&mut self.kept);
+        }
         let (mut claims, mut bytes, mut keys) = (Vec::new(), 0, HashSet::new());
         for command in commands.drain(..) {
             if bytes > BATCH_BYTES_MAX && !matches!(command, Command::Close) {
@@ -304,6 +316,7 @@ impl Loop {
             if matches!(error, StoreError::Broken(_)) {
                 let _ = one.answer.send(Err(error.clone()));
             } else {
+                self.again_at = Some(Instant::now() + AGAIN_AFTER);
                 self.kept.push(one);
             }
         }
@@ -425,12 +438,16 @@ fn days(batch: &Batch, node: &Node) -> (Vec<i64>, Vec<i64>) {
 
 /// What a recorded attempt changes in memory.
 fn recorded(node: &Node, record: &Record) {
-    let attempt = &record.attempt;
-    let key = DeliveryKey { message: attempt.message, endpoint: attempt.endpoint, run: attempt.run };
+    let key = key_of(record);
     left(node, key, record.held, true);
     if let Next::Retry(due_at) = record.next {
         node.shared.wakes.note(key.endpoint, due_at);
     }
+}
+
+fn key_of(record: &Record) -> DeliveryKey {
+    let attempt = &record.attempt;
+    DeliveryKey { message: attempt.message, endpoint: attempt.endpoint, run: attempt.run }
 }
 
 fn left(node: &Node, key: DeliveryKey, held: Held, confirmed: bool) {

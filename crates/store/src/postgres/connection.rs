@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 use tokio_util::task::TaskTracker;
@@ -42,6 +43,8 @@ pub(super) fn parse(url: &str) -> Result<Config> {
         .keepalives_idle(KEEPALIVE)
         .keepalives_interval(Duration::from_secs(1))
         .keepalives_retries(3)
+        // Of several servers in the address the one that writes is ours: after a failover it is another one.
+        .target_session_attrs(TargetSessionAttrs::ReadWrite)
         .tcp_user_timeout(UNACKNOWLEDGED_MAX);
     Ok(config)
 }
@@ -104,16 +107,31 @@ impl From<tokio_postgres::Error> for StoreError {
             return Self::Unavailable(format!("PostgreSQL is away ({})", with_source(&error)));
         };
         let code = told.code();
-        let passes = ["08", "40", "53", "55", "57", "58"].iter().any(|class| code.code().starts_with(class));
         if *code == SqlState::DISK_FULL {
             Self::Unavailable("PostgreSQL's disk is full".into())
-        } else if passes {
-            Self::Unavailable(format!("PostgreSQL says: {}", told.message()))
-        } else {
+        } else if is_about_values(code) {
             let place = told.where_().map(|place| format!(" ({place})")).unwrap_or_default();
             Self::Broken(format!("{} {}{place}", code.code(), told.message()))
+        } else {
+            Self::Unavailable(format!("PostgreSQL says: {} ({})", told.message(), code.code()))
         }
     }
+}
+
+/// Whether the very values that were sent are what PostgreSQL does not take (classes 21 to 23 of appendix A of its
+/// manual: cardinality, data, integrity). All else is about the server as it is now, and may pass: a server that only reads after a
+/// failover, a right or a table that somebody took away, a full disk.
+fn is_about_values(code: &SqlState) -> bool {
+    ["21", "22", "23"].iter().any(|class| code.code().starts_with(class))
+}
+
+/// Whether a session is worth keeping after this: what it prepared may be gone (a pooler gave us another one), or its server may only
+/// read by now. Conflicts, shortages and what is wrong with values say nothing against it.
+pub(super) fn spoils_session(error: &tokio_postgres::Error) -> bool {
+    let code = error.code();
+    code.is_some_and(|code| {
+        !is_about_values(code) && !["40", "53", "55"].iter().any(|class| code.code().starts_with(class))
+    })
 }
 
 fn with_source(error: &tokio_postgres::Error) -> String {

@@ -2,11 +2,12 @@
 
 use super::Postgres;
 use super::command::Command;
-use crate::delivery::{Claims, Deliveries, Parked, Record};
+use crate::delivery::{Held, Claims, Deliveries, Parked, Record};
 use crate::error::{Result, StoreError};
 use async_trait::async_trait;
 use domain::attempt::Trigger;
 use domain::clock::Timestamp;
+use domain::delivery::DeliveryKey;
 use domain::id::{AttemptId, EndpointKey, MessageId};
 use std::sync::Arc;
 
@@ -38,6 +39,11 @@ impl Deliveries for Postgres {
 
     async fn record(&self, records: Arc<Vec<Record>>) -> Result<Vec<AttemptId>> {
         self.writer.ask(|answer| Command::Record(records, answer)).await
+    }
+
+    fn abandon(&self, key: DeliveryKey, held: Held) {
+        self.node.change(|book| book.left(key, held, false));
+        self.node.drained.notify_one();
     }
 
     async fn park(&self, parked: Vec<Parked>) -> Result<()> {

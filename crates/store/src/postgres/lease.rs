@@ -1,6 +1,6 @@
 //! The lease in the database: taken, renewed, counted (PROTOCOL rules 1 to 3 and 7).
 
-use super::book::Beat;
+use super::book::{Beat, ceiling_above};
 use super::node::Node;
 use super::time::boot_ms;
 use crate::error::{Result, StoreError};
@@ -33,7 +33,7 @@ pub(super) async fn acquire(client: &Client, node: &Node) -> Result<LeaseId> {
     let ttl_ms = i64::try_from(node.lease_ttl.as_millis()).unwrap_or(i64::MAX);
     let now = node.now();
     let checkpoint = highest.max(floor_of(now));
-    let ceiling = floor_of(now.plus_ms(2 * ttl_ms)).max(checkpoint + (1 << 22));
+    let ceiling = ceiling_above(checkpoint, ttl_ms);
     for _ in 0..TRIES {
         // Rule 2: validity counts from before the lease was asked for.
         let sent = boot_ms();

@@ -27,7 +27,7 @@ pub(super) async fn migrate(client: &Client) -> Result<usize> {
         let applied = whole(
             client,
             &format!(
-                "BEGIN; SELECT pg_advisory_xact_lock({LOCK});
+                "BEGIN; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({LOCK});
                  CREATE TABLE IF NOT EXISTS migration (version integer PRIMARY KEY, applied_at timestamptz NOT NULL);
                  INSERT INTO migration VALUES ({number}, clock_timestamp());
                  {sql}

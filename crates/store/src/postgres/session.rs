@@ -1,6 +1,6 @@
 //! The writer's connection with its prepared statements.
 
-use super::connection::{Purpose, connect, is_unknown};
+use super::connection::{Purpose, connect, is_unknown, spoils_session};
 use super::lease;
 use super::node::Node;
 use crate::error::StoreError;
@@ -31,12 +31,18 @@ pub(super) struct Session {
     pub(super) client: Client,
     statements: HashMap<String, Statement>,
     named: Vec<LeaseId>,
+    spoiled: bool,
 }
 
 impl Session {
     pub(super) async fn open(node: &Node) -> Result<Self, StoreError> {
         let client = connect(&node.config, Purpose::Writer, &node.tasks, None).await?;
-        Ok(Self { client, statements: HashMap::new(), named: Vec::new() })
+        Ok(Self { client, statements: HashMap::new(), named: Vec::new(), spoiled: false })
+    }
+
+    /// Whether it can be gone on with.
+    pub(super) fn is_good(&self) -> bool {
+        !self.spoiled && !self.client.is_closed()
     }
 
     /// Whether the session carries the names of exactly these leases (rule 4).
@@ -60,7 +66,7 @@ impl Session {
                 // Nothing was sent yet that could commit.
                 let made = timeout(ANSWER_TIMEOUT, self.client.prepare(text)).await;
                 let made = made.map_err(|_| Trouble::Refused(away()))?;
-                let made = made.map_err(|error| Trouble::Refused(error.into()))?;
+                let made = made.map_err(|error| Trouble::Refused(self.judge(error)))?;
                 self.statements.insert(text.to_owned(), made.clone());
                 made
             }
@@ -70,8 +76,15 @@ impl Session {
             Ok(Ok(rows)) => Ok(rows),
             Ok(Err(error)) if is_unknown(&error) => Err(Trouble::Unknown(error.into())),
             Ok(Err(error)) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => Err(Trouble::Raced),
-            Ok(Err(error)) => Err(Trouble::Refused(error.into())),
+            Ok(Err(error)) => Err(Trouble::Refused(self.judge(error))),
         }
+    }
+}
+
+impl Session {
+    fn judge(&mut self, error: tokio_postgres::Error) -> StoreError {
+        self.spoiled |= spoils_session(&error);
+        error.into()
     }
 }
 

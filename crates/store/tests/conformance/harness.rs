@@ -221,7 +221,7 @@ impl Fixture {
             .filter_map(|(endpoint, _)| self.store.routing().route(*endpoint))
             .map(|route| route.gauge)
             .collect();
-        let slot = if gauges.is_empty() { None } else { self.handoff.reserve(gauges) };
+        let slot = if gauges.is_empty() { None } else { self.handoff.reserve(gauges, 0) };
         NewMessage {
             application: application.key,
             event_type: "invoice.paid".into(),

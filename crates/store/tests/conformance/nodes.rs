@@ -6,9 +6,10 @@ use domain::delivery::Next;
 use domain::id::EndpointKey;
 use domain::page::{Order, Page};
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 use store::StoreError;
-use store::delivery::Held;
+use store::delivery::{Held, Record};
 use store::message::{Admission, MessageKey};
 
 /// A lease that a test can wait for.
@@ -54,6 +55,28 @@ async fn what_one_node_configures_holds_on_the_other_within_a_second() {
     a.store.application_delete(app.key).await.unwrap();
     eventually("the deletion", async || b.store.routing().route(endpoint.key).is_none().then_some(())).await;
     assert_eq!(b.store.application_find(b.environment.key, "one").await, Err(StoreError::NotFound));
+}
+
+#[tokio::test]
+async fn an_error_of_the_server_that_passes_costs_no_attempt() {
+    let f = Fixture::with_ttl(Duration::from_secs(5)).await;
+    let app = f.application("one").await;
+    let endpoint = f.endpoint(&app).await.key;
+    let message = f.accept(&app, &[(endpoint, Admission::Handoff)]).await;
+    // Whatever an administrator may have done: it is about the server, not about what was sent.
+    f.sql("ALTER TABLE attempt RENAME TO away");
+    let key = main_run(message.id, endpoint);
+    let attempt = f.attempt(key, 1, Next::Succeeded);
+    let records = Arc::new(vec![Record { attempt, held: Held::Fresh, next: Next::Succeeded }]);
+    let recorded = {
+        let (store, records) = (Arc::clone(&f.store), Arc::clone(&records));
+        tokio::spawn(async move { store.record(records).await })
+    };
+    eventually("the trouble", async || f.store.health().is_err().then_some(())).await;
+    assert!(!recorded.is_finished(), "the attempt is kept");
+    f.sql("ALTER TABLE away RENAME TO attempt");
+    assert_eq!(recorded.await.unwrap().unwrap().len(), 1);
+    f.store.health().unwrap();
 }
 
 #[tokio::test]
