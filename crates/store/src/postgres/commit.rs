@@ -57,7 +57,15 @@ type Claiming = (Vec<(EndpointKey, u32)>, Timestamp, Answer<Vec<Claims>>);
 
 impl Loop {
     pub(super) fn new(node: Arc<Node>, commands: mpsc::Receiver<Command>, session: Session) -> Self {
-        Self { node, commands, session: Some(session), kept: Vec::new(), later: Vec::new(), again_at: None, closing: None }
+        Self {
+            node,
+            commands,
+            session: Some(session),
+            kept: Vec::new(),
+            later: Vec::new(),
+            again_at: None,
+            closing: None,
+        }
     }
 
     /// Runs until it is closed; an error ends the process, since too much is unknown.

@@ -2,7 +2,7 @@
 
 use super::Postgres;
 use super::command::Command;
-use crate::delivery::{Held, Claims, Deliveries, Parked, Record};
+use crate::delivery::{Claims, Deliveries, Held, Parked, Record};
 use crate::error::{Result, StoreError};
 use async_trait::async_trait;
 use domain::attempt::Trigger;

@@ -53,13 +53,26 @@ async fn tend(node: &Arc<Node>, client: &mut Option<Client>, rescues: bool) -> R
     }
     make_ahead(node, &connected).await?;
     if rescues {
-        for lease in candidates(&connected).await? {
-            if node.book.lock().get(lease).is_none() {
-                settle(&connected, node, lease, Whose::Expired).await?;
-            }
-        }
+        rescue(node, &connected).await?;
     }
     *client = Some(connected);
+    Ok(())
+}
+
+/// Settles every lease that ended. One that cannot be settled does not keep the others from it.
+async fn rescue(node: &Arc<Node>, client: &Client) -> Result<()> {
+    for lease in candidates(client).await? {
+        if node.book.lock().get(lease).is_some() {
+            continue;
+        }
+        match settle(client, node, lease, Whose::Expired).await {
+            Err(error) if client.is_closed() => return Err(error),
+            Err(error) => {
+                tracing::error!(%error, lease = lease.0, "a lease that ended could not be settled; trying again");
+            }
+            Ok(_) => {}
+        }
+    }
     Ok(())
 }
 

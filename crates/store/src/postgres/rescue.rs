@@ -9,8 +9,11 @@ use crate::error::{Result, StoreError};
 use domain::id::{EndpointKey, LeaseId};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-/// Ids of the log that one step looks at.
+/// Messages that one step looks at.
 const STEP_MESSAGES: i64 = 5_000;
+/// Deliveries of them: the message that passes the limit is the step's last. A step must end well within the statement timeout,
+/// also where each message goes to thousands of endpoints.
+const STEP_DELIVERIES: i64 = 20_000;
 /// Rows that one step releases.
 const STEP_ROWS: u64 = 2_000;
 /// A delivery during which so many processes died is given up (rule 14).
@@ -107,8 +110,11 @@ async fn step_end(client: &Client, from: i64, ceiling: i64) -> Result<Option<i64
     let row = client
         .query_one(
             "SELECT max(id) FROM (
-                 SELECT id FROM message WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3) AS step",
-            &[&from, &ceiling, &STEP_MESSAGES],
+                 SELECT id, sum(cardinality(endpoints)) OVER (ORDER BY id) - cardinality(endpoints) AS before
+                 FROM (SELECT id, endpoints FROM message WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3) AS looked_at
+             ) AS step
+             WHERE before < $4::bigint",
+            &[&from, &ceiling, &STEP_MESSAGES, &STEP_DELIVERIES],
         )
         .await?;
     Ok(row.get(0))
