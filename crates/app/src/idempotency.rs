@@ -18,12 +18,14 @@ use domain::limit::{IDEMPOTENCY_AUTO_MS, IDEMPOTENCY_MS};
 use std::sync::Arc;
 use store::idempotency::Replay;
 use store::message::MessageKey;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 /// How the keys begin that SDKs make.
 const AUTO_PREFIX: &str = "auto_";
 /// A key, in bytes at most.
 const KEY_BYTES_MAX: usize = 256;
+/// A message of another process may be seen so long after the time that its id tells, in milliseconds.
+const SEEN_LATE_MS_MAX: i64 = 5_000;
 
 /// What a POST says about itself.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +56,8 @@ pub(crate) struct Idempotency {
     pub(crate) flights: Arc<Flights>,
     memory: Memory,
     started_at: Timestamp,
-    recalled: OnceCell<()>,
+    /// When what other processes remember was last read from the store.
+    read_at: Mutex<Option<Timestamp>>,
 }
 
 impl Idempotency {
@@ -63,7 +66,7 @@ impl Idempotency {
             flights: Arc::default(),
             memory: Memory::new(KEYS_MAX, started_at),
             started_at,
-            recalled: OnceCell::new(),
+            read_at: Mutex::new(None),
         }
     }
 
@@ -104,21 +107,26 @@ impl App {
         Ok(turn.run(Box::pin(kept)).await)
     }
 
-    /// Reads back, once, what keys made shortly before this process started.
+    /// Reads what keys made elsewhere: before this process started and, where processes share the store, in the others. Only
+    /// what is newer than the last read; requests that come meanwhile wait for one read and share it.
     pub(crate) async fn recall(&self) -> Result<()> {
         let idempotency = &self.inner.idempotency;
-        let now = self.now();
-        if now.since(idempotency.started_at) > IDEMPOTENCY_AUTO_MS {
+        let (asked, shared) = (self.now(), self.store().is_shared());
+        if !shared && asked.since(idempotency.started_at) > IDEMPOTENCY_AUTO_MS {
             return Ok(());
         }
-        let load = async || {
-            let since = idempotency.started_at.plus_ms(-IDEMPOTENCY_AUTO_MS);
-            for (hash, message) in self.store().message_keys_since(since).await? {
-                idempotency.remember(hash, message, now);
-            }
-            Ok(())
-        };
-        idempotency.recalled.get_or_try_init(load).await.copied()
+        let mut read_at = idempotency.read_at.lock().await;
+        if read_at.is_some_and(|at| !shared || at > asked) {
+            return Ok(());
+        }
+        let now = self.now();
+        let oldest = if shared { now } else { idempotency.started_at }.plus_ms(-IDEMPOTENCY_AUTO_MS);
+        let since = read_at.map_or(oldest, |at| at.plus_ms(-SEEN_LATE_MS_MAX).max(oldest));
+        for (hash, message) in self.store().message_keys_since(since).await? {
+            idempotency.remember(hash, message, now);
+        }
+        *read_at = Some(now);
+        Ok(())
     }
 
     /// A failure to keep the answer does not undo what was done, so it does not fail the request.

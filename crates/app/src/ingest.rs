@@ -72,7 +72,7 @@ impl App {
         let Some(key) = message_key(posted, Some(application.key))? else {
             return Ok(self.store().accept(self.admit(&application, event, None, now)?).await?);
         };
-        if posted.retried && !key.explicit {
+        if posted.retried && !key.explicit && self.inner.idempotency.find(&key.hash, now).is_none() {
             self.recall().await?;
         }
         let turn = self.inner.idempotency.flights.board(key.hash).await;

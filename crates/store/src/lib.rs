@@ -59,6 +59,10 @@ pub trait Store:
     fn live_leases(&self) -> u32 {
         1
     }
+    /// Whether other processes may use the store at the same time.
+    fn is_shared(&self) -> bool {
+        false
+    }
     /// Whether commits work; a sentence when they do not.
     fn health(&self) -> Result<(), String>;
     /// Waits until the store can never write again; answers why. Then the process must end.

@@ -318,3 +318,30 @@ async fn a_rolling_restart_fails_no_request_that_is_tried_again_and_repeats_no_d
     let (again, _) = nodes.compare().await;
     assert_eq!(again, 0, "a graceful stop ends what is in flight");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_sdks_retry_at_another_node_makes_no_second_message() {
+    let cluster = Cluster::start(Durability::Quick);
+    let nodes = Nodes::start(&three(&cluster)[..2]).await;
+    let authorization = format!("Bearer {}", nodes.load.token);
+    let clients: Vec<_> = nodes.load.bases.iter().map(HttpClient::new).collect();
+    let post = async |client: &HttpClient, round: u64, tried: &str| {
+        let key = format!("auto_{round}");
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("idempotency-key", &key),
+            ("svix-retry-count", tried),
+        ];
+        let body = format!("{{\"eventType\":\"order.paid\",\"payload\":{}}}", payload(round));
+        let reply = client.send(Method::POST, &nodes.load.path, &headers, body).await.unwrap();
+        assert_eq!(reply.status, 202);
+        reply.json()["id"].as_str().expect("an id").to_owned()
+    };
+    // Read once, the other node's memory is not complete for ever.
+    for round in 1_000_000..1_000_005 {
+        let first = post(&clients[0], round, "0").await;
+        assert_eq!(post(&clients[1], round, "1").await, first);
+        assert_eq!(post(&clients[0], round, "2").await, first);
+    }
+    nodes.compare().await;
+}

@@ -93,6 +93,10 @@ impl crate::Store for Postgres {
         self.node.validity.holds(time::boot_ms()) && !self.node.shared.has_failed()
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn live_leases(&self) -> u32 {
         self.node.live_leases.load(Ordering::Relaxed)
     }

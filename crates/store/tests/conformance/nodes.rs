@@ -68,14 +68,12 @@ async fn an_error_of_the_server_that_passes_costs_no_attempt() {
     let key = main_run(message.id, endpoint);
     let attempt = f.attempt(key, 1, Next::Succeeded);
     let records = Arc::new(vec![Record { attempt, held: Held::Fresh, next: Next::Succeeded }]);
-    let recorded = {
-        let (store, records) = (Arc::clone(&f.store), Arc::clone(&records));
-        tokio::spawn(async move { store.record(records).await })
+    let mended = async {
+        eventually("the trouble", async || f.store.health().is_err().then_some(())).await;
+        f.sql("ALTER TABLE away RENAME TO attempt");
     };
-    eventually("the trouble", async || f.store.health().is_err().then_some(())).await;
-    assert!(!recorded.is_finished(), "the attempt is kept");
-    f.sql("ALTER TABLE away RENAME TO attempt");
-    assert_eq!(recorded.await.unwrap().unwrap().len(), 1);
+    let (recorded, ()) = futures_util::future::join(f.store.record(records), mended).await;
+    assert_eq!(recorded.unwrap().len(), 1);
     f.store.health().unwrap();
 }
 
