@@ -85,6 +85,9 @@ impl Loop {
                 let wait = if ready.is_ok() { pause.unwrap_or(LOOK_EVERY) } else { AGAIN_AFTER };
                 // The time being over is as good as a command: both lead to another look.
                 let _ = timeout(wait, self.commands.recv_many(&mut commands, COMMIT_COMMANDS_MAX)).await;
+            } else if idle && !self.is_over() {
+                // Nothing more comes, and what is kept has its time: the heartbeat needs this thread meanwhile.
+                tokio::time::sleep(pause.unwrap_or(AGAIN_AFTER)).await;
             }
             while commands.len() < COMMIT_COMMANDS_MAX
                 && let Ok(command) = self.commands.try_recv()

@@ -118,11 +118,11 @@ impl From<tokio_postgres::Error> for StoreError {
     }
 }
 
-/// Whether the very values that were sent are what PostgreSQL does not take (classes 21 to 23 of appendix A of its
-/// manual: cardinality, data, integrity). All else is about the server as it is now, and may pass: a server that only reads after a
+/// Whether the very values that were sent are what PostgreSQL does not take (classes 21 to 23 and 54 of appendix A of its
+/// manual: cardinality, data, integrity, limits). All else is about the server as it is now, and may pass: a server that only reads after a
 /// failover, a right or a table that somebody took away, a full disk.
 fn is_about_values(code: &SqlState) -> bool {
-    ["21", "22", "23"].iter().any(|class| code.code().starts_with(class))
+    ["21", "22", "23", "54"].iter().any(|class| code.code().starts_with(class))
 }
 
 /// Whether a session is worth keeping after this: what it prepared may be gone (a pooler gave us another one), or its server may only
