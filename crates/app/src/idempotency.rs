@@ -16,6 +16,8 @@ use domain::clock::Timestamp;
 use domain::id::{ApplicationKey, MessageId};
 use domain::limit::{IDEMPOTENCY_AUTO_MS, IDEMPOTENCY_MS};
 use std::sync::Arc;
+use std::time::Instant;
+use store::StoreError;
 use store::idempotency::Replay;
 use store::message::MessageKey;
 use tokio::sync::Mutex;
@@ -24,8 +26,9 @@ use tokio::sync::Mutex;
 const AUTO_PREFIX: &str = "auto_";
 /// A key, in bytes at most.
 const KEY_BYTES_MAX: usize = 256;
-/// A message of another process may be seen so long after the time that its id tells, in milliseconds.
-const SEEN_LATE_MS_MAX: i64 = 5_000;
+/// A message of another process may be seen so long after the time that its id tells, in milliseconds: what a commit may
+/// take until its writer gives it up.
+const SEEN_LATE_MS_MAX: i64 = 20_000;
 
 /// What a POST says about itself.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +59,16 @@ pub(crate) struct Idempotency {
     pub(crate) flights: Arc<Flights>,
     memory: Memory,
     started_at: Timestamp,
-    /// When what other processes remember was last read from the store.
-    read_at: Mutex<Option<Timestamp>>,
+    recalled: Mutex<Recalled>,
+}
+
+/// What was read of other processes' keys.
+#[derive(Default)]
+struct Recalled {
+    /// Until when everything was read.
+    read_at: Option<Timestamp>,
+    /// When the last read began, and what came of it.
+    last: Option<(Instant, std::result::Result<(), StoreError>)>,
 }
 
 impl Idempotency {
@@ -66,7 +77,7 @@ impl Idempotency {
             flights: Arc::default(),
             memory: Memory::new(KEYS_MAX, started_at),
             started_at,
-            read_at: Mutex::new(None),
+            recalled: Mutex::default(),
         }
     }
 
@@ -108,17 +119,34 @@ impl App {
     }
 
     /// Reads what keys made elsewhere: before this process started and, where processes share the store, in the others. Only
-    /// what is newer than the last read; requests that come meanwhile wait for one read and share it.
+    /// what is newer than the last read; requests that come meanwhile wait for one read and share what it brought, an error
+    /// too: in an outage nobody queues for a failure of its own.
     pub(crate) async fn recall(&self) -> Result<()> {
         let idempotency = &self.inner.idempotency;
-        let (asked, shared) = (self.now(), self.store().is_shared());
-        if !shared && asked.since(idempotency.started_at) > IDEMPOTENCY_AUTO_MS {
+        let shared = self.store().is_shared();
+        if !shared && self.now().since(idempotency.started_at) > IDEMPOTENCY_AUTO_MS {
             return Ok(());
         }
-        let mut read_at = idempotency.read_at.lock().await;
-        if read_at.is_some_and(|at| !shared || at > asked) {
-            return Ok(());
+        // Not the store's time: that steps back when the database's clock is learned anew.
+        let asked = Instant::now();
+        let mut recalled = idempotency.recalled.lock().await;
+        if let Some((began, outcome)) = &recalled.last
+            && (*began > asked || (!shared && outcome.is_ok()))
+        {
+            return outcome.clone().map_err(AppError::from);
         }
+        let began = Instant::now();
+        let outcome = self.read_keys(&mut recalled.read_at, shared).await;
+        recalled.last = Some((began, outcome.clone()));
+        outcome.map_err(AppError::from)
+    }
+
+    async fn read_keys(
+        &self,
+        read_at: &mut Option<Timestamp>,
+        shared: bool,
+    ) -> std::result::Result<(), StoreError> {
+        let idempotency = &self.inner.idempotency;
         let now = self.now();
         let oldest = if shared { now } else { idempotency.started_at }.plus_ms(-IDEMPOTENCY_AUTO_MS);
         let since = read_at.map_or(oldest, |at| at.plus_ms(-SEEN_LATE_MS_MAX).max(oldest));

@@ -76,7 +76,10 @@ impl FileLock {
 pub fn is_open(path: &Path) -> bool {
     let Ok(path) = path.canonicalize() else { return false };
     let Ok(beside) = File::options().write(true).open(beside(&path)) else { return false };
-    flock(&beside, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
+    let found = flock(&beside, FlockOperation::NonBlockingLockExclusive);
+    // As in `FileLock::drop`: closing alone would leave it locked while a child is being forked.
+    let _ = flock(&beside, FlockOperation::Unlock);
+    found == Err(Errno::WOULDBLOCK)
 }
 
 fn beside(path: &Path) -> PathBuf {
@@ -107,7 +110,12 @@ mod tests {
                     }
                 });
             }
-            let refused = (0..2_000).filter_map(|_| FileLock::take(&path).err()).count();
+            let refused = (0..2_000)
+                .filter_map(|_| {
+                    let open = is_open(&path);
+                    FileLock::take(&path).err().map(|_| open)
+                })
+                .count();
             done.store(true, Ordering::Relaxed);
             assert_eq!(refused, 0);
         });
