@@ -102,6 +102,9 @@ struct Params {
     headers: Field<Metadata>,
 }
 
+/// From so many bytes on, a body of which the payload is the lesser part is not kept for it.
+const PINNED_BYTES_MIN: usize = 4 * 1024;
+
 /// Reads a posted message.
 pub(crate) fn read(body: &Bytes) -> Outcome<NewEvent> {
     check_depth(body)?;
@@ -111,7 +114,11 @@ pub(crate) fn read(body: &Bytes) -> Outcome<NewEvent> {
         && payload.get().starts_with('{')
         && body.trim_ascii_start().starts_with(b"{")
     {
-        return event(fast, body.slice_ref(payload.get().as_bytes()));
+        let bytes = payload.get().as_bytes();
+        // A small piece must not keep a large body in memory.
+        let pins = body.len() >= PINNED_BYTES_MIN && bytes.len() < body.len() / 2;
+        let payload = if pins { Bytes::copy_from_slice(bytes) } else { body.slice_ref(bytes) };
+        return event(fast, payload);
     }
     Err(refusal(body, serde_json::from_slice::<Fast<'_>>(body).err()))
 }

@@ -53,6 +53,13 @@ pub struct NewEvent {
     pub application: Option<ApplicationFields>,
 }
 
+impl NewEvent {
+    /// Bytes that its message keeps for its body ([`Message::payload_bytes`]).
+    fn bytes(&self) -> usize {
+        self.payload.len() + self.overrides.raw_payload.as_ref().map_or(0, String::len)
+    }
+}
+
 impl App {
     /// Accepts an event. `Ok` means that it is fsynced and will be delivered.
     ///
@@ -153,9 +160,10 @@ impl App {
     ) -> Result<NewMessage> {
         check(&event, now)?;
         let routes = self.store().routing().routes(application.key);
+        let bytes = event.bytes();
         let channels = unique(event.channels.unwrap_or_default());
         let wanting = routes.iter().filter(|route| route.endpoint.wants(&event.event_type, &channels));
-        let (deliveries, slot) = self.admissions(wanting, event.deliver_at.is_some(), event.payload.len());
+        let (deliveries, slot) = self.admissions(wanting, event.deliver_at.is_some(), bytes);
         let kept_ms = event.retention_hours.map(|hours| hours * HOUR_MS);
         let kept_ms = kept_ms.or_else(|| event.retention_days.map(|days| days * DAY_MS));
         let instance_ms = i64::from(self.settings().retention_days) * DAY_MS;
@@ -176,7 +184,8 @@ impl App {
         })
     }
 
-    /// Decides for each endpoint, and reserves a place in dispatch for those that go there, `bytes` of payload with it.
+    /// Decides for each endpoint, and reserves a place in dispatch for those that go there, `bytes` of body
+    /// with it.
     pub(crate) fn admissions<'a>(
         &self,
         routes: impl Iterator<Item = &'a Route>,
@@ -189,7 +198,7 @@ impl App {
                 let fields = &route.endpoint.fields;
                 let admission = if fields.disabled {
                     Admission::Cancel
-                } else if !scheduled && !fields.paused && route.gauge.enter() {
+                } else if !scheduled && !fields.paused && route.gauge.enter(bytes) {
                     entered.push(Arc::clone(&route.gauge));
                     Admission::Handoff
                 } else {

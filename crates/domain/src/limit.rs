@@ -62,6 +62,9 @@ pub const ENDPOINT_QUEUE_MAX: u32 = 2_000;
 pub const QUEUE_MAX: usize = 40_000;
 /// Payload bytes of messages that wait in memory for their first attempts (64 MiB); more are parked.
 pub const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Payload bytes of one endpoint's deliveries that wait in memory (8 MiB); more are parked, so that one slow endpoint
+/// with large payloads does not take the memory for all. One delivery always fits.
+pub const ENDPOINT_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Payloads under this many bytes are not counted: [`QUEUE_MAX`] of them take at most 40 MB.
 pub const QUEUE_BYTES_COUNTED_MIN: usize = 1024;
 /// A first attempt that has queued so long is parked (PROTOCOL rule 15), in milliseconds.

@@ -4,6 +4,7 @@ use crate::due::Due;
 use crate::queue::{Item, Queues};
 use domain::clock::Timestamp;
 use domain::id::{EndpointKey, MessageId};
+use domain::limit::ENDPOINT_QUEUE_BYTES_MAX;
 use domain::message::Message;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -42,7 +43,7 @@ pub(crate) fn wanted(due: &mut Due, queues: &mut Queues, now: Timestamp) -> Vec<
         let Some(endpoint) = due.take(now) else { break };
         let line = queues.line(endpoint);
         let room = if line.breaker.is_open() {
-            if line.in_flight() > 0 || line.claimed() > 0 || !line.breaker.probe(now) {
+            if line.in_flight() > 0 || line.claimed().0 > 0 || !line.breaker.probe(now) {
                 later.push((endpoint, line.breaker.probe_at().unwrap_or(now).max(now.plus_ms(100))));
                 continue;
             }
@@ -51,7 +52,7 @@ pub(crate) fn wanted(due: &mut Due, queues: &mut Queues, now: Timestamp) -> Vec<
             // Dispatch notes the endpoint again when its window is half empty.
             continue;
         } else {
-            (WINDOW - line.claimed()).min(rows)
+            (WINDOW - line.claimed().0).min(rows)
         };
         rows -= room;
         wanted.push((endpoint, u32::try_from(room).unwrap_or(u32::MAX)));
@@ -66,14 +67,15 @@ pub(crate) fn may_claim(queues: &Queues) -> bool {
     claimed < WINDOWS_MAX && bytes < BYTES_MAX
 }
 
-/// Whether an endpoint with so many claimed deliveries has room for more.
-pub(crate) const fn has_room(claimed: usize) -> bool {
-    claimed <= WINDOW / 2
+/// Whether an endpoint with so many claimed deliveries, which hold so many bytes, has room for more.
+pub(crate) const fn has_room((claimed, bytes): (usize, usize)) -> bool {
+    claimed <= WINDOW / 2 && bytes <= ENDPOINT_QUEUE_BYTES_MAX / 2
 }
 
-/// Whether an endpoint with so many claimed deliveries has just made room for more.
-pub(crate) const fn makes_room(claimed: usize) -> bool {
-    claimed == WINDOW / 2
+/// Whether an endpoint that is left with so many claimed deliveries has made room for more by the one of so many bytes that
+/// just went.
+pub(crate) const fn makes_room((claimed, bytes): (usize, usize), gone: usize) -> bool {
+    has_room((claimed, bytes)) && !has_room((claimed + 1, bytes + gone))
 }
 
 /// Claims, and reads the claimed messages. On an error nothing is held and the endpoints are asked about again.
@@ -140,6 +142,16 @@ mod tests {
     use domain::attempt::Trigger;
     use domain::delivery::{DeliveryKey, MAIN_RUN};
     use domain::id::ClaimId;
+
+    #[test]
+    fn a_line_is_full_by_bytes_too_and_tells_once_that_it_has_room_again() {
+        let half = ENDPOINT_QUEUE_BYTES_MAX / 2;
+        assert!(has_room((WINDOW / 2, half)));
+        assert!(!has_room((WINDOW / 2 + 1, 0)) && !has_room((1, half + 1)));
+        let left = [(3, half + 2), (2, half + 1), (1, half), (0, half - 1)];
+        assert_eq!(left.map(|left| makes_room(left, 1)), [false, false, true, false]);
+        assert!(makes_room((WINDOW / 2, 0), 0));
+    }
 
     #[test]
     fn a_row_whose_message_is_gone_goes_back_and_is_not_forgotten() {

@@ -188,7 +188,7 @@ impl Dispatch {
             return self.queues.push(item, &route.gauge);
         }
         if item.held == Held::Fresh {
-            route.gauge.leave();
+            route.gauge.leave(item.bytes());
         }
         self.put_back(item);
     }
@@ -232,7 +232,9 @@ impl Dispatch {
         while let Some(turn) = self.queues.next() {
             let endpoint = turn.item.key.endpoint;
             let line = self.queues.line(endpoint);
-            if matches!(turn.item.held, Held::Claimed(_)) && claim::makes_room(line.claimed()) {
+            if matches!(turn.item.held, Held::Claimed(_))
+                && claim::makes_room(line.claimed(), turn.item.bytes())
+            {
                 self.due.note(endpoint, self.context.clock.now());
             }
             match self.prepare(endpoint) {

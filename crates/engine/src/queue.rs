@@ -54,9 +54,9 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    /// The payload's size.
-    fn bytes(&self) -> usize {
-        self.message.payload.as_ref().map_or(0, bytes::Bytes::len)
+    /// The bytes that it holds for its body.
+    pub(crate) fn bytes(&self) -> usize {
+        self.message.payload_bytes()
     }
 }
 
@@ -96,6 +96,7 @@ pub(crate) enum Standing {
 pub(crate) struct Line {
     fresh: VecDeque<Item>,
     claimed: VecDeque<Item>,
+    claimed_bytes: usize,
     in_flight: u32,
     pace: Pace,
     pub(crate) breaker: Breaker,
@@ -107,9 +108,9 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Claimed deliveries that wait or are in flight.
-    pub(crate) fn claimed(&self) -> usize {
-        self.claimed.len()
+    /// Claimed deliveries that wait, and the bytes that they hold.
+    pub(crate) fn claimed(&self) -> (usize, usize) {
+        (self.claimed.len(), self.claimed_bytes)
     }
 
     /// Requests in flight.
@@ -126,13 +127,19 @@ impl Line {
     fn pop(&mut self) -> Option<Item> {
         self.turns = (self.turns + 1) % CLAIMED_FLOOR;
         let claimed_first = self.turns == 0 || self.fresh.is_empty();
-        let item = if claimed_first { self.claimed.pop_front() } else { None };
-        item.or_else(|| self.pop_fresh()).or_else(|| self.claimed.pop_front())
+        let item = if claimed_first { self.pop_claimed() } else { None };
+        item.or_else(|| self.pop_fresh()).or_else(|| self.pop_claimed())
+    }
+
+    fn pop_claimed(&mut self) -> Option<Item> {
+        let item = self.claimed.pop_front()?;
+        self.claimed_bytes -= item.bytes();
+        Some(item)
     }
 
     fn pop_fresh(&mut self) -> Option<Item> {
         let item = self.fresh.pop_front()?;
-        self.gauge.leave();
+        self.gauge.leave(item.bytes());
         Some(item)
     }
 
@@ -187,6 +194,7 @@ impl Queues {
             Held::Claimed(_) => {
                 self.claimed += 1;
                 self.claimed_bytes += item.bytes();
+                line.claimed_bytes += item.bytes();
                 line.claimed.push_back(item);
             }
         }
@@ -270,7 +278,7 @@ impl Queues {
     pub(crate) fn drain(&mut self, endpoint: EndpointKey) -> Vec<Item> {
         let Some(line) = self.lines.get_mut(&endpoint) else { return Vec::new() };
         let mut items: Vec<_> = std::iter::from_fn(|| line.pop_fresh()).collect();
-        items.extend(line.claimed.drain(..));
+        items.extend(std::iter::from_fn(|| line.pop_claimed()));
         items.iter().for_each(|item| self.left(item));
         items
     }

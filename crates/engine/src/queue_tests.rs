@@ -35,7 +35,7 @@ fn item(endpoint: i64, number: i64, held: Held) -> Item {
 
 fn push(queues: &mut Queues, endpoint: i64, number: i64) {
     let gauge = Arc::new(Gauge::default());
-    assert!(gauge.enter());
+    assert!(gauge.enter(2));
     queues.push(item(endpoint, number, Held::Fresh), &gauge);
 }
 

@@ -6,7 +6,9 @@
 //! [`Room`] of all memory that waits, until the last of their deliveries has left it.
 
 use domain::id::EndpointKey;
-use domain::limit::{ENDPOINT_QUEUE_MAX, QUEUE_BYTES_COUNTED_MIN, QUEUE_BYTES_MAX, QUEUE_MAX};
+use domain::limit::{
+    ENDPOINT_QUEUE_BYTES_MAX, ENDPOINT_QUEUE_MAX, QUEUE_BYTES_COUNTED_MIN, QUEUE_BYTES_MAX, QUEUE_MAX,
+};
 use domain::message::Message;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -53,6 +55,7 @@ pub struct Slot {
     permit: Option<mpsc::OwnedPermit<Accepted>>,
     queued: Arc<AtomicUsize>,
     entered: Vec<Arc<Gauge>>,
+    bytes: usize,
     room: Option<Arc<Room>>,
 }
 
@@ -72,7 +75,7 @@ impl Handoff {
         self.queued.load(Ordering::Relaxed)
     }
 
-    /// Reserves a place for a message of so many payload bytes whose first attempts are those of the `entered` gauges;
+    /// Reserves a place for a message that holds so many bytes, with which the gauges were entered, whose first attempts are those of the `entered` gauges;
     /// none when memory is full or dispatch has ended: then the gauges are left again, and the deliveries are to be
     /// parked.
     #[must_use]
@@ -80,7 +83,7 @@ impl Handoff {
         let before = self.queued.fetch_add(entered.len(), Ordering::Relaxed);
         let fits = before + entered.len() <= QUEUE_MAX;
         // Dropping the slot gives back what was taken.
-        let mut slot = Slot { permit: None, queued: Arc::clone(&self.queued), entered, room: None };
+        let mut slot = Slot { permit: None, queued: Arc::clone(&self.queued), entered, bytes, room: None };
         if bytes >= QUEUE_BYTES_COUNTED_MIN {
             slot.room = Some(Arc::new(Room::take(&self.bytes, bytes)?));
         }
@@ -118,7 +121,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.queued.fetch_sub(self.entered.len(), Ordering::Relaxed);
-        self.entered.iter().for_each(|gauge| gauge.leave());
+        self.entered.iter().for_each(|gauge| gauge.leave(self.bytes));
     }
 }
 
@@ -139,12 +142,14 @@ impl HandoffReceiver {
 #[derive(Debug, Default)]
 pub struct Gauge {
     queued: AtomicU32,
+    bytes: AtomicUsize,
     closed: AtomicBool,
 }
 
 impl Gauge {
-    /// Takes a place in the endpoint's queue; false when the queue is full or closed, and the delivery is to be parked.
-    pub fn enter(&self) -> bool {
+    /// Takes a place in the endpoint's queue for a delivery that holds so many bytes; false when the queue is full or closed,
+    /// and the delivery is to be parked.
+    pub fn enter(&self, bytes: usize) -> bool {
         if self.closed.load(Ordering::Relaxed) {
             return false;
         }
@@ -153,12 +158,18 @@ impl Gauge {
             self.queued.fetch_sub(1, Ordering::Relaxed);
             return false;
         }
+        let bytes_before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if bytes_before > 0 && bytes_before + bytes > ENDPOINT_QUEUE_BYTES_MAX {
+            self.leave(bytes);
+            return false;
+        }
         true
     }
 
-    /// Gives a place back.
-    pub fn leave(&self) {
+    /// Gives a place back, with the bytes that it was taken for.
+    pub fn leave(&self, bytes: usize) {
         self.queued.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Closes the door (the breaker is open) or opens it.
@@ -182,14 +193,11 @@ mod tests {
         let (handoff, _accepted) = channel();
         let half = QUEUE_BYTES_MAX / 2;
         let gauge = Arc::new(Gauge::default());
-        let reserve = |bytes| {
-            assert!(gauge.enter());
-            handoff.reserve(vec![Arc::clone(&gauge)], bytes)
-        };
+        let reserve = |bytes| handoff.reserve(vec![Arc::clone(&gauge)], bytes);
         let first = reserve(half).unwrap();
         let second = reserve(half).unwrap();
         assert!(reserve(QUEUE_BYTES_COUNTED_MIN).is_none(), "memory is full");
-        assert_eq!((handoff.held(), gauge.queued()), (2, 2), "a refused message takes nothing");
+        assert_eq!(handoff.held(), 2, "a refused message takes nothing");
         let small = reserve(QUEUE_BYTES_COUNTED_MIN - 1).unwrap();
         let (one, other) = (first.room.clone(), first.room.clone());
         drop(first);
@@ -198,6 +206,25 @@ mod tests {
         drop(other);
         assert!(reserve(half).is_some());
         drop((second, small));
-        assert_eq!((handoff.held(), gauge.queued()), (0, 0));
+        assert_eq!(handoff.held(), 0);
+    }
+
+    #[test]
+    fn one_endpoints_large_payloads_leave_memory_for_the_others() {
+        let (handoff, _accepted) = channel();
+        let gauge = Arc::new(Gauge::default());
+        let quarter = ENDPOINT_QUEUE_BYTES_MAX / 4;
+        let mut slots = Vec::new();
+        while gauge.enter(quarter) {
+            slots.push(
+                handoff.reserve(vec![Arc::clone(&gauge)], quarter).expect("memory for all is not full"),
+            );
+        }
+        assert_eq!((slots.len(), gauge.queued()), (4, 4), "what does not fit takes no place");
+        slots.pop();
+        assert!(gauge.enter(quarter), "a place that was given back is free, bytes and all");
+        let alone = Gauge::default();
+        assert!(alone.enter(2 * ENDPOINT_QUEUE_BYTES_MAX), "one delivery always fits");
+        assert!(!alone.enter(1));
     }
 }

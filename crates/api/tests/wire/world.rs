@@ -150,7 +150,7 @@ impl World {
             response: Bytes::from_static(b"the receiver's answer"),
         };
         self.store.record(Arc::new(vec![Record { attempt, held: Held::Fresh, next }])).await.unwrap();
-        self.store.routing().route(endpoint).unwrap().gauge.leave();
+        self.store.routing().route(endpoint).unwrap().gauge.leave(accepted.message.payload_bytes());
         self.handoff.left(1);
     }
 }

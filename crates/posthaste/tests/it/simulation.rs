@@ -116,11 +116,12 @@ impl Life {
 
     async fn accept(&self, application: ApplicationKey, number: u64) -> Option<MessageId> {
         let routes = self.store.routing().routes(application);
+        let payload = Bytes::from(format!("{{\"number\": {number}}}"));
         // Every third message is parked, so that claims are crashed too.
-        let fresh = |r: &&store::routing::Route| !number.is_multiple_of(3) && r.gauge.enter();
+        let fresh = |r: &&store::routing::Route| !number.is_multiple_of(3) && r.gauge.enter(payload.len());
         let entered: Vec<_> = routes.iter().filter(fresh).map(|r| Arc::clone(&r.gauge)).collect();
         let all = entered.len() == routes.len();
-        let slot = self.handoff.reserve(entered, 0).filter(|_| all);
+        let slot = self.handoff.reserve(entered, payload.len()).filter(|_| all);
         let admission = if slot.is_some() { Admission::Handoff } else { Admission::Park };
         let new = NewMessage {
             application,
@@ -128,7 +129,7 @@ impl Life {
             event_id: None,
             channels: Vec::new(),
             tags: Vec::new(),
-            payload: Bytes::from(format!("{{\"number\": {number}}}")),
+            payload,
             payload_expires_at: None,
             deliver_at: None,
             overrides: Overrides::default(),
