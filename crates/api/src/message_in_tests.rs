@@ -24,6 +24,17 @@ fn the_payload_is_the_bytes_of_the_body_itself() {
 }
 
 #[test]
+fn a_small_payload_does_not_keep_a_large_body_in_memory() {
+    let raw = "x".repeat(PINNED_BYTES_MIN);
+    let text =
+        format!(r#"{{"eventType":"a","payload":{{}},"transformationsParams":{{"rawPayload":"{raw}"}}}}"#);
+    let body = Bytes::from(text);
+    let event = read(&body).unwrap();
+    assert_eq!(event.payload, "{}");
+    assert!(!body.as_ptr_range().contains(&event.payload.as_ptr()));
+}
+
+#[test]
 fn every_part_of_a_message_is_read() {
     let event = read_text(
         r#"{"eventType":"a","payload":{},"eventId":"e","channels":["c"],"tags":["t"],"unknown":[1,{}],

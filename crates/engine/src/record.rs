@@ -38,7 +38,8 @@ async fn keep_all(store: &dyn Store, records: Vec<Record>) {
     let records = Arc::new(records);
     let Err(error) = keep(store, Arc::clone(&records)).await else { return };
     tracing::error!(%error, attempts = records.len(), "a batch of attempts could not be recorded");
-    for record in records.iter().take_while(|_| store.lease_is_valid()) {
+    // All of them, also when the lease ends meanwhile: what is neither recorded nor abandoned would be held for ever.
+    for record in records.iter() {
         if let Err(error) = keep(store, Arc::new(vec![record.clone()])).await {
             tracing::error!(%error, "an attempt could not be recorded: the next process sends it again");
             let attempt = &record.attempt;

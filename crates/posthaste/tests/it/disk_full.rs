@@ -12,12 +12,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use testkit::{Answer, Process, Receiver};
 
-/// The tmpfs: smaller than the size at which the WAL would be copied back.
-const DISK: &str = "8m";
-/// Room that comes back later.
-const BALLAST: &str = "3M";
+/// The tmpfs: smaller than the size at which the WAL is copied back where there is room.
+const DISK: &str = "24m";
+/// Room that comes back later: more than the WAL, all of which may have to be copied back.
+const BALLAST: &str = "8M";
 /// A payload's text.
 const TEXT_BYTES: usize = 20_000;
+/// Messages that fit on the disk when its WAL is copied back early (about 490); where it is not, 380 do.
+const ACCEPTED_MIN: usize = 430;
 /// Refusals in a row after which the disk counts as full.
 const REFUSED: u32 = 10;
 
@@ -108,7 +110,7 @@ async fn on_a_full_disk_nothing_is_acknowledged_or_lost_and_room_is_enough_to_go
     let late = api.endpoint(&application, &receiver.url("/late")).await;
 
     let mut accepted = fill(&api, &application).await;
-    assert!(accepted.len() > 20, "{} messages", accepted.len());
+    assert!(accepted.len() > ACCEPTED_MIN, "{} messages: the WAL took the room", accepted.len());
     assert!(process.is_running());
     wait_for_health(&api, 503).await;
     assert_eq!(ids(&api.list(&messages).await), accepted, "what is listed is what was acknowledged");

@@ -48,6 +48,8 @@ pub(super) struct Loop {
     kept: Vec<Recording>,
     /// Commands that have to wait for the next statement.
     later: Vec<Command>,
+    /// When a session may be opened after one that was spoiled.
+    open_at: Option<Instant>,
     /// When attempts that were refused are sent again.
     again_at: Option<Instant>,
     closing: Option<Instant>,
@@ -63,6 +65,7 @@ impl Loop {
             session: Some(session),
             kept: Vec::new(),
             later: Vec::new(),
+            open_at: None,
             again_at: None,
             closing: None,
         }
@@ -117,9 +120,19 @@ impl Loop {
 
     /// A connection and a lease for new work, made when there are none.
     async fn ready(&mut self) -> Result<LeaseId> {
-        let session = match self.session.take().filter(Session::is_good) {
-            Some(session) => self.session.insert(session),
-            None => self.session.insert(Session::open(&self.node).await?),
+        let spoiled = self.session.as_ref().is_some_and(|session| !session.is_good());
+        if spoiled {
+            self.session = None;
+            self.open_at = Some(Instant::now() + AGAIN_AFTER);
+        }
+        // What spoiled the last session may last: not a new one for every commit.
+        if self.session.is_none() && self.open_at.is_some_and(|at| at > Instant::now()) {
+            return Err(StoreError::Unavailable("PostgreSQL refused; it is tried again in a moment".into()));
+        }
+        // Put back only when all of this went well: a session that cannot even do this is of no use.
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => Session::open(&self.node).await?,
         };
         let current = self.node.book.lock().current().map(|own| own.id);
         let lease = match current {
@@ -128,6 +141,7 @@ impl Loop {
         };
         let leases: Vec<LeaseId> = self.node.book.lock().leases().map(|own| own.id).collect();
         session.name(&leases).await?;
+        self.session = Some(session);
         Ok(lease)
     }
 
@@ -152,6 +166,11 @@ impl Loop {
 
     /// One statement for the commands, and one for each claim.
     async fn step(&mut self, commands: &mut Vec<Command>, lease: LeaseId) -> Result<()> {
+        // By themselves: what refuses them again must not refuse new work.
+        if !self.kept.is_empty() && self.pause().is_none() {
+            let recording = std::mem::take(&mut self.kept);
+            self.commit(Batch { recording, ..Batch::default() }, lease).await?;
+        }
         let (batch, claims) = self.gather(commands).await;
         if !batch.is_empty() {
             self.commit(batch, lease).await?;
@@ -164,9 +183,6 @@ impl Loop {
 
     async fn gather(&mut self, commands: &mut Vec<Command>) -> (Batch, Vec<Claiming>) {
         let mut batch = Batch::default();
-        if self.pause().is_none() {
-            batch.recording = std::mem::take(&mut self.kept);
-        }
         let (mut claims, mut bytes, mut keys) = (Vec::new(), 0, HashSet::new());
         for command in commands.drain(..) {
             if bytes > BATCH_BYTES_MAX && !matches!(command, Command::Close) {

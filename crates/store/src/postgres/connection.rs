@@ -11,8 +11,10 @@ use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 use tokio_util::task::TaskTracker;
 
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long one server of the address may take to answer at all; then the next one is tried.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// What making a session takes beyond that.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection over which nothing was heard for so long is asked whether the other side is still there.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Sent bytes that are not acknowledged for so long mean that the connection is cut.
@@ -58,6 +60,12 @@ pub(super) fn for_session(config: &Config, purpose: Purpose) -> Config {
     own
 }
 
+/// How long a connection may take to be made: servers are tried one after the other, and the first may be switched off.
+pub(super) fn connect_within(config: &Config) -> Duration {
+    let servers = config.get_hosts().len().max(config.get_hostaddrs().len()).max(1);
+    CONNECT_TIMEOUT * u32::try_from(servers).unwrap_or(u32::MAX) + HANDSHAKE_TIMEOUT
+}
+
 /// Connects. The connection's driver is one of `tasks`; it ends with the client. `notified` hears of notifications, and
 /// of the connection's end.
 pub(super) async fn connect(
@@ -67,7 +75,7 @@ pub(super) async fn connect(
     notified: Option<Arc<Notify>>,
 ) -> Result<Client> {
     let config = for_session(config, purpose);
-    let connecting = timeout(CONNECT_TIMEOUT, config.connect(NoTls)).await;
+    let connecting = timeout(connect_within(&config), config.connect(NoTls)).await;
     let (client, mut connection) =
         connecting.map_err(|_| StoreError::Unavailable("PostgreSQL does not answer".into()))??;
     tasks.spawn(async move {
@@ -130,7 +138,10 @@ fn is_about_values(code: &SqlState) -> bool {
 pub(super) fn spoils_session(error: &tokio_postgres::Error) -> bool {
     let code = error.code();
     code.is_some_and(|code| {
-        !is_about_values(code) && !["40", "53", "55"].iter().any(|class| code.code().starts_with(class))
+        // A statement that took too long (57014) is one's own affair, too.
+        !is_about_values(code)
+            && *code != SqlState::QUERY_CANCELED
+            && !["40", "53", "55"].iter().any(|class| code.code().starts_with(class))
     })
 }
 
@@ -144,5 +155,18 @@ pub(super) fn taken(what: &'static str) -> impl Fn(tokio_postgres::Error) -> Sto
     move |error| match error.code() {
         Some(code) if *code == SqlState::UNIQUE_VIOLATION => StoreError::Taken(what),
         _ => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_server_of_an_address_has_time_to_answer() {
+        let one = connect_within(&parse("postgres://a/posthaste").unwrap());
+        let three = connect_within(&parse("postgres://a,b,c/posthaste").unwrap());
+        assert_eq!(one, CONNECT_TIMEOUT + HANDSHAKE_TIMEOUT);
+        assert_eq!(three, 3 * CONNECT_TIMEOUT + HANDSHAKE_TIMEOUT);
     }
 }

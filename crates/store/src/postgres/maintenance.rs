@@ -7,6 +7,7 @@ use super::partition::DAYS_AHEAD;
 use super::rescue::{Whose, candidates, settle};
 use super::time::boot_ms;
 use crate::error::Result;
+use domain::id::LeaseId;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
@@ -47,33 +48,37 @@ async fn tend(node: &Arc<Node>, client: &mut Option<Client>, rescues: bool) -> R
         None => connect(&node.config, Purpose::Other, &node.tasks, None).await?,
     };
     let drained = node.change(super::book::Book::drained);
+    let mut all_settled = true;
     for lease in drained {
-        settle(&connected, node, lease, Whose::Own).await?;
-        node.change(|book| book.settled(lease));
+        if settled(node, &connected, lease, Whose::Own).await? {
+            node.change(|book| book.settled(lease));
+        } else {
+            all_settled = false;
+        }
     }
     make_ahead(node, &connected).await?;
     if rescues {
-        rescue(node, &connected).await?;
+        for lease in candidates(&connected).await? {
+            if node.book.lock().get(lease).is_none() {
+                all_settled &= settled(node, &connected, lease, Whose::Expired).await?;
+            }
+        }
     }
-    *client = Some(connected);
+    // After a trouble a new session: the old one's server may be one that only reads by now.
+    *client = all_settled.then_some(connected);
     Ok(())
 }
 
-/// Settles every lease that ended. One that cannot be settled does not keep the others from it.
-async fn rescue(node: &Arc<Node>, client: &Client) -> Result<()> {
-    for lease in candidates(client).await? {
-        if node.book.lock().get(lease).is_some() {
-            continue;
-        }
-        match settle(client, node, lease, Whose::Expired).await {
-            Err(error) if client.is_closed() => return Err(error),
-            Err(error) => {
-                tracing::error!(%error, lease = lease.0, "a lease that ended could not be settled; trying again");
-            }
-            Ok(_) => {}
+/// Settles a lease. False when that failed: it is told and tried again, and does not keep other leases from it.
+async fn settled(node: &Node, client: &Client, lease: LeaseId, whose: Whose) -> Result<bool> {
+    match settle(client, node, lease, whose).await {
+        Ok(_) => Ok(true),
+        Err(error) if client.is_closed() => Err(error),
+        Err(error) => {
+            tracing::error!(%error, lease = lease.0, "a lease that ended could not be settled; trying again");
+            Ok(false)
         }
     }
-    Ok(())
 }
 
 /// Makes the partitions of the next days, so that no commit has to.

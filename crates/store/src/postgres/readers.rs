@@ -1,6 +1,6 @@
 //! Read connections, kept in pools: lists that clients ask for never keep waiting what dispatch and ingest need.
 
-use super::connection::{Purpose, for_session};
+use super::connection::{Purpose, connect_within, for_session};
 use crate::error::{Result, StoreError};
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use std::time::Duration;
@@ -28,7 +28,7 @@ impl Readers {
         let pool = Pool::builder(manager)
             .max_size(connections)
             .wait_timeout(Some(WAIT_MAX))
-            .create_timeout(Some(WAIT_MAX))
+            .create_timeout(Some(connect_within(config)))
             .recycle_timeout(Some(WAIT_MAX))
             .runtime(Runtime::Tokio1)
             .build()

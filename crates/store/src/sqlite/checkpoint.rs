@@ -19,6 +19,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A WAL of so many frames (4 KiB pages: 64 MiB) is copied back. Nearly all of them are the same few pages over and over, and
 /// only the last state of each is copied: four times the frames are hardly more to copy, four times as seldom.
 const WAL_FRAMES: u32 = 16_384;
+/// A WAL of so many frames (4 MiB) is copied back where the disk has less than [`ROOM_MIN`] left.
+const WAL_FRAMES_TIGHT: u32 = 1_024;
+/// Below so many free bytes (128 MiB) the WAL must not take what it can.
+const ROOM_MIN: u64 = 128 << 20;
 /// The file keeps its size when it begins anew, so that a commit writes over blocks that are there and its sync has no
 /// metadata to write; only what grew beyond this is given back.
 pub(super) const WAL_BYTES_KEPT: i64 = 96 << 20;
@@ -40,7 +44,8 @@ impl Checkpointer {
         let (stop, stopped) = sync_channel(0);
         let run = move || {
             while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                if frames.load(Ordering::Relaxed) < WAL_FRAMES {
+                let length = frames.load(Ordering::Relaxed);
+                if length < WAL_FRAMES_TIGHT || (length < WAL_FRAMES && has_room(&connection)) {
                     continue;
                 }
                 let most = copy_back(&connection).and_then(|()| copy_back(&connection));
@@ -71,6 +76,12 @@ impl Checkpointer {
             tracing::error!("the checkpointer had panicked");
         }
     }
+}
+
+/// Whether the disk has room for a WAL of full length. Where that cannot be found out, it is believed.
+fn has_room(connection: &Connection) -> bool {
+    let disk = connection.path().and_then(|path| rustix::fs::statvfs(path).ok());
+    disk.is_none_or(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= ROOM_MIN)
 }
 
 /// Has every commit on this connection tell the WAL's length, in frames.
