@@ -147,7 +147,7 @@ async fn send(
     };
     let make = || {
         // Asked right before each write, the retry of a stale connection included.
-        context.store.lease_is_valid().then(|| {
+        context.store.may_send(item.key, item.held).then(|| {
             let wire_id = context.ids.message(item.key.message);
             prepared.build(&item.message, body.clone(), &wire_id, now)
         })

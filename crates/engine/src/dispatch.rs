@@ -126,8 +126,11 @@ pub(crate) async fn run(
             }
             continue;
         }
-        dispatch.claim();
-        dispatch.send();
+        // Without a lease nothing may be sent: what waits stays where it is, and most often the lease comes back.
+        if store.lease_is_valid() {
+            dispatch.claim();
+            dispatch.send();
+        }
         dispatch.park();
     }
 }

@@ -31,6 +31,8 @@ pub mod wake;
 pub use error::StoreError;
 
 use async_trait::async_trait;
+use delivery::Held;
+use domain::delivery::DeliveryKey;
 use std::sync::Arc;
 
 /// Everything that an engine of the store does.
@@ -53,8 +55,10 @@ pub trait Store:
     fn metrics(&self) -> &Arc<metrics::StoreMetrics>;
     /// Endpoints that have rows which became due by a commit of this process.
     fn wakes(&self) -> &wake::Wakes;
-    /// Whether requests may be sent under this process's lease right now (PROTOCOL rule 2).
+    /// Whether this process holds a lease under which requests may be sent right now (PROTOCOL rule 2).
     fn lease_is_valid(&self) -> bool;
+    /// Whether this delivery is still this process's to send; asked right before each request is written (PROTOCOL rule 2).
+    fn may_send(&self, key: DeliveryKey, held: Held) -> bool;
     /// How many processes share the store right now, this one included: limits that concern an endpoint are divided by it.
     fn live_leases(&self) -> u32 {
         1

@@ -55,6 +55,12 @@ impl Routing {
         tables.environment_ids.get(id).and_then(|key| tables.environments.get(key)).cloned()
     }
 
+    /// The environment of this key.
+    #[must_use]
+    pub fn environment_by_key(&self, key: EnvironmentKey) -> Option<Arc<Environment>> {
+        self.tables.read().environments.get(&key).cloned()
+    }
+
     /// The application of this wire id or uid in the environment.
     #[must_use]
     pub fn application(&self, environment: EnvironmentKey, id: &str) -> Option<Arc<Application>> {

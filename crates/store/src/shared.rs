@@ -99,7 +99,13 @@ impl Shared {
 
     /// Notes that commits work; true when they did not before.
     pub(crate) fn mended(&self) -> bool {
-        self.trouble.lock().take().is_some()
+        !self.has_failed() && self.trouble.lock().take().is_some()
+    }
+
+    /// Notes that the store cannot be gone on with: the process must end.
+    pub(crate) fn fail_for(&self, why: &str) {
+        self.fail();
+        self.troubled(why);
     }
 
     fn fail(&self) {

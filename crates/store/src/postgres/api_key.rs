@@ -50,7 +50,7 @@ impl ApiKeys for Postgres {
 
     async fn api_key_find(&self, sha256: [u8; 32]) -> Result<ApiKey> {
         let sql = format!("SELECT {COLUMNS} FROM api_key WHERE sha256 = $1 AND revoked_at IS NULL");
-        let row = self.readers.row(&sql, &[&&sha256[..]]).await?;
+        let row = self.own_readers.row(&sql, &[&&sha256[..]]).await?;
         row.map_or(Err(StoreError::NotFound), |row| read(&row))
     }
 

@@ -27,7 +27,7 @@ fn filter_attempts(conditions: &mut Conditions, filter: &AttemptFilter) {
 }
 
 impl Postgres {
-    async fn attempts(&self, conditions: &Conditions, page: &Page<i64>) -> Result<Vec<Attempt>> {
+    async fn attempts(&self, conditions: &mut Conditions, page: &Page<i64>) -> Result<Vec<Attempt>> {
         let sql = format!("SELECT {ATTEMPT} FROM attempt {}", conditions.tail("attempt.id", page));
         self.readers.rows(&sql, &conditions.parameters()).await?.iter().map(row::attempt).collect()
     }
@@ -48,7 +48,7 @@ impl Postgres {
                 .with("attempt.disposition = ?", disposition.code() as i16)
                 .page("attempt.id", page);
             filter_attempts(&mut conditions, filter);
-            found.extend(self.attempts(&conditions, page).await?);
+            found.extend(self.attempts(&mut conditions, page).await?);
         }
         sort_walking(&mut found, page, |attempt| attempt.id);
         Ok(found)
@@ -75,7 +75,7 @@ impl Postgres {
             conditions.with("attempt.disposition = ?", disposition.code() as i16);
         }
         filter_attempts(&mut conditions, filter);
-        self.attempts(&conditions, page).await
+        self.attempts(&mut conditions, page).await
     }
 }
 

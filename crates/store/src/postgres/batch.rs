@@ -401,7 +401,7 @@ fn add_effects(sql: &mut Sql<'_>, effects: &mut [Effect]) {
              FROM effect WHERE effect.claim IS NULL
              ON CONFLICT DO NOTHING),
          retried AS (
-             UPDATE delivery SET attempts = effect.number, due_at = effect.due_at, lease = NULL, claim = NULL
+             UPDATE delivery SET attempts = effect.number, due_at = effect.due_at, rescued = 0, lease = NULL, claim = NULL
              FROM effect
              WHERE delivery.endpoint = effect.endpoint AND delivery.message = effect.message
                AND delivery.run = effect.run AND delivery.claim = effect.claim AND delivery.lease = effect.lease

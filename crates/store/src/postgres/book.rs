@@ -42,7 +42,7 @@ pub(super) struct Own {
     unknown: Option<i64>,
     /// Deliveries that dispatch holds under it.
     held: usize,
-    /// Boot time at which it was asked for.
+    /// Boot time from which it was held without a gap.
     since: i64,
     /// Boot time until which it is ours for certain (rule 2).
     valid_until: i64,
@@ -79,7 +79,7 @@ pub(super) struct Book {
     margin_ms: i64,
 }
 
-/// Boot time until which requests may be sent; read before each of them.
+/// Boot time until which some lease of this process is valid: dispatch rests while none is.
 #[derive(Debug)]
 pub(super) struct Validity(AtomicI64);
 
@@ -144,12 +144,14 @@ impl Book {
 
     /// The lease under which a delivery is in memory; none when that is no longer ours.
     pub(super) fn lease_of(&self, key: DeliveryKey, held: Held) -> Option<LeaseId> {
-        let id = match held {
-            Held::Fresh => key.message.0,
-            Held::Claimed(claim) => claim.0,
-        };
-        let own = self.own.iter().rev().find(|own| own.first_id <= id)?;
+        let own = self.own.iter().rev().find(|own| own.first_id <= id_of(key, held))?;
         (own.standing != Standing::Lost).then_some(own.id)
+    }
+
+    /// Whether the lease under which a delivery is in memory is valid for certain at this boot time (rule 2).
+    pub(super) fn may_send(&self, (key, held): (DeliveryKey, Held), boot_ms: i64) -> bool {
+        let own = self.own.iter().rev().find(|own| own.first_id <= id_of(key, held));
+        own.is_some_and(|own| own.standing != Standing::Lost && boot_ms < own.valid_until)
     }
 
     /// The next id of the current lease; none when the ceiling is reached or there is no lease.
@@ -205,11 +207,8 @@ impl Book {
 
     /// A delivery left memory. `confirmed`: the commit that took it over was answered.
     pub(super) fn left(&mut self, key: DeliveryKey, held: Held, confirmed: bool) {
-        let id = match held {
-            Held::Fresh => key.message.0,
-            Held::Claimed(claim) => claim.0,
-        };
-        let Some(own) = self.own.iter_mut().rev().find(|own| own.first_id <= id) else { return };
+        let own = self.own.iter_mut().rev().find(|own| own.first_id <= id_of(key, held));
+        let Some(own) = own else { return };
         own.held = own.held.saturating_sub(1);
         if confirmed && held == Held::Fresh {
             own.outstanding.confirmed(key.message);
@@ -225,12 +224,17 @@ impl Book {
         living.map(beat).collect()
     }
 
-    /// A heartbeat that was sent at boot time `sent` renewed these leases; the others of `beats` are lost (rule 1).
-    pub(super) fn renewed(&mut self, beats: &[Beat], renewed: &[LeaseId], sent: i64) {
+    /// A heartbeat renewed these leases; the others of `beats` are lost (rule 1). Boot times at which it was sent, from which
+    /// their validity counts (rule 2), and at which it was answered.
+    pub(super) fn renewed(&mut self, beats: &[Beat], renewed: &[LeaseId], (sent, answered): (i64, i64)) {
         for beat in beats {
             let valid_until = sent + self.ttl_ms - self.margin_ms;
             let Some(own) = self.get(beat.lease) else { continue };
             if renewed.contains(&beat.lease) {
+                // What kept this one from renewing in time may have kept everybody from it.
+                if answered > own.valid_until {
+                    own.since = answered;
+                }
                 own.valid_until = own.valid_until.max(valid_until);
                 own.ceiling = own.ceiling.max(beat.ceiling);
             } else {
@@ -259,16 +263,63 @@ impl Book {
         self.own.retain(|own| own.id != lease);
     }
 
-    /// Writes down until when requests may be sent: all leases must hold, since a request does not tell which is its own.
+    /// Writes down until when any request may be sent.
     pub(super) fn show(&self, validity: &Validity) {
-        let until = |own: &Own| if own.standing == Standing::Lost { i64::MIN } else { own.valid_until };
-        validity.0.store(self.own.iter().map(until).min().unwrap_or(i64::MIN), Ordering::Release);
+        let living = self.own.iter().filter(|own| own.standing != Standing::Lost);
+        let until = living.map(|own| own.valid_until).max();
+        validity.0.store(until.unwrap_or(i64::MIN), Ordering::Release);
+    }
+}
+
+/// The id that tells a delivery's lease.
+const fn id_of(key: DeliveryKey, held: Held) -> i64 {
+    match held {
+        Held::Fresh => key.message.0,
+        Held::Claimed(claim) => claim.0,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_delivery_is_sent_under_its_own_lease_whatever_became_of_others() {
+        let mut book = Book::new(Duration::from_secs(5));
+        let (first, second) = (1_000 << 23, 2_000 << 23);
+        book.begin((LeaseId(1), 3), first, i64::MAX, 0);
+        book.begin((LeaseId(2), 4), second, i64::MAX, 3_000);
+        let fresh = |id| DeliveryKey { message: MessageId(id), endpoint: domain::id::EndpointKey(1), run: 0 };
+        let may = |book: &Book, id, boot_ms| book.may_send((fresh(id), Held::Fresh), boot_ms);
+        assert!(may(&book, first + (1 << 23), 4_499));
+        assert!(!may(&book, first + (1 << 23), 4_500), "its own lease has ended");
+        assert!(may(&book, second + (1 << 23), 4_500));
+        let claimed = Held::Claimed(domain::id::ClaimId(second + (1 << 23)));
+        assert!(book.may_send((fresh(first + (1 << 23)), claimed), 4_500), "a claim tells its lease");
+        book.lose(LeaseId(1));
+        assert!(!may(&book, first + (1 << 23), 0));
+        let validity = Validity::default();
+        book.show(&validity);
+        assert!(validity.holds(7_499) && !validity.holds(7_500), "what is lost does not hold up the other");
+    }
+
+    #[test]
+    fn who_could_not_renew_in_time_rescues_nobody_for_a_full_ttl() {
+        let mut book = Book::new(Duration::from_secs(5));
+        book.begin((LeaseId(1), 3), 0, i64::MAX, 0);
+        let mut beat = |sent, answered| {
+            let beats = book.beats(Timestamp(1_800_000_000_000));
+            book.renewed(&beats, &[LeaseId(1)], (sent, answered));
+            (book.is_seasoned(answered), book.is_seasoned(answered + 5_001))
+        };
+        assert_eq!(beat(3_000, 3_010), (false, true));
+        assert_eq!(beat(6_000, 6_010), (true, true));
+        // PostgreSQL stood still: everybody's lease ran out, and whoever is answered first must wait for the others.
+        assert_eq!(beat(7_000, 20_000), (false, true));
+        assert_eq!(beat(20_500, 20_510), (false, true));
+        assert_eq!(beat(24_900, 24_910), (false, true));
+        assert_eq!(beat(25_600, 25_610), (true, true));
+    }
 
     #[test]
     fn after_the_clock_went_back_ids_stay_below_the_ceiling_and_there_is_room_for_them() {
@@ -284,11 +335,11 @@ mod tests {
         let later = now.plus_ms(3_600_000 + 10_001);
         assert_eq!(book.next_id(later), None);
         let beats = book.beats(later);
-        book.renewed(&beats, &[LeaseId(1)], 0);
+        book.renewed(&beats, &[LeaseId(1)], (0, 0));
         assert!(book.next_id(later).is_some());
         // It goes back once more, and the next heartbeat leaves as much room as any.
         let beats = book.beats(now);
-        book.renewed(&beats, &[LeaseId(1)], 0);
+        book.renewed(&beats, &[LeaseId(1)], (0, 0));
         assert!((0..100_000).all(|_| book.next_id(now).is_some()));
     }
 }

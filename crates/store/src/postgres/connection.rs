@@ -21,8 +21,9 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(5);
 
 /// Settings of every session. Transactions are single statements or sent whole, so that an open one means a stuck client
-/// (PROTOCOL rule 4). Compiling statements costs more than any of ours takes.
-const SESSION: &str = "-c statement_timeout=15s -c idle_in_transaction_session_timeout=2s -c jit=off";
+/// (PROTOCOL rule 4); the server looks as often as we do whether the other side is still there. Compiling statements costs more than any of ours takes.
+const SESSION: &str = "-c statement_timeout=15s -c idle_in_transaction_session_timeout=2s -c jit=off \
+    -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3 -c tcp_user_timeout=5s";
 /// The writer's: the same few statements for ever, all of them look-ups by index.
 const WRITER_SESSION: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_mergejoin=off -c enable_hashjoin=off";
 

@@ -169,11 +169,14 @@ impl Endpoints for Postgres {
             )));
         }
         let sql = format!(
-            "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version)
+            "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version),
+             application AS (
+                 SELECT key FROM application WHERE key = $1 AND deleted_at IS NULL AND (SELECT version FROM change) > 0
+                 FOR SHARE)
              INSERT INTO endpoint (application, id, uid, url, description, metadata, disabled, paused, event_types,
                                    channels, throttle_rate, sealed_headers, sealed_secrets, created_at, updated_at, version)
              SELECT application.key, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, change.version
-             FROM change, application WHERE application.key = $1 AND application.deleted_at IS NULL
+             FROM change, application
              RETURNING {COLUMNS}, (SELECT pg_notify('posthaste_configuration', ''))"
         );
         let rows = self

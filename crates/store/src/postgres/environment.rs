@@ -46,8 +46,13 @@ impl Environments for Postgres {
     }
 
     async fn environment_get(&self, key: EnvironmentKey) -> Result<Environment> {
-        let row =
-            self.readers.row(&format!("SELECT {COLUMNS} FROM environment WHERE key = $1"), &[&key.0]).await?;
+        if let Some(known) = self.node.shared.routing.environment_by_key(key) {
+            return Ok((*known).clone());
+        }
+        let row = self
+            .own_readers
+            .row(&format!("SELECT {COLUMNS} FROM environment WHERE key = $1"), &[&key.0])
+            .await?;
         row.map_or(Err(StoreError::NotFound), |row| read(&row))
     }
 }

@@ -150,7 +150,7 @@ impl EventTypes for Postgres {
         if let Some(flags) = flags {
             conditions.with("(feature_flags IS NULL OR jsonb_exists_any(feature_flags, ?::text[]))", flags);
         }
-        let table = bounded(("event_type", "name", "octet_length(schemas)"), &conditions, &page);
+        let table = bounded(("event_type", "name", "octet_length(schemas)"), &mut conditions, &page);
         let sql = format!("SELECT {COLUMNS}, found FROM {table}");
         let rows = self.readers.rows(&sql, &conditions.parameters()).await?;
         let cut = rows.first().is_some_and(|row| row.get::<_, i64>(11) > rows.len() as i64);

@@ -87,8 +87,9 @@ pub(super) async fn renew(client: &Client, node: &Node, beats: &[Beat]) -> Resul
             &[&ttl_ms, &leases, &checkpoints, &ceilings],
         )
         .await?;
+    let answered = boot_ms();
     let Some(row) = rows.first() else { return Ok(()) };
-    node.time.learn(row.get(0), sent, boot_ms());
+    node.time.learn(row.get(0), sent, answered);
     let live: i64 = row.get(1);
     node.live_leases.store(u32::try_from(live).unwrap_or(u32::MAX).max(1), Ordering::Relaxed);
     let renewed: Vec<LeaseId> =
@@ -102,7 +103,7 @@ pub(super) async fn renew(client: &Client, node: &Node, beats: &[Beat]) -> Resul
         );
     }
     // Rule 2: counted from before the renewal was sent, so that a process which slept meanwhile knows less, never more.
-    node.change(|book| book.renewed(beats, &renewed, sent));
+    node.change(|book| book.renewed(beats, &renewed, (sent, answered)));
     Ok(())
 }
 

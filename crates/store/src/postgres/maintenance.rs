@@ -27,22 +27,22 @@ pub(super) async fn run(node: Arc<Node>) {
             _ = tick.tick() => {}
             () = node.drained.notified() => if node.book.lock().drained().is_empty() { continue },
         }
-        // Rule 5: who rescues has held a lease for a full TTL in which PostgreSQL answered: after a restart of the
-        // database everybody else may need that long to renew.
-        let steady = boot_ms() - *steady_since.get_or_insert_with(boot_ms) > ttl_ms(&node);
-        let rescues = steady && node.validity.holds(boot_ms()) && node.book.lock().is_seasoned(boot_ms());
-        if let Err(error) = tend(&node, &mut client, rescues).await {
+        let since = *steady_since.get_or_insert_with(boot_ms);
+        if let Err(error) = tend(&node, &mut client, since).await {
             (client, steady_since) = (None, None);
             tracing::warn!(%error, "leases and partitions could not be looked after; trying again");
         }
     }
 }
 
-fn ttl_ms(node: &Node) -> i64 {
-    i64::try_from(node.lease_ttl.as_millis()).unwrap_or(i64::MAX)
+/// Rule 5: who rescues has held a lease for a full TTL in which PostgreSQL answered: after a restart of the database, or when
+/// it stood still, everybody else may need that long to renew.
+fn may_rescue(node: &Node, steady_since: i64) -> bool {
+    let (now, ttl_ms) = (boot_ms(), i64::try_from(node.lease_ttl.as_millis()).unwrap_or(i64::MAX));
+    now - steady_since > ttl_ms && node.validity.holds(now) && node.book.lock().is_seasoned(now)
 }
 
-async fn tend(node: &Arc<Node>, client: &mut Option<Client>, rescues: bool) -> Result<()> {
+async fn tend(node: &Arc<Node>, client: &mut Option<Client>, steady_since: i64) -> Result<()> {
     let connected = match client.take().filter(|client| !client.is_closed()) {
         Some(connected) => connected,
         None => connect(&node.config, Purpose::Other, &node.tasks, None).await?,
@@ -57,9 +57,11 @@ async fn tend(node: &Arc<Node>, client: &mut Option<Client>, rescues: bool) -> R
         }
     }
     make_ahead(node, &connected).await?;
-    if rescues {
+    if may_rescue(node, steady_since) {
         for lease in candidates(&connected).await? {
-            if node.book.lock().get(lease).is_none() {
+            let is_own = node.book.lock().get(lease).is_some();
+            // Asked again: PostgreSQL may have stood still over the question, and everybody's lease ran out meanwhile.
+            if !is_own && may_rescue(node, steady_since) {
                 all_settled &= settled(node, &connected, lease, Whose::Expired).await?;
             }
         }

@@ -160,7 +160,7 @@ impl Messages for Postgres {
              LEFT JOIN LATERAL (
                  SELECT * FROM payload WHERE payload.day = message.payload_day AND payload.message = message.id) AS payload ON true
              ORDER BY message.id {}",
-            bounded(("message", "id", "payload_bytes"), &conditions, &page),
+            bounded(("message", "id", "payload_bytes"), &mut conditions, &page),
             if page.walks_up() { "ASC" } else { "DESC" }
         );
         let rows = self.readers.rows(&sql, &conditions.parameters()).await?;

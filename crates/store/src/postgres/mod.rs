@@ -47,10 +47,12 @@ mod sync;
 mod time;
 mod writer;
 
+use crate::delivery::Held;
 use crate::metrics::StoreMetrics;
 use crate::routing::Routing;
 use crate::wake::Wakes;
 use async_trait::async_trait;
+use domain::delivery::DeliveryKey;
 use node::Node;
 pub use open::{Options, migrate};
 use parking_lot::Mutex;
@@ -88,9 +90,13 @@ impl crate::Store for Postgres {
         &self.node.shared.wakes
     }
 
-    /// Rule 2: read before every request, from the clock that runs while the machine sleeps.
     fn lease_is_valid(&self) -> bool {
         self.node.validity.holds(time::boot_ms()) && !self.node.shared.has_failed()
+    }
+
+    /// Rule 2: by the lease under which this one is in memory, and the clock that runs while the machine sleeps.
+    fn may_send(&self, key: DeliveryKey, held: Held) -> bool {
+        self.node.book.lock().may_send((key, held), time::boot_ms()) && !self.node.shared.has_failed()
     }
 
     fn is_shared(&self) -> bool {

@@ -14,6 +14,9 @@ pub(super) const DAYS_AHEAD: i64 = 3;
 /// One making at a time in the whole store.
 pub(super) const MAKING_LOCK: i64 = 0x706f_7374_0002;
 
+/// One dropping at a time in the whole store.
+const DROPPING_LOCK: i64 = 0x706f_7374_0003;
+
 /// The days that have their partitions, as far as this node knows.
 #[derive(Debug, Default)]
 pub(super) struct Partitions {
@@ -83,22 +86,46 @@ fn make(table: &str, day: i64, (from, to): (i64, i64)) -> String {
     )
 }
 
-/// The days that have a partition of `table`, oldest first, each with about how many rows it has.
+/// The days that have a table, oldest first, each with about how many rows it has. One that was detached and not dropped,
+/// because its process ended in between, is among them.
 pub(super) async fn days(client: &Client, table: &str) -> Result<Vec<(i64, u64)>> {
     let rows = client
         .query(
-            "SELECT substring(child.relname FROM '[0-9]+$')::bigint, greatest(child.reltuples, 1)::bigint
-             FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
-             WHERE inhparent = to_regclass($1) ORDER BY 1",
+            "SELECT substring(relname FROM '[0-9]+$')::bigint, greatest(reltuples, 1)::bigint FROM pg_class
+             WHERE relkind = 'r' AND relname ~ ('^' || $1 || '_[0-9]+$')
+               AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass($1))
+             ORDER BY 1",
             &[&table],
         )
         .await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get::<_, i64>(1).unsigned_abs())).collect())
 }
 
-/// Drops a day's partitions of these tables, in this order. It waits a moment for statements that read them, and lets
-/// others pass when they take longer: the next step tries again.
+/// Drops a day's partitions of these tables, in this order. Each is detached first, in a way that keeps nobody from the other
+/// partitions: it waits for the statements that may read it while new ones pass. One node at a time; the others try again.
 pub(super) async fn drop_day(client: &Client, tables: &[&str], day: i64) -> Result<()> {
-    let drops: String = tables.iter().map(|table| format!("DROP TABLE IF EXISTS {table}_{day};")).collect();
-    whole(client, &format!("BEGIN; SET LOCAL lock_timeout = '200ms'; {drops} COMMIT;")).await
+    let lock = format!("SELECT pg_try_advisory_lock({DROPPING_LOCK})");
+    if !client.query_one(&lock, &[]).await?.get::<_, bool>(0) {
+        return Ok(());
+    }
+    let mut dropped = Ok(());
+    for table in tables {
+        dropped = drop_one(client, table, day).await;
+        if dropped.is_err() {
+            break;
+        }
+    }
+    client.batch_execute(&format!("SELECT pg_advisory_unlock({DROPPING_LOCK})")).await?;
+    dropped
+}
+
+async fn drop_one(client: &Client, table: &str, day: i64) -> Result<()> {
+    let sql = "SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = to_regclass($1)";
+    let attached = client.query_opt(sql, &[&format!("{table}_{day}")]).await?;
+    if let Some(attached) = attached {
+        // A detaching that was cut short is finished.
+        let way = if attached.get(0) { "FINALIZE" } else { "CONCURRENTLY" };
+        client.batch_execute(&format!("ALTER TABLE {table} DETACH PARTITION {table}_{day} {way}")).await?;
+    }
+    Ok(client.batch_execute(&format!("DROP TABLE IF EXISTS {table}_{day}")).await?)
 }

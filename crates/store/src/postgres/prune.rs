@@ -13,44 +13,65 @@ use tokio_postgres::Client;
 #[async_trait]
 impl Prune for Postgres {
     async fn prune_step(&self, horizon: Timestamp, now: Timestamp, rows_max: u32) -> Result<Pruned> {
-        // The checkpoints as of now: the lease's row may be half a second old.
-        self.node.beat().await?;
         let lent = self.own_readers.lend().await?;
         let client = lent.client();
         let mut pruned = Pruned::default();
-        let settled = lowest_checkpoint(client).await?.map_or(i64::MAX, |checkpoint| checkpoint + 1);
-        let end_day = day_of_id(floor_of(horizon).min(settled));
-        log(client, end_day, rows_max, &mut pruned).await?;
+        if let Some(day) = self.ended_day(client, horizon).await? {
+            log(client, day, rows_max, &mut pruned).await?;
+        }
         payloads(client, day_of(now), &mut pruned).await?;
         keys(client, now, rows_max, &mut pruned).await?;
         Ok(pruned)
     }
 }
 
-/// Drops the oldest day of the log that has ended before `end_day`; its rows first, pending ones too: a claim that a
-/// dispatch holds finds nothing to change any more.
-async fn log(client: &Client, end_day: i64, rows_max: u32, pruned: &mut Pruned) -> Result<()> {
-    let messages = days(client, "message").await?;
-    let Some((day, rows)) = messages.first().copied().filter(|(day, _)| *day < end_day) else {
-        return Ok(());
-    };
-    let gone = client
+impl Postgres {
+    /// The oldest day of the log, when all of it is before the horizon and settled.
+    async fn ended_day(&self, client: &Client, horizon: Timestamp) -> Result<Option<i64>> {
+        let (messages, attempts) = (days(client, "message").await?, days(client, "attempt").await?);
+        let oldest = messages.first().into_iter().chain(attempts.first()).map(|(day, _)| *day).min();
+        let Some(day) = oldest.filter(|day| *day < day_of_id(floor_of(horizon))) else { return Ok(None) };
+        if is_settled(client, day).await? {
+            return Ok(Some(day));
+        }
+        // Checkpoints only rise, and a lease's row may be half a second old.
+        self.node.beat().await?;
+        Ok(is_settled(client, day).await?.then_some(day))
+    }
+}
+
+/// Whether every unsettled lease's checkpoint is past this day.
+async fn is_settled(client: &Client, day: i64) -> Result<bool> {
+    let lowest = lowest_checkpoint(client).await?;
+    Ok(lowest.is_none_or(|checkpoint| day < day_of_id(checkpoint + 1)))
+}
+
+/// Drops a day of the log; first its rows among the exceptions, pending ones too: a claim that a dispatch holds finds nothing
+/// to change any more. A row that a commit has locked waits for the next step.
+async fn log(client: &Client, day: i64, rows_max: u32, pruned: &mut Pruned) -> Result<()> {
+    pruned.deliveries = client
         .execute(
             "DELETE FROM delivery WHERE (endpoint, message, run) IN (
-                 SELECT endpoint, message, run FROM delivery WHERE message < $1 ORDER BY message LIMIT $2)",
+                 SELECT endpoint, message, run FROM delivery WHERE message < $1 ORDER BY message LIMIT $2
+                 FOR UPDATE SKIP LOCKED)",
             &[&floor_of_day(day + 1), &i64::from(rows_max)],
         )
         .await?;
-    pruned.deliveries = gone;
-    if gone == u64::from(rows_max) {
+    if pruned.deliveries > 0 {
         return Ok(());
     }
-    let attempts = days(client, "attempt").await?;
+    let rows = async |table| {
+        Ok::<_, crate::StoreError>(
+            days(client, table)
+                .await?
+                .first()
+                .filter(|(first, _)| *first == day)
+                .map_or(0, |(_, rows)| *rows),
+        )
+    };
+    (pruned.messages, pruned.attempts) = (rows("message").await?, rows("attempt").await?);
     // Attempts never before their message.
-    drop_day(client, &["message", "attempt"], day).await?;
-    pruned.messages = rows;
-    pruned.attempts = attempts.first().map_or(0, |(_, rows)| *rows);
-    Ok(())
+    drop_day(client, &["message", "attempt"], day).await
 }
 
 /// Drops the payloads of a day that is over.

@@ -40,10 +40,12 @@ impl Conditions {
         self
     }
 
-    /// The clause, ordered by `key` as the page walks, one row more than the page has.
-    pub(super) fn tail<K>(&self, key: &str, page: &Page<K>) -> String {
+    /// The clause, ordered by `key` as the page walks, one row more than the page has. How many is a parameter: every text
+    /// is prepared once on each connection and stays there.
+    pub(super) fn tail<K>(&mut self, key: &str, page: &Page<K>) -> String {
         let direction = if page.walks_up() { "ASC" } else { "DESC" };
-        format!("{} ORDER BY {key} {direction} LIMIT {}", self.text, u32::from(page.items) + 1)
+        self.values.push(Box::new(i64::from(page.items) + 1));
+        format!("{} ORDER BY {key} {direction} LIMIT ${}", self.text, self.values.len())
     }
 
     /// The clause as it stands.
@@ -60,7 +62,7 @@ impl Conditions {
 /// `page_bytes_max` of `bytes`; `found` in each row tells how many there would be without that.
 pub(super) fn bounded<K>(
     (table, key, bytes): (&str, &str, &str),
-    conditions: &Conditions,
+    conditions: &mut Conditions,
     page: &Page<K>,
 ) -> String {
     let direction = if page.walks_up() { "ASC" } else { "DESC" };

@@ -65,7 +65,10 @@ impl Session {
             None => {
                 // Nothing was sent yet that could commit.
                 let made = timeout(ANSWER_TIMEOUT, self.client.prepare(text)).await;
-                let made = made.map_err(|_| Trouble::Refused(away()))?;
+                let made = made.map_err(|_| {
+                    self.spoiled = true;
+                    Trouble::Refused(away())
+                })?;
                 let made = made.map_err(|error| Trouble::Refused(self.judge(error)))?;
                 self.statements.insert(text.to_owned(), made.clone());
                 made

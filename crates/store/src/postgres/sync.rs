@@ -9,7 +9,7 @@ use super::connection::{Purpose, connect};
 use super::node::Node;
 use super::readers::{Lent, Parameter};
 use super::{Postgres, application, endpoint, environment};
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use domain::id::{ApplicationKey, EndpointKey};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,14 @@ impl Sync {
         let version: i64 = client.query_one("SELECT version FROM configuration", &[]).await?.get(0);
         if version == *seen {
             return Ok(());
+        }
+        // A server took over that had not heard of everything: what is in memory may be what it does not have.
+        if version < *seen {
+            let why = format!(
+                "the database went back from version {seen} of what is configured to {version}: it was restored, or a replica took over that lagged"
+            );
+            node.shared.fail_for(&why);
+            return Err(StoreError::Unavailable(why));
         }
         let routing = &node.shared.routing;
         let sql = format!("SELECT {} FROM environment WHERE version > $1", environment::COLUMNS);

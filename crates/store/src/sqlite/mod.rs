@@ -29,6 +29,7 @@ mod schema;
 mod seal_check;
 mod writer;
 
+use crate::delivery::Held;
 use crate::error::{Result, StoreError};
 use crate::metrics::StoreMetrics;
 use crate::routing::Routing;
@@ -38,6 +39,7 @@ use crate::wake::Wakes;
 use async_trait::async_trait;
 pub use commit::Probe;
 use domain::clock::Clock;
+use domain::delivery::DeliveryKey;
 use lock::FileLock;
 pub use lock::is_open;
 use parking_lot::Mutex;
@@ -198,6 +200,10 @@ impl crate::Store for Sqlite {
     /// The lock file makes this process the only one, so its lease does not expire.
     fn lease_is_valid(&self) -> bool {
         !self.shared.has_failed()
+    }
+
+    fn may_send(&self, _key: DeliveryKey, _held: Held) -> bool {
+        self.lease_is_valid()
     }
 
     fn health(&self) -> std::result::Result<(), String> {

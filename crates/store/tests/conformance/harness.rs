@@ -79,10 +79,15 @@ impl Fixture {
         beside
     }
 
+    /// The database's address.
+    pub(crate) fn url(&self) -> &str {
+        let Place::Database(url) = &self.place else { panic!("a file has no server") };
+        url
+    }
+
     /// Runs SQL on the database, beside the store.
     pub(crate) fn sql(&self, sql: &str) -> String {
-        let Place::Database(url) = &self.place else { panic!("a file has no server") };
-        Cluster::shared().sql(url.rsplit('/').next().unwrap(), sql)
+        Cluster::shared().sql(self.url().rsplit('/').next().unwrap(), sql)
     }
 
     /// Why the database does not open.

@@ -18,6 +18,8 @@ const SHORT_TTL: Duration = Duration::from_millis(600);
 /// Waits until `look` finds something. The store's own tasks need real time for it.
 async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let mut tick = tokio::time::interval(Duration::from_millis(10));
+    // Also when a look takes longer than that, others have their turn.
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for _ in 0..2_000 {
         tick.tick().await;
         if let Some(found) = look().await {
@@ -102,11 +104,72 @@ async fn two_changes_of_one_endpoint_at_once_both_hold() {
 }
 
 #[tokio::test]
+async fn an_endpoint_made_while_its_application_is_deleted_does_not_stay() {
+    let (a, b) = two().await;
+    for round in 0..10 {
+        let app = a.application(&format!("app-{round}")).await;
+        let new = || store::endpoint::NewEndpoint {
+            id: b.id(domain::wire_id::Kind::Endpoint),
+            application: app.key,
+            fields: Default::default(),
+            headers: Vec::new(),
+            secrets: Vec::new(),
+        };
+        let made = futures_util::future::join_all((0..5).map(|_| b.store.endpoint_create(new())));
+        let (deleted, made) = futures_util::future::join(a.store.application_delete(app.key), made).await;
+        deleted.unwrap();
+        assert!(made.iter().all(|made| matches!(made, Ok(_) | Err(StoreError::NotFound))), "{made:?}");
+    }
+    assert_eq!(a.sql("SELECT count(*) FROM endpoint WHERE deleted_at IS NULL OR sealed_secrets <> ''"), "0");
+}
+
+#[tokio::test]
+async fn a_partition_goes_beside_a_reader_and_keeps_nobody_waiting() {
+    const DAY_MS: i64 = 86_400_000;
+    let f = Fixture::with_ttl(SHORT_TTL).await;
+    let app = f.application("one").await;
+    let begin = f.clock.now();
+    let old = f.accept(&app, &[]).await;
+    f.clock.advance_ms(2 * DAY_MS);
+    f.accept(&app, &[]).await;
+    let reader = crate::protocol::session(f.url()).await;
+    reader.batch_execute("BEGIN; SELECT count(*) FROM message").await.unwrap();
+    let prune = || f.store.prune_step(begin.plus_ms(DAY_MS), begin, 10);
+    let pending = "SELECT count(*) FROM pg_inherits WHERE inhdetachpending";
+    let beside = async {
+        eventually("the detaching", async || (f.sql(pending) == "1").then_some(())).await;
+        for _ in 0..5 {
+            f.accept(&app, &[]).await;
+        }
+        // The process that prunes dies. Another one finishes what it began, once nobody reads any more.
+        f.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%DETACH%' AND datname = current_database() AND pid <> pg_backend_pid()");
+    };
+    futures_util::future::join(prune(), beside).await.0.unwrap_err();
+    assert_eq!(f.sql(pending), "1");
+    reader.batch_execute("COMMIT").await.unwrap();
+    eventually("the end of it", async || prune().await.is_ok_and(|pruned| pruned.is_idle()).then_some(()))
+        .await;
+    assert_eq!(f.store.message_get(app.key, old.id).await, Err(StoreError::NotFound));
+    let page = Page::first(50, Order::Ascending);
+    assert_eq!(f.store.message_list(app.key, Default::default(), page).await.unwrap().items.len(), 6);
+}
+
+#[tokio::test]
+async fn a_database_that_forgot_what_was_configured_ends_the_process() {
+    let f = Fixture::with_ttl(SHORT_TTL).await;
+    f.application("one").await;
+    f.sql("UPDATE configuration SET version = version - 1");
+    let why = f.store.failed().await;
+    assert!(why.contains("went back"), "{why}");
+    assert!(!f.store.lease_is_valid());
+}
+
+#[tokio::test]
 async fn two_nodes_that_claim_at_once_never_get_the_same_delivery() {
     let (a, b) = two().await;
     let app = a.application("one").await;
     let endpoint = a.endpoint(&app).await.key;
-    for _ in 0..200 {
+    for _ in 0..2_000 {
         a.accept(&app, &[(endpoint, Admission::Park)]).await;
     }
     let mut seen = HashSet::new();

@@ -30,7 +30,7 @@ fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(|| Cluster::start(Durability::Quick))
 }
 
-async fn session(url: &str) -> Client {
+pub(crate) async fn session(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     // Ends with its client; the test's runtime ends both.
     #[expect(clippy::disallowed_methods, reason = "a test's own session")]
