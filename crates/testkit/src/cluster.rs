@@ -8,7 +8,7 @@ use crate::free_port;
 use parking_lot::Mutex;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::{DirBuilderExt, chown};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -48,6 +48,8 @@ pub struct Cluster {
     folder: PathBuf,
     port: u16,
     durability: Durability,
+    /// Settings of its own.
+    settings: Vec<&'static str>,
     user: Option<(u32, u32)>,
     watch: Option<(Child, ChildStdin)>,
     databases: AtomicU64,
@@ -71,6 +73,42 @@ impl Cluster {
     /// As [`Cluster::shared`].
     #[must_use]
     pub fn start(durability: Durability) -> Self {
+        let mut cluster = Self::make(durability);
+        cluster.run();
+        cluster
+    }
+
+    /// A quick cluster that takes encrypted connections alone: with this certificate, its key, and the certificate of the
+    /// authority of clients' certificates, all PEM. The user `carol` is let in by a certificate of that name.
+    ///
+    /// # Panics
+    /// As [`Cluster::shared`].
+    #[must_use]
+    pub fn start_encrypted(certificate: &str, key: &str, authority: &str) -> Self {
+        let mut cluster = Self::make(Durability::Quick);
+        let rules =
+            "local all all trust\nhostssl all carol 127.0.0.1/32 cert\nhostssl all all 127.0.0.1/32 trust\n";
+        let files = [
+            ("server.crt", certificate),
+            ("server.key", key),
+            ("root.crt", authority),
+            ("pg_hba.conf", rules),
+        ];
+        for (name, text) in files {
+            let path = cluster.folder.join("data").join(name);
+            fs::write(&path, text).expect("the cluster's folder");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a file of ours");
+            if let Some((uid, gid)) = cluster.user {
+                chown(&path, Some(uid), Some(gid)).expect("root may give a file away");
+            }
+        }
+        cluster.settings = vec!["ssl=on", "ssl_ca_file=root.crt"];
+        cluster.run();
+        cluster
+    }
+
+    /// A cluster that does not run yet.
+    fn make(durability: Durability) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("posthaste-postgres-{}-{number}", std::process::id()));
@@ -81,8 +119,9 @@ impl Cluster {
         if let Some((uid, gid)) = user {
             chown(&folder, Some(uid), Some(gid)).expect("root may give a folder away");
         }
-        let mut cluster = Self {
+        let cluster = Self {
             folder,
+            settings: Vec::new(),
             port: free_port(),
             durability,
             user,
@@ -97,7 +136,6 @@ impl Cluster {
             .output()
             .expect("initdb runs");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        cluster.run();
         cluster
     }
 
@@ -149,7 +187,8 @@ impl Cluster {
                 "-c",
                 sql,
             ])
-            .arg(self.address(database))
+            .args(["--username=postgres", "--port", &self.port.to_string(), "--dbname", database, "--host"])
+            .arg(&self.folder)
             .output()
             .expect("psql runs");
         assert!(run.status.success(), "{sql}: {}", String::from_utf8_lossy(&run.stderr));
@@ -184,6 +223,7 @@ impl Cluster {
                 "auto_explain.log_min_duration=0",
             ]);
         }
+        self.settings.iter().for_each(|setting| _ = command.args(["-c", setting]));
         self.own(&mut command);
         // A group of its own: a signal to the tests' group (Ctrl-C) does not end the shell before its server.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());

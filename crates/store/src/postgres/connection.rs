@@ -1,5 +1,6 @@
 //! Connections: how each is made, and what the server's errors mean to a caller.
 
+use super::tls::{Connector, split};
 use crate::error::{Result, StoreError};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::error::{Severity, SqlState};
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_util::task::TaskTracker;
 
 /// How long one server of the address may take to answer at all; then the next one is tried.
@@ -36,11 +37,20 @@ pub(super) enum Purpose {
     Other,
 }
 
+/// Where the database is, and how it is reached.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    config: Config,
+    pub(super) tls: Connector,
+}
+
 /// Reads the address of a database.
-pub(super) fn parse(url: &str) -> Result<Config> {
+pub(super) fn parse(url: &str) -> Result<Server> {
+    let (address, tls) = split(url);
+    let (mode, tls) = tls.connector()?;
     // The address may hold a password: what is wrong is told, not what stands there.
     let mut config: Config =
-        url.parse().map_err(|error| StoreError::Broken(format!("the address does not read: {error}")))?;
+        address.parse().map_err(|error| StoreError::Broken(format!("the address does not read: {error}")))?;
     config
         .connect_timeout(CONNECT_TIMEOUT)
         .keepalives_idle(KEEPALIVE)
@@ -48,35 +58,38 @@ pub(super) fn parse(url: &str) -> Result<Config> {
         .keepalives_retries(3)
         // Of several servers in the address the one that writes is ours: after a failover it is another one.
         .target_session_attrs(TargetSessionAttrs::ReadWrite)
-        .tcp_user_timeout(UNACKNOWLEDGED_MAX);
-    Ok(config)
+        .tcp_user_timeout(UNACKNOWLEDGED_MAX)
+        .ssl_mode(mode);
+    Ok(Server { config, tls })
 }
 
-/// The same database with a session's settings.
-pub(super) fn for_session(config: &Config, purpose: Purpose) -> Config {
-    let mut own = config.clone();
-    let given = config.get_options().unwrap_or_default();
-    let writer = if purpose == Purpose::Writer { WRITER_SESSION } else { "" };
-    own.options(format!("{SESSION} {writer} {given}")).application_name("posthaste");
-    own
-}
+impl Server {
+    /// The same database with a session's settings.
+    pub(super) fn for_session(&self, purpose: Purpose) -> Config {
+        let mut own = self.config.clone();
+        let given = self.config.get_options().unwrap_or_default();
+        let writer = if purpose == Purpose::Writer { WRITER_SESSION } else { "" };
+        own.options(format!("{SESSION} {writer} {given}")).application_name("posthaste");
+        own
+    }
 
-/// How long a connection may take to be made: servers are tried one after the other, and the first may be switched off.
-pub(super) fn connect_within(config: &Config) -> Duration {
-    let servers = config.get_hosts().len().max(config.get_hostaddrs().len()).max(1);
-    CONNECT_TIMEOUT * u32::try_from(servers).unwrap_or(u32::MAX) + HANDSHAKE_TIMEOUT
+    /// How long a connection may take to be made: servers are tried one after the other, and the first may be switched off.
+    pub(super) fn connect_within(&self) -> Duration {
+        let servers = self.config.get_hosts().len().max(self.config.get_hostaddrs().len()).max(1);
+        CONNECT_TIMEOUT * u32::try_from(servers).unwrap_or(u32::MAX) + HANDSHAKE_TIMEOUT
+    }
 }
 
 /// Connects. The connection's driver is one of `tasks`; it ends with the client. `notified` hears of notifications, and
 /// of the connection's end.
 pub(super) async fn connect(
-    config: &Config,
+    server: &Server,
     purpose: Purpose,
     tasks: &TaskTracker,
     notified: Option<Arc<Notify>>,
 ) -> Result<Client> {
-    let config = for_session(config, purpose);
-    let connecting = timeout(connect_within(&config), config.connect(NoTls)).await;
+    let config = server.for_session(purpose);
+    let connecting = timeout(server.connect_within(), config.connect(server.tls.clone())).await;
     let (client, mut connection) =
         connecting.map_err(|_| StoreError::Unavailable("PostgreSQL does not answer".into()))??;
     tasks.spawn(async move {
@@ -165,8 +178,8 @@ mod tests {
 
     #[test]
     fn each_server_of_an_address_has_time_to_answer() {
-        let one = connect_within(&parse("postgres://a/posthaste").unwrap());
-        let three = connect_within(&parse("postgres://a,b,c/posthaste").unwrap());
+        let one = parse("postgres://a/posthaste").unwrap().connect_within();
+        let three = parse("postgres://a,b,c/posthaste").unwrap().connect_within();
         assert_eq!(one, CONNECT_TIMEOUT + HANDSHAKE_TIMEOUT);
         assert_eq!(three, 3 * CONNECT_TIMEOUT + HANDSHAKE_TIMEOUT);
     }

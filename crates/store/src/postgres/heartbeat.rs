@@ -46,7 +46,7 @@ pub(super) async fn run(node: Arc<Node>, mut asked: mpsc::Receiver<oneshot::Send
 async fn beat(node: &Arc<Node>, client: &mut Option<Client>) -> Result<()> {
     let connected = match client.take().filter(|client| !client.is_closed()) {
         Some(connected) => connected,
-        None => connect(&node.config, Purpose::Other, &node.tasks, None).await?,
+        None => connect(&node.server, Purpose::Other, &node.tasks, None).await?,
     };
     let beats = node.book.lock().beats(node.now());
     let within = node.lease_ttl.max(Duration::from_secs(2));

@@ -45,7 +45,7 @@ fn may_rescue(node: &Node, steady_since: i64) -> bool {
 async fn tend(node: &Arc<Node>, client: &mut Option<Client>, steady_since: i64) -> Result<()> {
     let connected = match client.take().filter(|client| !client.is_closed()) {
         Some(connected) => connected,
-        None => connect(&node.config, Purpose::Other, &node.tasks, None).await?,
+        None => connect(&node.server, Purpose::Other, &node.tasks, None).await?,
     };
     let drained = node.change(super::book::Book::drained);
     let mut all_settled = true;
@@ -93,7 +93,7 @@ pub(super) async fn make_ahead(node: &Node, client: &Client) -> Result<()> {
 
 /// Settles what is left of this node's leases when it stops in order (PROTOCOL rule 17).
 pub(super) async fn release(node: &Arc<Node>) -> Result<()> {
-    let client = connect(&node.config, Purpose::Other, &node.tasks, None).await?;
+    let client = connect(&node.server, Purpose::Other, &node.tasks, None).await?;
     let leases: Vec<_> = node.book.lock().leases().map(|own| own.id).collect();
     // First nothing may be sent under them any more.
     node.change(|book| leases.iter().for_each(|lease| book.lose(*lease)));

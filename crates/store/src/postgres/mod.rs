@@ -45,6 +45,7 @@ mod seal_check;
 mod session;
 mod sync;
 mod time;
+mod tls;
 mod writer;
 
 use crate::delivery::Held;

@@ -1,6 +1,7 @@
 //! What the tasks of one node share.
 
 use super::book::{Book, Validity};
+use super::connection::Server;
 use super::partition::Partitions;
 use super::time::DatabaseClock;
 use crate::error::{Result, StoreError};
@@ -12,7 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio_postgres::Config;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,7 +23,7 @@ pub(super) struct Node {
     pub(super) validity: Validity,
     pub(super) time: Arc<DatabaseClock>,
     pub(super) sealer: Sealer,
-    pub(super) config: Config,
+    pub(super) server: Server,
     pub(super) lease_ttl: Duration,
     pub(super) retention_days: u32,
     /// Leases that are alive in the whole store, as the last heartbeat found.

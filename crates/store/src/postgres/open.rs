@@ -66,9 +66,9 @@ impl Postgres {
     /// `Unavailable` when PostgreSQL does not answer; `Broken` when the address does not read, the schema is newer than
     /// this program, or the secrets were sealed with another encryption key.
     pub fn open(url: &str, options: Options) -> Result<Arc<Self>> {
-        let config = parse(url)?;
+        let server = parse(url)?;
         let (readers, own_readers) =
-            (Readers::new(&config, LIST_CONNECTIONS)?, Readers::new(&config, OWN_CONNECTIONS)?);
+            (Readers::new(&server, LIST_CONNECTIONS)?, Readers::new(&server, OWN_CONNECTIONS)?);
         let (beat, asked) = mpsc::channel(BEATS_ASKED_MAX);
         let (sender, commands) = mpsc::channel(QUEUE);
         let node = Arc::new(Node {
@@ -81,7 +81,7 @@ impl Postgres {
             validity: Validity::default(),
             time: options.time,
             sealer: Sealer::new(&options.encryption_key),
-            config,
+            server,
             lease_ttl: options.lease_ttl,
             retention_days: options.retention_days,
             live_leases: AtomicU32::new(1),
@@ -171,7 +171,7 @@ fn run(
 }
 
 async fn prepare(node: &Arc<Node>, sync: &Sync) -> Result<Session> {
-    let client = connect(&node.config, Purpose::Other, &node.tasks, None).await?;
+    let client = connect(&node.server, Purpose::Other, &node.tasks, None).await?;
     schema::migrate(&client).await?;
     seal_check::check(&client, &node.sealer).await?;
     sync.catch_up(&client, node).await?;

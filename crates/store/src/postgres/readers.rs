@@ -1,11 +1,11 @@
 //! Read connections, kept in pools: lists that clients ask for never keep waiting what dispatch and ingest need.
 
-use super::connection::{Purpose, connect_within, for_session};
+use super::connection::{Purpose, Server};
 use crate::error::{Result, StoreError};
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use std::time::Duration;
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Config, NoTls, Row};
 
 /// How long a caller waits for a connection.
 const WAIT_MAX: Duration = Duration::from_secs(3);
@@ -19,16 +19,16 @@ pub(super) struct Readers(Pool);
 
 impl Readers {
     /// A pool of at most so many connections, made when they are needed.
-    pub(super) fn new(config: &Config, connections: usize) -> Result<Self> {
+    pub(super) fn new(server: &Server, connections: usize) -> Result<Self> {
         let manager = Manager::from_config(
-            for_session(config, Purpose::Other),
-            NoTls,
+            server.for_session(Purpose::Other),
+            server.tls.clone(),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let pool = Pool::builder(manager)
             .max_size(connections)
             .wait_timeout(Some(WAIT_MAX))
-            .create_timeout(Some(connect_within(config)))
+            .create_timeout(Some(server.connect_within()))
             .recycle_timeout(Some(WAIT_MAX))
             .runtime(Runtime::Tokio1)
             .build()

@@ -36,7 +36,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) async fn open(node: &Node) -> Result<Self, StoreError> {
-        let client = connect(&node.config, Purpose::Writer, &node.tasks, None).await?;
+        let client = connect(&node.server, Purpose::Writer, &node.tasks, None).await?;
         Ok(Self { client, statements: HashMap::new(), named: Vec::new(), spoiled: false })
     }
 

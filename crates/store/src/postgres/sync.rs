@@ -137,7 +137,7 @@ async fn look(node: &Arc<Node>, sync: &Sync, client: &mut Option<Client>) -> Res
         Some(connected) => connected,
         None => {
             let notify = Arc::clone(&node.configured);
-            let made = connect(&node.config, Purpose::Other, &node.tasks, Some(notify)).await?;
+            let made = connect(&node.server, Purpose::Other, &node.tasks, Some(notify)).await?;
             made.batch_execute("LISTEN posthaste_configuration").await?;
             made
         }

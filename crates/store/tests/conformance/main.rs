@@ -15,3 +15,4 @@ mod plans;
 mod protocol;
 mod prune;
 mod rescue;
+mod tls;
