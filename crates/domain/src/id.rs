@@ -12,7 +12,9 @@ const NODE_BITS: u32 = 10;
 /// Highest node slot.
 pub const NODE_MAX: u16 = (1 << NODE_BITS) - 1;
 /// Ids count milliseconds from 2020-01-01T00:00:00Z, so that 41 bits last until 2089.
-const EPOCH_MS: i64 = 1_577_836_800_000;
+pub const EPOCH_MS: i64 = 1_577_836_800_000;
+/// Ids of one millisecond, of all node slots.
+pub const IDS_PER_MS: i64 = 1 << (NODE_BITS + COUNTER_BITS);
 
 macro_rules! integer_id {
     ($(#[$doc:meta])* $name:ident) => {

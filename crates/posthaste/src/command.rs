@@ -1,6 +1,7 @@
 //! The command line: one file a verb. A verb reads the settings, does its work, and fails with a sentence.
 
 mod config;
+mod copy;
 mod dev;
 mod key;
 mod migrate;
@@ -49,6 +50,10 @@ enum Verb {
     Config,
     /// Bring the store's schema up to date, as `serve` does when it starts.
     Migrate,
+    /// Copy everything from a SQLite store to an empty PostgreSQL database. The server must be stopped.
+    ///
+    /// When it is cut short, the same command goes on where it ended. Rows are counted on both sides at the end.
+    Copy(copy::Arguments),
     /// Make API tokens (JWT).
     #[command(subcommand)]
     Token(token::Verb),
@@ -78,6 +83,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Verb::Dev => runtime()?.block_on(dev::run(config, &report)),
         Verb::Config => config::run(&report),
         Verb::Migrate => migrate::run(&config),
+        Verb::Copy(arguments) => runtime()?.block_on(copy::run(config, arguments)),
         Verb::Token(verb) => token::run(&config, verb),
         Verb::Key(verb) => runtime()?.block_on(key::run(config, verb)),
     }

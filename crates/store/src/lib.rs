@@ -10,6 +10,7 @@
 pub mod api_key;
 pub mod application;
 pub mod attempt;
+pub mod copy;
 pub mod delivery;
 pub mod endpoint;
 pub mod environment;

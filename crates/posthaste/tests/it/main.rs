@@ -11,6 +11,7 @@ mod bad_url;
 mod binary;
 mod canary;
 mod config;
+mod copy;
 mod dev;
 mod disk_full;
 mod fairness;

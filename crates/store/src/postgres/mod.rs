@@ -22,6 +22,7 @@ mod claim;
 mod command;
 mod commit;
 mod connection;
+pub(crate) mod copy;
 mod delivery;
 mod delivery_list;
 mod endpoint;

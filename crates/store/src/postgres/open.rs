@@ -11,7 +11,7 @@ use super::session::Session;
 use super::sync::Sync;
 use super::time::DatabaseClock;
 use super::writer::{QUEUE, Writer};
-use super::{heartbeat, lease, maintenance, schema, seal_check, sync};
+use super::{copy, heartbeat, lease, maintenance, schema, seal_check, sync};
 use crate::error::{Result, StoreError};
 use crate::metrics::StoreMetrics;
 use crate::routing::Routing;
@@ -173,6 +173,7 @@ fn run(
 async fn prepare(node: &Arc<Node>, sync: &Sync) -> Result<Session> {
     let client = connect(&node.server, Purpose::Other, &node.tasks, None).await?;
     schema::migrate(&client).await?;
+    copy::check_whole(&client).await?;
     seal_check::check(&client, &node.sealer).await?;
     sync.catch_up(&client, node).await?;
     let mut session = Session::open(node).await?;

@@ -8,7 +8,10 @@ use crate::error::{Result, StoreError};
 use tokio_postgres::Client;
 
 /// All migrations, in order; the table `migration` has a row for each that was applied.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/postgres/0001_init.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/postgres/0001_init.sql"),
+    include_str!("../../migrations/postgres/0002_copying.sql"),
+];
 /// One migration at a time in the whole store.
 const LOCK: i64 = 0x706f_7374_0001;
 

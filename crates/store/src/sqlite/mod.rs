@@ -12,6 +12,7 @@ mod checkpoint;
 mod claim;
 mod command;
 mod commit;
+pub(crate) mod copy;
 mod delivery;
 mod delivery_list;
 mod endpoint;

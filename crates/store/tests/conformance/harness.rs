@@ -70,6 +70,23 @@ impl Fixture {
         Self::open(place, Arc::new(ManualClock::new(START)), ttl).await
     }
 
+    /// A store on a database that is there already.
+    pub(crate) async fn on(url: String, clock: Arc<ManualClock>) -> Self {
+        Self::open(Place::Database(url), clock, LEASE_TTL).await
+    }
+
+    /// A store on a file that is there already.
+    pub(crate) async fn in_folder(folder: tempfile::TempDir, clock: Arc<ManualClock>) -> Self {
+        Self::open(Place::File(folder), clock, LEASE_TTL).await
+    }
+
+    /// Closes the store; the folder of its file.
+    pub(crate) fn close(self) -> tempfile::TempDir {
+        self.store.close();
+        let Place::File(folder) = self.place else { panic!("PostgreSQL has no file") };
+        folder
+    }
+
     /// Another node on the same database.
     pub(crate) async fn beside(&self, ttl: Duration) -> Self {
         let Place::Database(url) = &self.place else { panic!("a file is one process's") };

@@ -7,6 +7,7 @@ mod each_engine;
 
 mod attempt;
 mod configuration;
+mod copy;
 mod delivery;
 mod harness;
 mod message;

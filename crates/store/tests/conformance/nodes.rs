@@ -298,9 +298,9 @@ async fn a_connection_that_breaks_costs_no_attempt_and_refuses_what_it_cannot_ta
 #[tokio::test]
 async fn a_database_with_a_newer_schema_is_refused_and_one_version_ahead_is_served() {
     let f = Fixture::new(Engine::Postgres).await;
-    f.sql("INSERT INTO migration VALUES (2, now())");
+    f.sql("INSERT INTO migration SELECT max(version) + 1, now() FROM migration");
     let f = f.restart().await;
-    f.sql("INSERT INTO migration VALUES (3, now())");
+    f.sql("INSERT INTO migration SELECT max(version) + 1, now() FROM migration");
     let refusal = f.refusal().to_string();
     assert!(refusal.contains("start the newer program again"), "{refusal}");
 }

@@ -1,0 +1,177 @@
+//! Copying: everything that a SQLite store holds goes to an empty PostgreSQL database.
+//!
+//! What is copied, in which order and in which steps stands here; how a table is read and written is each engine's. A step is
+//! one transaction that also notes how far it came, so that a copy which was cut short goes on where it ended. The file is
+//! locked meanwhile. When a server had it open between two tries, the copy begins anew.
+
+use crate::error::{Result, StoreError};
+use crate::postgres::copy::Target;
+use crate::sqlite::copy::Source;
+use domain::clock::Timestamp;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// How a store is copied.
+pub struct Options {
+    /// The key with which the source's secrets are sealed. It stays the same: the wire ids hang on it.
+    pub encryption_key: Vec<u8>,
+    /// The present.
+    pub now: Timestamp,
+    /// Days that messages are kept on the target.
+    pub retention_days: u32,
+    /// Rows of one step at most: [`STEP_ROWS`].
+    pub step_rows: u32,
+}
+
+/// Rows of one step: small enough that little is done twice, large enough that notes of how far it came cost nothing.
+pub const STEP_ROWS: u32 = 20_000;
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Options(…)")
+    }
+}
+
+/// How far a copy is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The table that is being copied.
+    pub table: &'static str,
+    /// Rows of all tables that have been copied.
+    pub done: u64,
+    /// Rows of all tables.
+    pub total: u64,
+}
+
+/// How a table is cut into steps, and what a step's position is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Steps {
+    /// The position is the highest id that was copied.
+    ById,
+    /// The position is how many rows were copied, in the order of the table's key.
+    ByCount,
+}
+
+/// What the rows of a table need to have a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Partition {
+    /// One table.
+    None,
+    /// The first column is an id: its day's partition of the log.
+    Id,
+    /// The first column is a day: its partition of payloads.
+    Day,
+}
+
+/// A table that is copied. Its columns have the same names in both engines.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    pub(crate) columns: &'static str,
+    pub(crate) steps: Steps,
+    pub(crate) partition: Partition,
+}
+
+const fn table(name: &'static str, columns: &'static str) -> Table {
+    Table { name, columns, steps: Steps::ByCount, partition: Partition::None }
+}
+
+/// All tables, each after what it refers to.
+pub(crate) const TABLES: [Table; 11] = [
+    table("environment", "key, id, signature_headers, created_at, version"),
+    table(
+        "application",
+        "key, environment, id, uid, name, throttle_rate, metadata, created_at, updated_at, version",
+    ),
+    table(
+        "endpoint",
+        "key, application, id, uid, url, description, metadata, disabled, disabled_reason, paused, event_types, channels, \
+         throttle_rate, sealed_headers, sealed_secrets, created_at, updated_at, deleted_at, version",
+    ),
+    table(
+        "event_type",
+        "environment, name, description, archived, deprecated, schemas, group_name, feature_flags, created_at, updated_at, \
+         version",
+    ),
+    table("api_key", "id, environment, application, role, name, prefix, sha256, created_at, revoked_at"),
+    Table {
+        name: "message",
+        columns: "id, application, lease, event_type, event_id, channels, tags, endpoints, payload_day, payload_bytes, \
+                  payload_expires_at, deliver_at, sealed_overrides, key_hash",
+        steps: Steps::ById,
+        partition: Partition::Id,
+    },
+    Table { name: "payload", columns: "day, message, bytes", steps: Steps::ById, partition: Partition::Day },
+    Table {
+        name: "attempt",
+        columns: "id, message, endpoint, run, number, trigger, outcome, disposition, started_at, duration_ms, status, url, \
+                  response",
+        steps: Steps::ById,
+        partition: Partition::Id,
+    },
+    table("delivery", "endpoint, message, run, state, due_at, attempts, trigger"),
+    table("message_key", "application, kind, key, message, body_hash, expires_at"),
+    table("replay", "hash, body_hash, status, sealed_body, expires_at"),
+];
+
+/// Rows of one step, in the text format of PostgreSQL's COPY.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    pub(crate) text: Vec<u8>,
+    pub(crate) rows: u64,
+    /// The position after it.
+    pub(crate) position: i64,
+    /// What partitions its rows need: the first columns' ids or days, each of them once.
+    pub(crate) firsts: Vec<i64>,
+}
+
+/// Copies everything from the file to the database, which must be empty or hold a copy of the same file that was cut short.
+/// Answers each table with its rows, counted on both sides. `progress` hears of every step and can end the copy.
+///
+/// # Errors
+/// `Unavailable` when the file is not there or a server has it open, the database does not answer, or `progress` ended it;
+/// `Broken` when the database holds something else, the key is not the file's, or the counts differ.
+pub async fn copy(
+    source: &Path,
+    target: &str,
+    options: &Options,
+    progress: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
+) -> Result<Vec<(&'static str, u64)>> {
+    let mut target = Target::open(target).await?;
+    let begun = target.source().await?;
+    let source = Source::open(source, options, begun)?;
+    if begun != Some(source.lease()) {
+        target.begin(source.lease(), options).await?;
+    }
+    let (mut counts, mut positions, mut left) = (Vec::new(), Vec::new(), 0);
+    for table in &TABLES {
+        let position = target.position(table).await?;
+        left += source.count_after(table, position)?;
+        positions.push(position);
+        counts.push((table.name, source.count(table)?));
+    }
+    let total: u64 = counts.iter().map(|(_, rows)| rows).sum();
+    for (table, mut position) in TABLES.iter().zip(positions) {
+        loop {
+            if progress(Progress { table: table.name, done: total.saturating_sub(left), total }).is_break() {
+                return Err(StoreError::Unavailable("the copy was ended before it was complete".into()));
+            }
+            let chunk = source.chunk(table, position)?;
+            if chunk.rows == 0 {
+                break;
+            }
+            target.put(table, &chunk).await?;
+            (position, left) = (chunk.position, left.saturating_sub(chunk.rows));
+        }
+    }
+    for (name, rows) in &counts {
+        let there = target.count(name).await?;
+        if there != *rows {
+            return Err(StoreError::Broken(format!(
+                "{name} has {rows} rows in the file and {there} in the database"
+            )));
+        }
+    }
+    target.finish(&source.sequences()?).await?;
+    Ok(counts)
+}

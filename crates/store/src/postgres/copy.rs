@@ -1,0 +1,132 @@
+//! The database that a file is copied to: step by step, each with a note of how far it came.
+
+use super::connection::{Purpose, connect, parse};
+use super::partition::{Partitions, day_of_id};
+use super::{schema, seal_check};
+use crate::copy::{Chunk, Options, Partition, TABLES, Table};
+use crate::error::{Result, StoreError};
+use crate::seal::Sealer;
+use bytes::Bytes;
+use futures_util::SinkExt;
+use std::pin::pin;
+use tokio_postgres::Client;
+use tokio_util::task::TaskTracker;
+
+/// The step that holds the last lease of the file.
+const SOURCE: &str = "source";
+/// One copy at a time into a database.
+const LOCK: i64 = 0x706f_7374_0004;
+
+/// The database, locked against other copies. While there is a step, no node starts on it.
+pub(crate) struct Target {
+    client: Client,
+    partitions: Partitions,
+}
+
+impl Target {
+    /// Connects and brings the schema up to date.
+    pub(crate) async fn open(url: &str) -> Result<Self> {
+        let client = connect(&parse(url)?, Purpose::Other, &TaskTracker::new(), None).await?;
+        schema::migrate(&client).await?;
+        client
+            .batch_execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
+            .await?;
+        let alone: bool =
+            client.query_one(&format!("SELECT pg_try_advisory_lock({LOCK})"), &[]).await?.get(0);
+        if !alone {
+            return Err(StoreError::Unavailable("another copy into this database is under way".into()));
+        }
+        Ok(Self { client, partitions: Partitions::default() })
+    }
+
+    /// The last lease of the file of which this database holds a part; none when it is empty.
+    pub(crate) async fn source(&self) -> Result<Option<i64>> {
+        if let Some(step) = self.client.query_opt(POSITION, &[&SOURCE]).await? {
+            return Ok(Some(step.get(0)));
+        }
+        let sql = "SELECT EXISTS (SELECT FROM environment) OR EXISTS (SELECT FROM message) OR EXISTS (SELECT FROM lease)";
+        if self.client.query_one(sql, &[]).await?.get(0) {
+            return Err(StoreError::Broken(
+                "the database holds something already: a copy needs an empty one (`CREATE DATABASE …`)"
+                    .into(),
+            ));
+        }
+        Ok(None)
+    }
+
+    /// Begins a copy of a file anew, under the key of which is known that it is the file's.
+    pub(crate) async fn begin(&self, lease: i64, options: &Options) -> Result<()> {
+        seal_check::check(&self.client, &Sealer::new(&options.encryption_key)).await?;
+        let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
+        let sql = format!(
+            "BEGIN; TRUNCATE {}, copying; INSERT INTO copying VALUES ('{SOURCE}', {lease}); COMMIT;",
+            names.join(", ")
+        );
+        Ok(self.client.batch_execute(&sql).await?)
+    }
+
+    /// The position of the last step of a table.
+    pub(crate) async fn position(&self, table: &Table) -> Result<i64> {
+        let step = self.client.query_opt(POSITION, &[&table.name]).await?;
+        Ok(step.map_or(0, |step| step.get(0)))
+    }
+
+    /// Writes a step: all of it and its note, or nothing.
+    pub(crate) async fn put(&mut self, table: &Table, chunk: &Chunk) -> Result<()> {
+        let firsts = &chunk.firsts;
+        match table.partition {
+            Partition::None => {}
+            Partition::Id => {
+                let days: Vec<i64> = firsts.iter().map(|id| day_of_id(*id)).collect();
+                self.partitions.ensure(&self.client, &days, &[]).await?;
+            }
+            Partition::Day => self.partitions.ensure(&self.client, &[], firsts).await?,
+        }
+        let transaction = self.client.transaction().await?;
+        let sql = format!("COPY {} ({}) FROM STDIN", table.name, table.columns);
+        let mut rows = pin!(transaction.copy_in::<_, Bytes>(&sql).await?);
+        rows.send(Bytes::copy_from_slice(&chunk.text)).await?;
+        let written = rows.finish().await?;
+        if written != chunk.rows {
+            let (name, sent) = (table.name, chunk.rows);
+            return Err(StoreError::Broken(format!("{name}: {sent} rows were sent and {written} written")));
+        }
+        let note = "INSERT INTO copying VALUES ($1, $2) ON CONFLICT (step) DO UPDATE SET position = excluded.position";
+        transaction.execute(note, &[&table.name, &chunk.position]).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// The rows of a table.
+    pub(crate) async fn count(&self, name: &str) -> Result<u64> {
+        let row = self.client.query_one(&format!("SELECT count(*) FROM {name}"), &[]).await?;
+        Ok(row.get::<_, i64>(0).unsigned_abs())
+    }
+
+    /// Ends a copy: from now on nodes may start. Keys go on above the highest that were given, and every node reads what is
+    /// configured.
+    pub(crate) async fn finish(&mut self, sequences: &[(&'static str, i64)]) -> Result<()> {
+        let transaction = self.client.transaction().await?;
+        for (table, highest) in sequences {
+            let sql =
+                format!("SELECT setval(pg_get_serial_sequence('{table}', 'key'), greatest($1::bigint, 1))");
+            transaction.execute(&sql, &[highest]).await?;
+        }
+        transaction.execute("UPDATE configuration SET version = greatest(version, 1)", &[]).await?;
+        transaction.execute("DELETE FROM copying", &[]).await?;
+        transaction.commit().await?;
+        Ok(self.client.batch_execute("ANALYZE").await?)
+    }
+}
+
+const POSITION: &str = "SELECT position FROM copying WHERE step = $1";
+
+/// Refuses a database into which a copy has begun and not ended.
+pub(super) async fn check_whole(client: &Client) -> Result<()> {
+    match client.query_opt(POSITION, &[&SOURCE]).await? {
+        None => Ok(()),
+        Some(_) => Err(StoreError::Broken(
+            "a copy into this database has begun and is not finished: run `posthaste copy` again, it goes on where it ended"
+                .into(),
+        )),
+    }
+}

@@ -1,0 +1,204 @@
+//! The file that is copied: its rows as PostgreSQL's COPY takes them.
+
+use super::lock::FileLock;
+use super::{connect, lease, schema, seal_check};
+use crate::copy::{Chunk, Options, Partition, Steps, Table};
+use crate::error::{Result, StoreError};
+use crate::seal::Sealer;
+use crate::wake::Wakes;
+use domain::id::{EPOCH_MS, IDS_PER_MS};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row};
+use std::io::Write;
+use std::path::Path;
+
+/// Bytes of one step (8 MiB): the row that passes the limit is the last one.
+const STEP_BYTES: usize = 8 << 20;
+
+/// The file, locked.
+pub(crate) struct Source {
+    connection: Connection,
+    lease: i64,
+    retention_days: u32,
+    step_rows: u32,
+    _lock: FileLock,
+}
+
+impl Source {
+    /// Locks the file. What its last process left undone becomes rows, unless that was done for this copy before.
+    pub(crate) fn open(path: &Path, options: &Options, copied: Option<i64>) -> Result<Self> {
+        if !path.exists() {
+            return Err(StoreError::Unavailable(format!("{} is not there", path.display())));
+        }
+        let lock = FileLock::take(path)?;
+        let mut connection = connect(lock.path(), None)?;
+        schema::migrate(&mut connection)?;
+        seal_check::check(&connection, &Sealer::new(&options.encryption_key))?;
+        let mut last = last_lease(&connection)?;
+        if copied.is_none() || copied != Some(last) {
+            lease::acquire(&mut connection, options.now, &Wakes::default())?;
+            last = last_lease(&connection)?;
+        }
+        let Options { retention_days, step_rows, .. } = *options;
+        Ok(Self { connection, lease: last, retention_days, step_rows, _lock: lock })
+    }
+
+    /// The last lease that was taken in the file: every server that opens it takes one.
+    pub(crate) const fn lease(&self) -> i64 {
+        self.lease
+    }
+
+    /// The rows of a table.
+    pub(crate) fn count(&self, table: &Table) -> Result<u64> {
+        let sql = format!("SELECT count(*) FROM ({})", self.select(table));
+        Ok(self.connection.query_row(&sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    }
+
+    /// The rows after a position.
+    pub(crate) fn count_after(&self, table: &Table, position: i64) -> Result<u64> {
+        if table.steps == Steps::ByCount {
+            return Ok(self.count(table)?.saturating_sub(position.unsigned_abs()));
+        }
+        let sql = format!("SELECT count(*) FROM ({}) WHERE {} > ?1", self.select(table), id_of(table));
+        Ok(self.connection.query_row(&sql, [position], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    }
+
+    /// The next rows after a position; none at the end.
+    pub(crate) fn chunk(&self, table: &Table, position: i64) -> Result<Chunk> {
+        let (select, id, limit) = (self.select(table), id_of(table), self.step_rows);
+        let sql = match table.steps {
+            Steps::ById => format!("{select} AND {id} > ?1 ORDER BY {id} LIMIT {limit}"),
+            Steps::ByCount => format!("{select} ORDER BY {} LIMIT {limit} OFFSET ?1", key_of(table)),
+        };
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let id = statement.column_index(id).ok();
+        let columns = statement.column_count();
+        let mut rows = statement.query([position])?;
+        let mut chunk = Chunk { position, ..Chunk::default() };
+        while chunk.text.len() < STEP_BYTES
+            && let Some(row) = rows.next()?
+        {
+            chunk.rows += 1;
+            chunk.position = match (table.steps, id) {
+                (Steps::ById, Some(id)) => row.get(id)?,
+                _ => chunk.position + 1,
+            };
+            if table.partition != Partition::None {
+                let first: i64 = row.get(0)?;
+                if chunk.firsts.last() != Some(&first) {
+                    chunk.firsts.push(first);
+                }
+            }
+            write_row(&mut chunk.text, row, columns)?;
+        }
+        Ok(chunk)
+    }
+
+    /// The highest keys that were ever given: they are not given again.
+    pub(crate) fn sequences(&self) -> Result<Vec<(&'static str, i64)>> {
+        let highest = |table: &'static str| {
+            let given: Option<i64> = self
+                .connection
+                .query_row("SELECT seq FROM sqlite_sequence WHERE name = ?1", [table], |row| row.get(0))
+                .optional()?;
+            let there: i64 = self.connection.query_row(
+                &format!("SELECT coalesce(max(key), 0) FROM {table}"),
+                [],
+                |row| row.get(0),
+            )?;
+            Ok((table, given.unwrap_or(0).max(there)))
+        };
+        ["environment", "application", "endpoint"].into_iter().map(highest).collect()
+    }
+
+    /// The rows of a table with the target's columns; ends with a condition.
+    fn select(&self, table: &Table) -> String {
+        match table.name {
+            // JSON arrays of numbers are arrays there.
+            "message" => format!(
+                "SELECT id, application, 0 AS lease, event_type, event_id, channels, tags,
+                        '{{' || substr(endpoints, 2, length(endpoints) - 2) || '}}' AS endpoints,
+                        {} AS payload_day, coalesce(length(payload), 0) AS payload_bytes, payload_expires_at, deliver_at,
+                        sealed_overrides, key_hash
+                 FROM message WHERE true",
+                self.payload_day()
+            ),
+            "payload" => format!(
+                "SELECT {} AS day, id AS message, payload AS bytes FROM message WHERE payload IS NOT NULL",
+                self.payload_day()
+            ),
+            name => {
+                // Everything that is configured has the first version there.
+                let columns = table.columns.strip_suffix("version").map_or_else(
+                    || table.columns.to_owned(),
+                    |columns| format!("{columns} 1 AS version"),
+                );
+                format!("SELECT {columns} FROM {name} WHERE true")
+            }
+        }
+    }
+
+    /// The day on which a payload goes: the one on which it expires, or that on which its message does.
+    fn payload_day(&self) -> String {
+        const DAY_MS: i64 = 86_400_000;
+        format!(
+            "coalesce(payload_expires_at / {DAY_MS}, (id / {IDS_PER_MS} + {EPOCH_MS}) / {DAY_MS} + {})",
+            i64::from(self.retention_days) + 1
+        )
+    }
+}
+
+fn last_lease(connection: &Connection) -> Result<i64> {
+    let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'lease'";
+    Ok(connection.query_row(sql, [], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+/// The column with the id, as it is called in the selection.
+fn id_of(table: &Table) -> &'static str {
+    if table.name == "payload" { "message" } else { "id" }
+}
+
+/// The columns of the primary key.
+fn key_of(table: &Table) -> &'static str {
+    match table.name {
+        "environment" | "application" | "endpoint" => "key",
+        "event_type" => "environment, name",
+        "delivery" => "endpoint, message, run",
+        "message_key" => "application, kind, key",
+        "replay" => "hash",
+        _ => "id",
+    }
+}
+
+/// Writes a row in the text format of COPY.
+fn write_row(out: &mut Vec<u8>, row: &Row<'_>, columns: usize) -> Result<()> {
+    for column in 0..columns {
+        if column > 0 {
+            out.push(b'\t');
+        }
+        match row.get_ref(column)? {
+            ValueRef::Null => out.extend(br"\N"),
+            ValueRef::Integer(number) => _ = write!(out, "{number}"),
+            ValueRef::Real(number) => _ = write!(out, "{number}"),
+            ValueRef::Text(text) => write_text(out, text),
+            ValueRef::Blob(bytes) => {
+                out.extend(br"\\x");
+                out.extend(hex::encode(bytes).as_bytes());
+            }
+        }
+    }
+    out.push(b'\n');
+    Ok(())
+}
+
+fn write_text(out: &mut Vec<u8>, text: &[u8]) {
+    for byte in text {
+        match byte {
+            b'\\' => out.extend(br"\\"),
+            b'\t' => out.extend(br"\t"),
+            b'\n' => out.extend(br"\n"),
+            b'\r' => out.extend(br"\r"),
+            other => out.push(*other),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Copying from SQLite to PostgreSQL: everything arrives, whatever cuts it short, and nothing else is overwritten.
+
+use crate::harness::{Engine, Fixture, START, main_run, shared_options};
+use bytes::Bytes;
+use domain::api_key::ApiKey;
+use domain::attempt::Trigger;
+use domain::clock::Clock;
+use domain::delivery::Next;
+use domain::id::{ApplicationKey, EndpointKey};
+use domain::message::Overrides;
+use domain::page::{Order, Page};
+use domain::role::Role;
+use domain::wire_id::Kind;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use store::StoreError;
+use store::copy::{Options, Progress, copy};
+use store::delivery::Held;
+use store::idempotency::Replay;
+use store::message::{Admission, MessageKey};
+use store::postgres::Postgres;
+use testkit::Cluster;
+
+fn options() -> Options {
+    // Steps of few rows, so that every table but the smallest has several.
+    Options { encryption_key: b"k".repeat(32), now: START.plus_ms(60_000), retention_days: 90, step_rows: 3 }
+}
+
+/// A store of everything that there is. Texts with all that the text format of COPY has to escape.
+async fn filled() -> (Fixture, ApplicationKey, EndpointKey) {
+    let f = Fixture::new(Engine::Sqlite).await;
+    let env = f.environment.key;
+    let app = f.application("one").await;
+    let gone = f.application("gone").await;
+    f.store.application_delete(gone.key).await.unwrap();
+    let endpoint = f.endpoint(&app).await.key;
+    let wild = "tab\t line\n return\r back\\slash \\N \\. é 🦀 'quote'";
+    f.change(endpoint, move |fields| {
+        fields.description = wild.into();
+        fields.channels = Some(vec!["a\\b".into()]);
+        fields.metadata.insert("key".into(), wild.into());
+    })
+    .await;
+    let other = f.endpoint(&app).await.key;
+    f.change(other, |fields| fields.paused = true).await;
+    let deleted = f.endpoint(&app).await.key;
+    f.store.endpoint_delete(deleted).await.unwrap();
+    for name in ["a.one", "b.two", "c.three", "d.four"] {
+        f.store.event_type_create(env, name, Default::default()).await.unwrap();
+    }
+    let key = ApiKey {
+        id: f.id(Kind::ApiKey),
+        environment: env,
+        application: Some(app.key),
+        role: Role::Member,
+        name: wild.into(),
+        prefix: "ph_abc".into(),
+        created_at: START,
+        revoked_at: None,
+    };
+    f.store.api_key_create(key, [9; 32]).await.unwrap();
+    let replay = Replay {
+        body_hash: [1; 16],
+        status: 201,
+        body: Bytes::from_static(b"answer"),
+        expires_at: START.plus_ms(86_400_000),
+    };
+    f.store.replay_put([7; 16], replay).await.unwrap();
+    for number in 0..10_u8 {
+        f.clock.advance_ms(10);
+        let mut new = f.message(&app, &[(endpoint, Admission::Handoff), (other, Admission::Park)]);
+        new.payload = Bytes::from(format!("{{\"n\":{number},\"text\":\"\\\\ \u{1f980}\"}}"));
+        new.event_id = Some(format!("event-{number}"));
+        new.tags = vec!["t\\1".into()];
+        new.key = Some(MessageKey { hash: [number; 16], body_hash: [2; 16], explicit: number % 2 == 0 });
+        new.payload_expires_at = (number == 3).then(|| f.clock.now().plus_ms(1_000_000));
+        if number == 4 {
+            let header = ("X-Own".into(), "sealed".into());
+            new.overrides = Overrides { raw_payload: Some("raw".into()), headers: vec![header] };
+        }
+        let message = f.store.accept(new).await.unwrap();
+        // The last two are on the wire when the server ends.
+        let next = match number {
+            0..5 => Next::Succeeded,
+            5 => Next::Failed,
+            6 | 7 => Next::Retry(f.clock.now().plus_ms(500)),
+            _ => continue,
+        };
+        f.record(main_run(message.id, endpoint), Held::Fresh, 1, next).await;
+        if number == 2 {
+            f.store.message_expunge(app.key, message.id).await.unwrap();
+        }
+        if number == 5 {
+            f.store.resend(message.id, endpoint, Trigger::Resend).await.unwrap();
+        }
+    }
+    (f, app.key, endpoint)
+}
+
+/// What a client can see, and what is sealed, and what is due.
+async fn contents(f: &Fixture, app: ApplicationKey, endpoint: EndpointKey) -> String {
+    let (store, env) = (&f.store, f.environment.key);
+    let texts = || Page::first(250, Order::Ascending);
+    let endpoints = store.endpoint_list(app, texts()).await.unwrap().items;
+    let sealed: Vec<_> = endpoints
+        .iter()
+        .map(|e| (e.headers.clone(), e.secrets.iter().map(|s| s.secret.reveal()).collect::<Vec<_>>()))
+        .collect();
+    let messages =
+        store.message_list(app, Default::default(), Page::first(250, Order::Ascending)).await.unwrap().items;
+    let mut out = format!(
+        "{:#?}\n{endpoints:#?}\n{sealed:#?}\n{:#?}\n{:#?}\n{messages:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n",
+        store.application_list(env, Default::default(), texts()).await.unwrap().items,
+        store.event_type_list(env, true, None, texts()).await.unwrap().items,
+        store.api_key_list(env).await.unwrap(),
+        store
+            .attempt_list_by_endpoint(endpoint, Default::default(), Page::first(250, Order::Ascending))
+            .await
+            .unwrap()
+            .items,
+        store.delivery_counts(endpoint, START, START.plus_ms(86_400_000)).await.unwrap(),
+        store.backlog().await.unwrap(),
+        store.replay_get([7; 16]).await.unwrap(),
+    );
+    for number in [0, 1, 2, 9] {
+        out += &format!("{:?} ", store.message_key_get([number; 16]).await.unwrap());
+        out += &format!(
+            "{:?}\n",
+            store.message_by_event_id(app, &format!("event-{number}")).await.map(|m| m.id)
+        );
+    }
+    out
+}
+
+/// Copies, cut short after so many rows.
+async fn copied(source: &Path, url: &str, rows: u64) -> Result<Vec<(&'static str, u64)>, StoreError> {
+    let mut begin = None;
+    let mut progress = |Progress { done, .. }| {
+        let begin = *begin.get_or_insert(done);
+        if done - begin >= rows { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    copy(source, url, &options(), &mut progress).await
+}
+
+#[tokio::test]
+async fn everything_arrives_however_often_the_copy_is_cut_short() {
+    let (f, app, endpoint) = filled().await;
+    f.clock.advance_ms(1_000);
+    let clock = Arc::clone(&f.clock);
+    // As a restart leaves it: what was on the wire is due.
+    let f = f.restart().await;
+    let before = contents(&f, app, endpoint).await;
+    let folder = f.close();
+    let source = folder.path().join("store.db");
+    let url = Cluster::shared().database();
+    let mut tries = 0;
+    let counts = loop {
+        tries += 1;
+        assert!(tries < 100, "it comes to an end");
+        match copied(&source, &url, 4).await {
+            Ok(counts) => break counts,
+            Err(StoreError::Unavailable(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+        let refusal = Postgres::open(&url, shared_options(&clock)).unwrap_err().to_string();
+        assert!(refusal.contains("is not finished"), "{refusal}");
+    };
+    assert!(tries > 10, "{tries} tries");
+    let count = |name| counts.iter().find(|(table, _)| *table == name).unwrap().1;
+    assert_eq!((count("message"), count("payload"), count("attempt")), (10, 9, 8));
+    let there = Fixture::on(url, clock).await;
+    let after = contents(&there, app, endpoint).await;
+    for (before, after) in before.lines().zip(after.lines()) {
+        assert_eq!(before, after);
+    }
+    assert_eq!(before.len(), after.len());
+    // Keys of what was deleted are not given again: messages of it may be there.
+    assert!(there.application("another").await.key > ApplicationKey(app.0 + 1));
+    let due = there.claim(endpoint, 50).await;
+    assert_eq!(due.len(), 5, "two retries, a resend, and two that were on the wire: {due:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_a_server_had_open_meanwhile_is_copied_anew() {
+    let (f, app, endpoint) = filled().await;
+    let clock = Arc::clone(&f.clock);
+    let folder = f.close();
+    let source = folder.path().join("store.db");
+    let url = Cluster::shared().database();
+    copied(&source, &url, 30).await.unwrap_err();
+    let f = Fixture::in_folder(folder, Arc::clone(&clock)).await;
+    f.claim(endpoint, 1).await;
+    let app_there = f.store.application_find(f.environment.key, "one").await.unwrap();
+    f.accept(&app_there, &[]).await;
+    let refusal = copied(&source, &url, u64::MAX).await.unwrap_err().to_string();
+    assert!(refusal.contains("Stop it first"), "{refusal}");
+    let folder = f.close();
+    copied(&source, &url, u64::MAX).await.unwrap();
+    let there = Fixture::on(url, clock).await;
+    let messages = there.store.message_list(app, Default::default(), Page::first(50, Order::Ascending));
+    assert_eq!(messages.await.unwrap().items.len(), 11);
+    drop(folder);
+}
+
+#[tokio::test]
+async fn a_database_that_holds_something_and_a_key_that_is_not_the_files_are_refused() {
+    let (f, ..) = filled().await;
+    let folder = f.close();
+    let source = folder.path().join("store.db");
+    let used = Fixture::new(Engine::Postgres).await;
+    let refusal = copied(&source, used.url(), u64::MAX).await.unwrap_err().to_string();
+    assert!(refusal.contains("needs an empty one"), "{refusal}");
+    let url = Cluster::shared().database();
+    let other_key = Options { encryption_key: b"x".repeat(32), ..options() };
+    let refusal = copy(&source, &url, &other_key, &mut |_| ControlFlow::Continue(())).await;
+    assert!(refusal.unwrap_err().to_string().contains("POSTHASTE_ENCRYPTION_KEY"));
+    let missing = folder.path().join("no.db");
+    let refusal = copied(&missing, &url, u64::MAX).await.unwrap_err().to_string();
+    assert!(refusal.contains("no.db is not there") && !missing.exists(), "{refusal}");
+}
