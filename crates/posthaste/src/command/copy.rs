@@ -48,10 +48,8 @@ pub(super) async fn run(config: Config, arguments: Arguments) -> Result<(), Fail
     };
     let bar = ProgressBar::new(0);
     bar.set_style(
-        ProgressStyle::with_template(
-            "{bar:40} {human_pos} of {human_len} rows · {msg} · {per_sec} · {eta} left",
-        )
-        .expect("a template of ours"),
+        ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} rows · {msg} · {eta} left")
+            .expect("a template of ours"),
     );
     let mut begun = false;
     let mut show = |Progress { table, done, total }: Progress| {

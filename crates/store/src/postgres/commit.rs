@@ -9,7 +9,6 @@ use super::batch;
 use super::claim;
 use super::command::{Accepting, Answer, Batch, Command, Parking, Recording};
 use super::lease;
-use super::message;
 use super::node::Node;
 use super::partition::day_of_id;
 use super::session::{Session, Trouble};
@@ -17,12 +16,10 @@ use crate::delivery::{Claims, Held, Record};
 use crate::error::{Result, StoreError};
 use crate::message::NewMessage;
 use domain::clock::Timestamp;
-use domain::delivery::{DeliveryKey, Next};
 use domain::id::{AttemptId, EndpointKey, LeaseId, MessageId};
 use domain::limit::COMMIT_COMMANDS_MAX;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -31,7 +28,7 @@ use tokio_postgres::Row;
 /// How long the writer waits for a command before it looks whether its lease is still there.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Between two tries to reach PostgreSQL.
-const AGAIN_AFTER: Duration = Duration::from_millis(200);
+pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// Payload bytes of one statement (16 MiB): the command that passes the limit is the last one.
 const BATCH_BYTES_MAX: usize = 16 << 20;
 /// How often a statement is sent again whose keys other nodes took at the same moment.
@@ -41,17 +38,17 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The writer's state.
 pub(super) struct Loop {
-    node: Arc<Node>,
+    pub(super) node: Arc<Node>,
     commands: mpsc::Receiver<Command>,
-    session: Option<Session>,
+    pub(super) session: Option<Session>,
     /// Attempts whose statement has to be sent again.
-    kept: Vec<Recording>,
+    pub(super) kept: Vec<Recording>,
     /// Commands that have to wait for the next statement.
     later: Vec<Command>,
     /// When a session may be opened after one that was spoiled.
     open_at: Option<Instant>,
     /// When attempts that were refused are sent again.
-    again_at: Option<Instant>,
+    pub(super) again_at: Option<Instant>,
     closing: Option<Instant>,
 }
 
@@ -269,7 +266,11 @@ impl Loop {
         let session = self.session.as_mut().ok_or_else(|| Trouble::Refused(away()))?;
         let (log, payload) = days(batch, &node);
         let made = node.partitions.ensure(&session.client, &log, &payload).await;
-        made.map_err(Trouble::Refused)?;
+        if let Err(error) = made {
+            // Whatever it was, a session that cannot make a partition is not gone on with.
+            session.spoil();
+            return Err(Trouble::Refused(error));
+        }
         let leases: Vec<LeaseId> = node.book.lock().leases().map(|own| own.id).collect();
         let sql = batch::build(batch, &node, lease, &leases).map_err(Trouble::Refused)?;
         let started = Instant::now();
@@ -287,100 +288,6 @@ impl Loop {
             tracing::info!("the store writes again");
         }
         rows.into_iter().next().ok_or_else(|| Trouble::Refused(StoreError::Broken("no answer row".into())))
-    }
-
-    /// The statement is answered: tells everybody, by what the fence let through.
-    fn committed(&mut self, batch: Batch, lease: LeaseId, (row, unsent): (&Row, Option<i64>)) {
-        let fenced: Vec<i64> = row.get::<_, Option<Vec<i64>>>(0).unwrap_or_default();
-        let node = &self.node;
-        node.change(|book| {
-            book.answered(unsent);
-            // Rule 3: no row under the lock means that the lease was settled, and that all its work is another's.
-            let gone: Vec<LeaseId> =
-                book.leases().map(|own| own.id).filter(|id| !fenced.contains(&id.0)).collect();
-            gone.into_iter().for_each(|lease| book.lose(lease));
-        });
-        let refusals = message::refusals(row);
-        for one in batch.accepting {
-            if !fenced.contains(&lease.0) {
-                let lost = "this node's lease was lost; it takes another".to_owned();
-                one.refuse(StoreError::Unavailable(lost));
-            } else if let Some(refusal) = message::refusal(&refusals, one.id, &one.new) {
-                one.refuse(refusal);
-            } else {
-                let message = message::announce(node, *one.new, one.id);
-                let _ = one.answer.send(Ok(message));
-            }
-        }
-        for one in batch.recording {
-            one.records.iter().for_each(|record| recorded(node, record));
-            let _ = one.answer.send(Ok(one.ids));
-        }
-        for one in batch.parking {
-            for parked in &one.parked {
-                left(node, parked.key, parked.held, true);
-                node.shared.wakes.note(parked.key.endpoint, parked.due_at);
-                if parked.held == Held::Fresh {
-                    node.shared.metrics.parked.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            let _ = one.answer.send(Ok(()));
-        }
-        if node.book.lock().leases().nth(1).is_some() {
-            node.drained.notify_one();
-        }
-    }
-
-    /// Nothing was committed. Attempts are tried again, unless they are what PostgreSQL does not take.
-    fn refused(&mut self, batch: Batch, error: &StoreError, unsent: Option<i64>) {
-        self.failed(error);
-        self.node.book.lock().answered(unsent);
-        batch.accepting.into_iter().for_each(|one| one.refuse(error.clone()));
-        for one in batch.parking {
-            let _ = one.answer.send(Err(error.clone()));
-        }
-        for one in batch.recording {
-            if matches!(error, StoreError::Broken(_)) {
-                let _ = one.answer.send(Err(error.clone()));
-            } else {
-                self.again_at = Some(Instant::now() + AGAIN_AFTER);
-                self.kept.push(one);
-            }
-        }
-    }
-
-    /// Nobody knows what was committed (rule 8). The lease is not used for new work any more: what it left is settled
-    /// from what is stored once its memory is empty. Attempts are sent again under the same ids; a park is not.
-    fn unknown(&mut self, batch: Batch, error: &StoreError) -> Result<()> {
-        self.failed(error);
-        self.session = None;
-        if !batch.accepting.is_empty() || !batch.parking.is_empty() {
-            self.rotate(error)?;
-        } else {
-            self.node.book.lock().answered(None);
-        }
-        batch.accepting.into_iter().for_each(|one| one.refuse(error.clone()));
-        for one in batch.parking {
-            one.parked.iter().for_each(|parked| left(&self.node, parked.key, parked.held, false));
-            let _ = one.answer.send(Ok(()));
-        }
-        self.kept.extend(batch.recording);
-        Ok(())
-    }
-
-    fn rotate(&self, error: &StoreError) -> Result<()> {
-        tracing::warn!(%error, "what became of a commit is not known: its lease is drained and settled");
-        if self.node.change(super::book::Book::rotate) {
-            return Ok(());
-        }
-        Err(StoreError::Unavailable("too many commits have an unknown fate: the process starts anew".into()))
-    }
-
-    fn failed(&self, error: &StoreError) {
-        self.node.shared.metrics.commit_failures.fetch_add(1, Ordering::Relaxed);
-        if self.node.shared.troubled(&error.to_string()) {
-            tracing::error!(%error, "a commit failed; callers are told");
-        }
     }
 
     async fn claim(
@@ -461,22 +368,4 @@ fn days(batch: &Batch, node: &Node) -> (Vec<i64>, Vec<i64>) {
         batch.accepting.iter().map(|one| batch::payload_day(one.id, &one.new, retention)).collect();
     payload.dedup();
     (log, payload)
-}
-
-/// What a recorded attempt changes in memory.
-fn recorded(node: &Node, record: &Record) {
-    let key = key_of(record);
-    left(node, key, record.held, true);
-    if let Next::Retry(due_at) = record.next {
-        node.shared.wakes.note(key.endpoint, due_at);
-    }
-}
-
-fn key_of(record: &Record) -> DeliveryKey {
-    let attempt = &record.attempt;
-    DeliveryKey { message: attempt.message, endpoint: attempt.endpoint, run: attempt.run }
-}
-
-fn left(node: &Node, key: DeliveryKey, held: Held, confirmed: bool) {
-    node.book.lock().left(key, held, confirmed);
 }

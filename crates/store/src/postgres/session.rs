@@ -45,6 +45,11 @@ impl Session {
         !self.spoiled && !self.client.is_closed()
     }
 
+    /// It is not gone on with.
+    pub(super) const fn spoil(&mut self) {
+        self.spoiled = true;
+    }
+
     /// Whether the session carries the names of exactly these leases (rule 4).
     pub(super) async fn name(&mut self, leases: &[LeaseId]) -> Result<(), StoreError> {
         if self.named != leases {
@@ -66,7 +71,7 @@ impl Session {
                 // Nothing was sent yet that could commit.
                 let made = timeout(ANSWER_TIMEOUT, self.client.prepare(text)).await;
                 let made = made.map_err(|_| {
-                    self.spoiled = true;
+                    self.spoil();
                     Trouble::Refused(away())
                 })?;
                 let made = made.map_err(|error| Trouble::Refused(self.judge(error)))?;
