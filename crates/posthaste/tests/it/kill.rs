@@ -8,7 +8,7 @@
 //!
 //! `POSTHASTE_TEST_KILLS` and `POSTHASTE_TEST_SEED` change how often, and which moments.
 
-use crate::live::{Home, WITHIN, let_pass, pace, serves, stopped};
+use crate::live::{Home, WITHIN, from_environment, let_pass, pace, serves, stopped};
 use domain::clock::{Clock, Timestamp};
 use http::Method;
 use parking_lot::Mutex;
@@ -101,10 +101,6 @@ impl Load {
         }
         panic!("message {number} was never answered");
     }
-}
-
-fn from_environment(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
 /// Kills and starts again, so many times; the last process, and when each life began.

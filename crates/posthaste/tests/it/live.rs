@@ -14,6 +14,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 /// How long anything that must happen may take.
 pub(crate) const WITHIN: Duration = Duration::from_secs(60);
 
+/// A number from the environment, by which a test is made longer: `POSTHASTE_TEST_…`.
+pub(crate) fn from_environment(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
 /// What outlives the processes.
 pub(crate) struct Home {
     folder: TempDir,

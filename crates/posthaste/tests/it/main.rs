@@ -27,3 +27,4 @@ mod serve;
 mod simulation;
 mod tidy;
 mod timeline;
+mod wrong_clock;

@@ -5,7 +5,7 @@
 //! end every message that was answered 202 has arrived, byte for byte, under one id; what arrived more than once was on the
 //! wire when something happened.
 
-use crate::live::{Api, Home, WITHIN, let_pass, pace, stopped};
+use crate::live::{Api, Home, WITHIN, from_environment, let_pass, pace, stopped};
 use http::Method;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
@@ -98,7 +98,7 @@ impl Load {
 }
 
 /// A node's folder and settings. Secrets are the same on all.
-fn home(database: &str) -> Home {
+pub(crate) fn home(database: &str) -> Home {
     Home::new(&[
         ("STORE", database),
         ("JWT_SECRET", "the secret that all nodes of a test share"),
@@ -218,7 +218,7 @@ impl Nodes {
 }
 
 /// Waits until a node knows the endpoint.
-async fn knows(api: &Api, application: &str, endpoint: &str) {
+pub(crate) async fn knows(api: &Api, application: &str, endpoint: &str) {
     let mut tick = pace(Duration::from_millis(20));
     for _ in 0..100 {
         tick.tick().await;
@@ -234,18 +234,27 @@ fn three(cluster: &Cluster) -> Vec<String> {
     vec![cluster.database(); 3]
 }
 
+/// How often each of these things happens in one test; more by argument.
+fn rounds() -> usize {
+    usize::try_from(from_environment("POSTHASTE_TEST_ROUNDS", 1)).expect("small")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_nodes_work_is_taken_over_in_time() {
     let cluster = Cluster::start(Durability::Quick);
-    let nodes = Nodes::start(&three(&cluster)).await;
+    let mut nodes = Nodes::start(&three(&cluster)).await;
     // Slow answers at slow start: lines form, so that there is something in memory at the kill.
     nodes.receiver.answer_always("/good", Answer::status(200).delay(Duration::from_millis(300)));
-    nodes.accept_more(150).await;
-    nodes.process(0).kill9();
-    nodes.process(0).wait(WITHIN).await;
-    nodes.accept_more(300).await;
+    for round in 0..rounds() {
+        let node = round % 3;
+        nodes.accept_more(150).await;
+        nodes.process(node).kill9();
+        nodes.process(node).wait(WITHIN).await;
+        nodes.accept_more(300).await;
+        nodes.start_again(node).await;
+    }
     let (again, longest) = nodes.compare().await;
-    assert!(again <= ON_THE_WIRE_MAX, "{again} arrived again");
+    assert!(again <= rounds() * ON_THE_WIRE_MAX, "{again} arrived again");
     assert!(
         longest > Duration::from_secs(3),
         "nothing was in memory at the kill: this shows nothing ({longest:?})"
@@ -257,14 +266,16 @@ async fn a_killed_nodes_work_is_taken_over_in_time() {
 async fn a_node_that_stood_still_past_its_lease_sends_nothing_that_is_not_its_own() {
     let cluster = Cluster::start(Durability::Quick);
     let nodes = Nodes::start(&three(&cluster)).await;
-    nodes.accept_more(300).await;
-    nodes.process(1).pause();
-    // Its lease ends after 5 s, and the others take its work over.
-    let_pass(Duration::from_secs(8)).await;
-    nodes.process(1).resume();
-    nodes.accept_more(600).await;
+    for round in 0..rounds() {
+        nodes.accept_more(300).await;
+        nodes.process(round % 3).pause();
+        // Its lease ends after 5 s, and the others take its work over.
+        let_pass(Duration::from_secs(8)).await;
+        nodes.process(round % 3).resume();
+        nodes.accept_more(600).await;
+    }
     let (again, longest) = nodes.compare().await;
-    assert!(again <= ON_THE_WIRE_MAX, "{again} arrived again");
+    assert!(again <= rounds() * ON_THE_WIRE_MAX, "{again} arrived again");
     assert!(longest < TAKEN_OVER_WITHIN, "{longest:?}");
 }
 
@@ -272,7 +283,8 @@ async fn a_node_that_stood_still_past_its_lease_sends_nothing_that_is_not_its_ow
 async fn a_crash_of_the_database_loses_no_acknowledged_message() {
     let mut cluster = Cluster::start(Durability::Full);
     let nodes = Nodes::start(&three(&cluster)).await;
-    for _ in 0..2 {
+    let crashes = 2 * rounds();
+    for _ in 0..crashes {
         nodes.accept_more(200).await;
         cluster.crash();
         let_pass(Duration::from_secs(1)).await;
@@ -281,26 +293,29 @@ async fn a_crash_of_the_database_loses_no_acknowledged_message() {
     }
     assert!(nodes.processes.iter().flatten().all(Process::is_running));
     let (again, _) = nodes.compare().await;
-    assert!(again <= 2 * ON_THE_WIRE_MAX, "{again} arrived again");
+    assert!(again <= crashes * ON_THE_WIRE_MAX, "{again} arrived again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_cut_from_the_database_refuses_and_comes_back() {
+    let cut_for = Duration::from_secs(from_environment("POSTHASTE_TEST_CUT_SECONDS", 7));
     let cluster = Cluster::start(Durability::Quick);
     let proxy = Proxy::start(SocketAddr::from(([127, 0, 0, 1], cluster.port()))).await;
     let direct = cluster.database();
     let cut = direct.replace(&cluster.port().to_string(), &proxy.address().port().to_string());
     let nodes = Nodes::start(&[direct.clone(), cut, direct]).await;
-    nodes.accept_more(300).await;
-    proxy.cut();
-    let_pass(Duration::from_secs(7)).await;
-    let refused = nodes.load.refused.lock().get(&503).copied().unwrap_or_default();
-    assert!(refused > 0, "the node that is cut off answers 503");
-    proxy.mend().await;
-    nodes.accept_more(600).await;
+    for _ in 0..rounds() {
+        nodes.accept_more(300).await;
+        proxy.cut();
+        let_pass(cut_for).await;
+        let refused = nodes.load.refused.lock().get(&503).copied().unwrap_or_default();
+        assert!(refused > 0, "the node that is cut off answers 503");
+        proxy.mend().await;
+        nodes.accept_more(600).await;
+    }
     assert!(nodes.processes.iter().flatten().all(Process::is_running));
     let (again, longest) = nodes.compare().await;
-    assert!(again <= ON_THE_WIRE_MAX, "{again} arrived again");
+    assert!(again <= rounds() * ON_THE_WIRE_MAX, "{again} arrived again");
     assert!(longest < TAKEN_OVER_WITHIN, "{longest:?}");
 }
 
@@ -308,7 +323,7 @@ async fn a_node_that_is_cut_from_the_database_refuses_and_comes_back() {
 async fn a_rolling_restart_fails_no_request_that_is_tried_again_and_repeats_no_delivery() {
     let cluster = Cluster::start(Durability::Quick);
     let mut nodes = Nodes::start(&three(&cluster)).await;
-    for node in 0..3 {
+    for node in (0..rounds()).flat_map(|_| 0..3) {
         nodes.accept_more(200).await;
         stopped(nodes.process(node)).await;
         nodes.accept_more(100).await;
