@@ -30,7 +30,8 @@ pub(crate) struct Context {
 #[derive(Debug)]
 pub(crate) struct Subject {
     pub(crate) name: String,
-    pub(crate) pid: u32,
+    /// Its processes.
+    pub(crate) pids: Vec<u32>,
     /// Its database, when that is a server of its own.
     pub(crate) cluster: Option<Arc<Cluster>>,
     pub(crate) plan: Plan,
@@ -53,7 +54,8 @@ impl Context {
         let (process, address) = peer::start_floor(&self.receiver, copies).await?;
         // The same headers as Posthaste gets, a token of the same size included; the floor looks at none of them.
         let plan = plan(address, "bench", &"x".repeat(240));
-        let subject = Subject { name: "floor".into(), pid: process.pid(), cluster: None, plan, copies };
+        let subject =
+            Subject { name: "floor".into(), pids: vec![process.pid()], cluster: None, plan, copies };
         Ok((process, subject))
     }
 
@@ -81,7 +83,7 @@ impl Context {
         let plan = plan(posthaste.address()?, application, posthaste.token());
         Ok(Subject {
             name: "posthaste".into(),
-            pid: posthaste.pid()?,
+            pids: vec![posthaste.pid()?],
             cluster: posthaste.cluster(),
             plan,
             copies,
@@ -101,7 +103,7 @@ pub(crate) fn message_path(application: &str) -> String {
 
 fn plan(address: std::net::SocketAddr, application: &str, token: &str) -> Plan {
     Plan {
-        address,
+        addresses: vec![address],
         paths: vec![message_path(application)],
         token: token.to_owned(),
         keys: true,

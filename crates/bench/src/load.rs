@@ -23,8 +23,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// What is sent, where, and how fast.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// The server.
-    pub(crate) address: SocketAddr,
+    /// The servers; connections are shared out among them.
+    pub(crate) addresses: Vec<SocketAddr>,
     /// Paths that take a message; taken in turn.
     pub(crate) paths: Vec<String>,
     /// The bearer token.
@@ -129,8 +129,9 @@ impl Drop for Load {
 async fn run(plan: Plan, counters: Arc<Counters>) {
     let plan = Arc::new(plan);
     let mut workers = JoinSet::new();
-    for _ in 0..plan.connections {
-        workers.spawn(worker::run(plan.clone(), counters.clone()));
+    for connection in 0..plan.connections {
+        let address = plan.addresses[connection % plan.addresses.len()];
+        workers.spawn(worker::run(plan.clone(), address, counters.clone()));
     }
     while workers.join_next().await.is_some() {}
 }

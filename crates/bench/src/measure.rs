@@ -81,7 +81,10 @@ pub(crate) async fn run(context: &Context, subject: &Subject, interval: Duration
 impl Subject {
     /// What it used so far, its database's server included.
     fn cpu_time(&self) -> Outcome<Duration> {
-        let own = cpu_time(self.pid)?;
+        let mut own = Duration::ZERO;
+        for pid in &self.pids {
+            own += cpu_time(*pid)?;
+        }
         Ok(match &self.cluster {
             Some(cluster) => own + cpu_time_of_tree(cluster.pid())?,
             None => own,
@@ -107,12 +110,14 @@ pub(crate) async fn interval_of(
 ) -> Outcome<Measured> {
     tokio::time::sleep(context.options.warm_up()).await;
     // Not every kernel and user may: then the peak is of the whole life of the process.
-    let _ = reset_rss_peak(subject.pid);
+    subject.pids.iter().for_each(|pid| _ = reset_rss_peak(*pid));
     let before = Sample::take(context, subject, load).await?;
     tokio::time::sleep(interval).await;
     let after = Sample::take(context, subject, load).await?;
     let mut measured = after.since(&before);
-    measured.peak_mib = peak_mib(subject.pid)?;
+    for pid in &subject.pids {
+        measured.peak_mib += peak_mib(*pid)?;
+    }
     Ok(measured)
 }
 

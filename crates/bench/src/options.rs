@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// Endpoints that never answer, in `hanging` [default: 1000, with --quick 100].
     #[arg(long)]
     hanging: Option<u64>,
+    /// Seconds of `churn` [default: 600, with --quick 10].
+    #[arg(long)]
+    churn: Option<u64>,
     /// Where Posthaste stores: sqlite, or a throw-away postgres whose CPU counts as Posthaste's.
     #[arg(long, value_enum, default_value_t = Store::Sqlite)]
     pub(crate) store: Store,
@@ -112,6 +115,10 @@ impl Options {
 
     pub(crate) fn history(&self) -> u64 {
         self.history.unwrap_or(if self.quick { 20_000 } else { 2_000_000 })
+    }
+
+    pub(crate) fn churn(&self) -> Duration {
+        Duration::from_secs(self.churn.unwrap_or(if self.quick { 10 } else { 600 }))
     }
 
     pub(crate) fn hanging(&self) -> u64 {

@@ -57,7 +57,7 @@ impl Receiver {
         self.steer("/reset").await;
     }
 
-    /// `ok`, `hang` or `some-fail`.
+    /// `ok`, `hang`, `some-fail` or `twentieth-once`.
     pub(crate) async fn mode(&self, mode: &str) {
         self.steer(&format!("/mode/{mode}")).await;
     }

@@ -60,6 +60,20 @@ impl Posthaste {
         Ok(posthaste)
     }
 
+    /// Another node on the same database.
+    pub(crate) async fn beside(&self, dir: &Path) -> Outcome<Self> {
+        let mut node = Self {
+            binary: self.binary.clone(),
+            settings: self.settings.clone(),
+            folder: tempfile::Builder::new().prefix("bench-store-").tempdir_in(dir)?,
+            token: self.token.clone(),
+            cluster: self.cluster.clone(),
+            running: None,
+        };
+        node.resume(&[]).await?;
+        Ok(node)
+    }
+
     /// Starts the server on the store as it is, with these settings besides; says how long until it was ready.
     pub(crate) async fn resume(&mut self, settings: &[(String, String)]) -> Outcome<Duration> {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));

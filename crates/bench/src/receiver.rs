@@ -1,7 +1,7 @@
 //! The customers' servers, all in one process: counts what arrives and how long it took.
 //!
 //! Three listeners: deliveries (`/lane/0` … `/lane/15`, answered as the mode says), hanging (`/hang/…` is never answered,
-//! `/answer/…` at once, and neither is timed), and control (`GET /report`, `POST /reset`, `POST /mode/ok|hang|some-fail`). Numbers seen are kept as bits, per lane, so that
+//! `/answer/…` at once, and neither is timed), and control (`GET /report`, `POST /reset`, `POST /mode/ok|hang|some-fail|twentieth-once`). Numbers seen are kept as bits, per lane, so that
 //! duplicates and losses are exact. One thread: it must cost little beside what is measured.
 
 use std::future::pending;
@@ -27,6 +27,8 @@ const LANES: usize = 16;
 const NUMBERS_MAX: u64 = 64 * 1024 * 1024;
 /// In mode `some-fail` every message with a number divisible by this is answered 503.
 const SOME_FAIL_EVERY: u64 = 100;
+/// In mode `twentieth-once` every message with a number divisible by this is answered 503 the first time.
+const FAIL_ONCE_EVERY: u64 = 20;
 
 /// What the control listener reports; counted since the last reset.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -53,6 +55,7 @@ enum Mode {
     Ok,
     Hang,
     SomeFail,
+    TwentiethOnce,
 }
 
 #[derive(Default)]
@@ -61,6 +64,8 @@ struct State {
     report: Report,
     latency: Histogram,
     seen: [Vec<u64>; LANES],
+    /// Numbers that were refused once.
+    once: Vec<u64>,
 }
 
 type Shared = Arc<Mutex<State>>;
@@ -119,6 +124,7 @@ async fn steer(state: Shared, request: Request<Incoming>) -> Response<Full<Bytes
         "/mode/ok" => state.mode = Mode::Ok,
         "/mode/hang" => state.mode = Mode::Hang,
         "/mode/some-fail" => state.mode = Mode::SomeFail,
+        "/mode/twentieth-once" => state.mode = Mode::TwentiethOnce,
         _ => return answer(StatusCode::NOT_FOUND, ""),
     }
     answer(StatusCode::NO_CONTENT, "")
@@ -128,8 +134,13 @@ impl State {
     /// What to answer; `None` is never.
     fn arrive(&mut self, now: u64, lane: usize, body: &[u8]) -> Option<StatusCode> {
         let stamp = read_stamp(body);
-        let fails =
-            self.mode == Mode::SomeFail && stamp.is_some_and(|stamp| stamp.number % SOME_FAIL_EVERY == 0);
+        let fails = stamp.is_some_and(|stamp| match self.mode {
+            Mode::SomeFail => stamp.number % SOME_FAIL_EVERY == 0,
+            Mode::TwentiethOnce => {
+                stamp.number % FAIL_ONCE_EVERY == 0 && first_time(&mut self.once, stamp.number)
+            }
+            Mode::Ok | Mode::Hang => false,
+        });
         if self.mode == Mode::Hang || fails {
             self.report.refused += 1;
             return fails.then_some(StatusCode::SERVICE_UNAVAILABLE);

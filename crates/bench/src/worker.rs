@@ -4,6 +4,7 @@
 //! when the message was due if the server kept us from sending it in time, so that its waiting counts; a timer that
 //! fired late is our own fault and does not.
 
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,6 +30,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 struct Worker {
     plan: Arc<Plan>,
+    address: SocketAddr,
     counters: Arc<Counters>,
     template: Template,
     headers: HeaderMap,
@@ -38,8 +40,8 @@ struct Worker {
 }
 
 /// Posts until the plan is fulfilled or stopped, over as many connections as that takes, one at a time.
-pub(crate) async fn run(plan: Arc<Plan>, counters: Arc<Counters>) {
-    let mut worker = match Worker::new(plan, counters.clone()) {
+pub(crate) async fn run(plan: Arc<Plan>, address: SocketAddr, counters: Arc<Counters>) {
+    let mut worker = match Worker::new(plan, address, counters.clone()) {
         Ok(worker) => worker,
         Err(error) => {
             counters.refused.fetch_add(1, Ordering::Relaxed);
@@ -56,9 +58,9 @@ pub(crate) async fn run(plan: Arc<Plan>, counters: Arc<Counters>) {
 }
 
 impl Worker {
-    fn new(plan: Arc<Plan>, counters: Arc<Counters>) -> Outcome<Self> {
+    fn new(plan: Arc<Plan>, address: SocketAddr, counters: Arc<Counters>) -> Outcome<Self> {
         let mut headers = HeaderMap::new();
-        headers.insert(HOST, plan.address.to_string().parse()?);
+        headers.insert(HOST, address.to_string().parse()?);
         headers.insert(AUTHORIZATION, format!("Bearer {}", plan.token).parse()?);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -66,11 +68,11 @@ impl Worker {
         let uris = plan.paths.iter().map(|path| path.parse()).collect::<Result<_, _>>()?;
         let template = Template::new(plan.payload_bytes);
         let random = fastrand::Rng::new();
-        Ok(Self { plan, counters, template, headers, uris, begin_ns: monotonic_ns(), random })
+        Ok(Self { plan, address, counters, template, headers, uris, begin_ns: monotonic_ns(), random })
     }
 
     async fn connect_and_post(&mut self) -> Outcome<()> {
-        let stream = TcpStream::connect(self.plan.address).await?;
+        let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
         let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
         let mut connection = pin!(connection);

@@ -61,6 +61,21 @@ fn endpoints_take_turns_however_long_their_lines_are() {
 }
 
 #[test]
+fn nodes_divide_an_endpoints_requests_in_flight_and_a_node_alone_has_them_all() {
+    let mut queues = Queues::default();
+    queues.shared_by(2);
+    (0..10).for_each(|n| push(&mut queues, 1, n));
+    assert_eq!(take_all(&mut queues).len(), 2, "half of four");
+    // Another one joins: what is in flight stays there, and nothing more is sent.
+    queues.shared_by(9);
+    assert_eq!(take_all(&mut queues).len(), 0);
+    push(&mut queues, 2, 1);
+    assert_eq!(take_all(&mut queues).len(), 1, "at least one each");
+    queues.shared_by(1);
+    assert_eq!(take_all(&mut queues).len(), 2, "the others have gone");
+}
+
+#[test]
 fn hanging_endpoints_leave_room_for_new_ones_and_more_for_proven_ones() {
     let mut queues = Queues::default();
     end_one(&mut queues, 1, Ended::Succeeded);

@@ -66,7 +66,7 @@ async fn prepare(context: &Context, subject: &Subject) -> Outcome<(u64, f64)> {
     let load = Load::start(plan)?;
     measure::wait_until_sent(&load).await?;
     let totals = load.finish();
-    let peak = measure::peak_mib(subject.pid)?;
+    let peak = measure::peak_mib(subject.pids[0])?;
     let refused = context.receiver.report().await?.refused;
     eprintln!(
         "  accepted {} in {:.1?}, {refused} tried in vain, {peak:.0} MiB",

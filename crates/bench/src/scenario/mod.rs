@@ -1,18 +1,20 @@
 //! The scenarios, one file each, and the run that goes through them.
 
 mod backlog;
+mod churn;
 mod fanout;
 mod full;
 mod hanging;
 mod history;
 mod idempotency;
+mod nodes;
 mod pages;
 mod steady;
 
 use clap::ValueEnum;
 
 use crate::context::Context;
-use crate::options::Options;
+use crate::options::{Options, Store};
 use crate::report::Report;
 use crate::{Outcome, disk, server};
 
@@ -33,6 +35,17 @@ pub(crate) enum Name {
     History,
     /// What the idempotency key of each POST costs.
     Idempotency,
+    /// Three nodes on one PostgreSQL beside one (with --store postgres).
+    Nodes,
+    /// Ten minutes with 5 % failures, and what they leave behind (with --store postgres).
+    Churn,
+}
+
+impl Name {
+    /// Whether it is about what only PostgreSQL has.
+    fn needs_postgres(self) -> bool {
+        matches!(self, Self::Nodes | Self::Churn)
+    }
 }
 
 /// Runs what the options ask for and prints the tables. Fails when a bar was missed.
@@ -50,8 +63,11 @@ pub(crate) fn run(options: Options) -> Outcome<()> {
 }
 
 async fn run_all(options: Options) -> Outcome<Report> {
-    let names =
-        if options.scenario.is_empty() { Name::value_variants().to_vec() } else { options.scenario.clone() };
+    let mut names = options.scenario.clone();
+    if names.is_empty() {
+        let fits = |name: &Name| options.store == Store::Postgres || !name.needs_postgres();
+        names = Name::value_variants().iter().copied().filter(fits).collect();
+    }
     let context = Context::new(options).await?;
     let mut report = Report::new(disk::measure(&context.dir)?);
     for name in names {
@@ -81,5 +97,7 @@ async fn run_one(name: Name, context: &Context, report: &mut Report) -> Outcome<
         Name::Backlog => backlog::run(context, report).await,
         Name::History => history::run(context, report).await,
         Name::Idempotency => idempotency::run(context, report).await,
+        Name::Nodes => nodes::run(context, report).await,
+        Name::Churn => churn::run(context, report).await,
     }
 }
