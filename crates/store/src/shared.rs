@@ -99,13 +99,16 @@ impl Shared {
 
     /// Notes that commits work; true when they did not before.
     pub(crate) fn mended(&self) -> bool {
-        !self.has_failed() && self.trouble.lock().take().is_some()
+        let mut trouble = self.trouble.lock();
+        !self.has_failed() && trouble.take().is_some()
     }
 
     /// Notes that the store cannot be gone on with: the process must end.
     pub(crate) fn fail_for(&self, why: &str) {
+        // The reason stands before anybody hears of the failure, and no commit takes it away.
+        let mut trouble = self.trouble.lock();
+        *trouble = Some(why.to_owned());
         self.fail();
-        self.troubled(why);
     }
 
     fn fail(&self) {

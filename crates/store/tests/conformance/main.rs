@@ -17,3 +17,4 @@ mod protocol;
 mod prune;
 mod rescue;
 mod tls;
+mod trouble;

@@ -1,22 +1,20 @@
 //! Several nodes on one database (PROTOCOL rules 1 to 5, 8, 10, 12 and 17). Only an engine that nodes can share is tested.
 
-use crate::harness::{Engine, Fixture, main_run};
+use crate::harness::{Fixture, main_run};
 use domain::clock::Clock;
 use domain::delivery::Next;
-use domain::id::EndpointKey;
 use domain::page::{Order, Page};
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 use store::StoreError;
-use store::delivery::{Held, Record};
+use store::delivery::Held;
 use store::message::{Admission, MessageKey};
 
 /// A lease that a test can wait for.
-const SHORT_TTL: Duration = Duration::from_millis(600);
+pub(crate) const SHORT_TTL: Duration = Duration::from_millis(600);
 
 /// Waits until `look` finds something. The store's own tasks need real time for it.
-async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let mut tick = tokio::time::interval(Duration::from_millis(10));
     // Also when a look takes longer than that, others have their turn.
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -29,7 +27,7 @@ async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> 
     panic!("waited in vain for {what}");
 }
 
-async fn two() -> (Fixture, Fixture) {
+pub(crate) async fn two() -> (Fixture, Fixture) {
     let a = Fixture::with_ttl(SHORT_TTL).await;
     let b = a.beside(SHORT_TTL).await;
     (a, b)
@@ -57,26 +55,6 @@ async fn what_one_node_configures_holds_on_the_other_within_a_second() {
     a.store.application_delete(app.key).await.unwrap();
     eventually("the deletion", async || b.store.routing().route(endpoint.key).is_none().then_some(())).await;
     assert_eq!(b.store.application_find(b.environment.key, "one").await, Err(StoreError::NotFound));
-}
-
-#[tokio::test]
-async fn an_error_of_the_server_that_passes_costs_no_attempt() {
-    let f = Fixture::with_ttl(Duration::from_secs(5)).await;
-    let app = f.application("one").await;
-    let endpoint = f.endpoint(&app).await.key;
-    let message = f.accept(&app, &[(endpoint, Admission::Handoff)]).await;
-    // Whatever an administrator may have done: it is about the server, not about what was sent.
-    f.sql("ALTER TABLE attempt RENAME TO away");
-    let key = main_run(message.id, endpoint);
-    let attempt = f.attempt(key, 1, Next::Succeeded);
-    let records = Arc::new(vec![Record { attempt, held: Held::Fresh, next: Next::Succeeded }]);
-    let mended = async {
-        eventually("the trouble", async || f.store.health().is_err().then_some(())).await;
-        f.sql("ALTER TABLE away RENAME TO attempt");
-    };
-    let (recorded, ()) = futures_util::future::join(f.store.record(records), mended).await;
-    assert_eq!(recorded.unwrap().len(), 1);
-    f.store.health().unwrap();
 }
 
 #[tokio::test]
@@ -152,16 +130,6 @@ async fn a_partition_goes_beside_a_reader_and_keeps_nobody_waiting() {
     assert_eq!(f.store.message_get(app.key, old.id).await, Err(StoreError::NotFound));
     let page = Page::first(50, Order::Ascending);
     assert_eq!(f.store.message_list(app.key, Default::default(), page).await.unwrap().items.len(), 6);
-}
-
-#[tokio::test]
-async fn a_database_that_forgot_what_was_configured_ends_the_process() {
-    let f = Fixture::with_ttl(SHORT_TTL).await;
-    f.application("one").await;
-    f.sql("UPDATE configuration SET version = version - 1");
-    let why = f.store.failed().await;
-    assert!(why.contains("went back"), "{why}");
-    assert!(!f.store.lease_is_valid());
 }
 
 #[tokio::test]
@@ -266,51 +234,4 @@ async fn the_nodes_that_live_are_counted() {
     eventually("two", async || (both(&a, 2) && both(&b, 2)).then_some(())).await;
     b.store.close();
     eventually("one", async || both(&a, 1).then_some(())).await;
-}
-
-#[tokio::test]
-async fn a_connection_that_breaks_costs_no_attempt_and_refuses_what_it_cannot_take() {
-    let f = Fixture::with_ttl(SHORT_TTL).await;
-    let app = f.application("one").await;
-    let endpoint = f.endpoint(&app).await.key;
-    let mut recorded = HashSet::new();
-    for round in 0..20 {
-        let message = eventually("an accept", async || {
-            f.store.accept(f.message(&app, &[(endpoint, Admission::Handoff)])).await.ok()
-        })
-        .await;
-        if round % 4 == 0 {
-            f.sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()");
-        }
-        f.record(main_run(message.id, endpoint), Held::Fresh, 1, Next::Succeeded).await;
-        recorded.insert(message.id);
-    }
-    let page = Page::first(250, Order::Descending);
-    let listed = eventually("the list", async || {
-        f.store.attempt_list_by_endpoint(endpoint, Default::default(), page.clone()).await.ok()
-    })
-    .await;
-    let listed: Vec<_> = listed.items.iter().map(|attempt| attempt.record.message).collect();
-    assert_eq!(listed.len(), 20, "each once");
-    assert_eq!(listed.into_iter().collect::<HashSet<_>>(), recorded);
-}
-
-#[tokio::test]
-async fn a_database_with_a_newer_schema_is_refused_and_one_version_ahead_is_served() {
-    let f = Fixture::new(Engine::Postgres).await;
-    f.sql("INSERT INTO migration SELECT max(version) + 1, now() FROM migration");
-    let f = f.restart().await;
-    f.sql("INSERT INTO migration SELECT max(version) + 1, now() FROM migration");
-    let refusal = f.refusal().to_string();
-    assert!(refusal.contains("start the newer program again"), "{refusal}");
-}
-
-#[tokio::test]
-async fn a_database_does_not_open_with_another_encryption_key() {
-    let f = Fixture::new(Engine::Postgres).await;
-    let app = f.application("one").await;
-    f.endpoint(&app).await;
-    let _: EndpointKey = f.endpoint(&app).await.key;
-    let refusal = f.refusal_with(|options| options.encryption_key = b"x".repeat(32)).to_string();
-    assert!(refusal.contains("POSTHASTE_ENCRYPTION_KEY"), "{refusal}");
 }
