@@ -16,11 +16,12 @@ use domain::clock::Timestamp;
 use domain::id::{ApplicationKey, MessageId};
 use domain::limit::{IDEMPOTENCY_AUTO_MS, IDEMPOTENCY_MS};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use store::StoreError;
 use store::idempotency::Replay;
 use store::message::MessageKey;
 use tokio::sync::Mutex;
+use tokio::time::sleep_until;
 
 /// How the keys begin that SDKs make.
 const AUTO_PREFIX: &str = "auto_";
@@ -29,6 +30,10 @@ const KEY_BYTES_MAX: usize = 256;
 /// A message of another process may be seen so long after the time that its id tells, in milliseconds: what a commit may
 /// take until its writer gives it up.
 const SEEN_LATE_MS_MAX: i64 = 20_000;
+/// Between two reads of other processes' keys: a storm of retries does not become a storm of reads.
+const RECALL_EVERY: Duration = Duration::from_millis(100);
+/// Keys that are remembered without letting others have their turn.
+const REMEMBERED_AT_ONCE: usize = 2_000;
 
 /// What a POST says about itself.
 #[derive(Clone, Copy, Debug)]
@@ -135,6 +140,9 @@ impl App {
         {
             return outcome.clone().map_err(AppError::from);
         }
+        if let Some((began, _)) = &recalled.last {
+            sleep_until((*began + RECALL_EVERY).into()).await;
+        }
         let began = Instant::now();
         let outcome = self.read_keys(&mut recalled.read_at, shared).await;
         recalled.last = Some((began, outcome.clone()));
@@ -150,8 +158,9 @@ impl App {
         let now = self.now();
         let oldest = if shared { now } else { idempotency.started_at }.plus_ms(-IDEMPOTENCY_AUTO_MS);
         let since = read_at.map_or(oldest, |at| at.plus_ms(-SEEN_LATE_MS_MAX).max(oldest));
-        for (hash, message) in self.store().message_keys_since(since).await? {
-            idempotency.remember(hash, message, now);
+        for some in self.store().message_keys_since(since).await?.chunks(REMEMBERED_AT_ONCE) {
+            some.iter().for_each(|(hash, message)| idempotency.remember(*hash, *message, now));
+            tokio::task::yield_now().await;
         }
         *read_at = Some(now);
         Ok(())
