@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// Endpoints that never answer, in `hanging` [default: 1000, with --quick 100].
     #[arg(long)]
     hanging: Option<u64>,
+    /// Messages a second of `steady`.
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) steady: u32,
     /// Seconds of `churn` [default: 600, with --quick 10].
     #[arg(long)]
     churn: Option<u64>,
