@@ -58,7 +58,8 @@ async fn schedules_stay_right_on_nodes_whose_clocks_are_an_hour_off() {
         assert!((off - seconds).abs() < 60, "the shim has no effect: {off} s");
         let process = Process::start(off_by(home.serve(), &library, seconds));
         process.wait_for_line("posthaste serves", WITHIN).await;
-        (homes.push(home), processes.push(process));
+        homes.push(home);
+        processes.push(process);
     }
     let api = homes[0].api();
     let application = api.application("clocks").await;
