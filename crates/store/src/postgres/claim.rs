@@ -20,6 +20,9 @@ use tokio_postgres::Row;
 const CANCELED_ROWS_MAX: i64 = 2_000;
 /// Payload bytes of the messages that one claim takes (16 MiB): the row that passes the limit is the last one.
 const CLAIM_BYTES_MAX: i64 = 16 << 20;
+/// A row that was held at so many deaths of processes, with no try recorded since, is claimed by itself: when it is not what kills
+/// them, its try is soon recorded and it is like any other again; when it is, the others are not given up with it (rule 14).
+const SUSPECT_RESCUES: i16 = 5;
 
 /// Endpoint state is read from its row and not from this node's memory: a change that another node made counts at once.
 const CLAIM: &str = "
@@ -36,7 +39,8 @@ const CLAIM: &str = "
     due AS MATERIALIZED (
         SELECT wanted.place, d.*
         FROM wanted CROSS JOIN LATERAL (
-            SELECT delivery.endpoint, delivery.message, delivery.run, delivery.due_at, delivery.attempts, delivery.trigger
+            SELECT delivery.endpoint, delivery.message, delivery.run, delivery.due_at, delivery.attempts, delivery.trigger,
+                   delivery.rescued >= $8::smallint AS suspect
             FROM delivery
             WHERE delivery.endpoint = wanted.endpoint AND delivery.state = 0 AND delivery.lease IS NULL
               AND delivery.due_at <= $4::bigint
@@ -45,6 +49,7 @@ const CLAIM: &str = "
         WHERE wanted.alive AND NOT wanted.paused),
     sized AS MATERIALIZED (
         SELECT due.*, message.id IS NULL AS missing,
+               count(*) FILTER (WHERE due.suspect) OVER (ORDER BY due.place, due.due_at, due.message, due.run) AS suspects,
                sum(coalesce(message.payload_bytes, 0)) OVER (ORDER BY due.place, due.due_at, due.message, due.run)
                    - coalesce(message.payload_bytes, 0) AS before
         FROM due LEFT JOIN message ON message.id = due.message),
@@ -52,7 +57,7 @@ const CLAIM: &str = "
         UPDATE delivery SET lease = $1::bigint, claim = $5::bigint
         FROM sized
         WHERE delivery.endpoint = sized.endpoint AND delivery.message = sized.message AND delivery.run = sized.run
-          AND NOT sized.missing AND sized.before < $6::bigint
+          AND NOT sized.missing AND sized.before < $6::bigint AND (NOT sized.suspect OR sized.suspects = 1)
         RETURNING delivery.endpoint, delivery.message, delivery.run, delivery.due_at, delivery.attempts, delivery.trigger),
     -- The message is gone, so that nothing can ever ask for this row again.
     dropped AS (
@@ -105,7 +110,19 @@ pub(super) async fn claim(
     let endpoints: Vec<i64> = wanted.iter().map(|(endpoint, _)| endpoint.0).collect();
     let rooms: Vec<i32> = wanted.iter().map(|(_, room)| i32::try_from(*room).unwrap_or(i32::MAX)).collect();
     let rows = session
-        .run(CLAIM, &[&lease.0, &endpoints, &rooms, &now.0, &claim, &CLAIM_BYTES_MAX, &CANCELED_ROWS_MAX])
+        .run(
+            CLAIM,
+            &[
+                &lease.0,
+                &endpoints,
+                &rooms,
+                &now.0,
+                &claim,
+                &CLAIM_BYTES_MAX,
+                &CANCELED_ROWS_MAX,
+                &SUSPECT_RESCUES,
+            ],
+        )
         .await?;
     if rows.first().is_none_or(|row| row.get::<_, i64>(0) == 0) {
         node.change(|book| book.lose(lease));

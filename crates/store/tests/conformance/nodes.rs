@@ -151,6 +151,27 @@ async fn two_nodes_that_claim_at_once_never_get_the_same_delivery() {
 }
 
 #[tokio::test]
+async fn rows_that_saw_many_processes_die_are_claimed_one_at_a_time_until_a_try_is_recorded() {
+    let f = Fixture::with_ttl(SHORT_TTL).await;
+    let app = f.application("one").await;
+    let endpoint = f.endpoint(&app).await.key;
+    for _ in 0..5 {
+        f.accept(&app, &[(endpoint, Admission::Park)]).await;
+    }
+    f.sql("UPDATE delivery SET rescued = 9 WHERE message IN (SELECT id FROM message ORDER BY id LIMIT 3)");
+    let first = f.claim(endpoint, 10).await;
+    assert_eq!(first.len(), 3, "one of three, and what is not suspected");
+    let retry = Next::Retry(f.clock.now().plus_ms(1_000));
+    f.record(first[0].key, Held::Claimed(first[0].claim), 1, retry).await;
+    let cleared = format!("SELECT count(*) FROM delivery WHERE endpoint = {} AND rescued = 0", endpoint.0);
+    assert_eq!(f.sql(&cleared), "3", "a recorded try clears it");
+    assert_eq!(f.claim(endpoint, 10).await.len(), 1);
+    assert_eq!(f.claim(endpoint, 10).await.len(), 1);
+    f.clock.advance_ms(1_000);
+    assert_eq!(f.claim(endpoint, 10).await.len(), 1);
+}
+
+#[tokio::test]
 async fn one_idempotency_key_at_two_nodes_makes_one_message() {
     let (a, b) = two().await;
     let app = a.application("one").await;
