@@ -154,7 +154,8 @@ impl Dispatch {
 
     /// When to look at the clock again.
     fn look_at(&self) -> Instant {
-        if self.claiming.is_some() || !claim::may_claim(&self.queues) {
+        let rests = !self.context.store.lease_is_valid();
+        if rests || self.claiming.is_some() || !claim::may_claim(&self.queues) {
             return Instant::now() + LOOK_MAX;
         }
         let wait = self.due.next().map_or(SWEEP_EVERY, |next| {

@@ -9,7 +9,7 @@ use domain::clock::Timestamp;
 pub const ENVIRONMENT_DEFAULT: &str = "org_00000000000000000000default";
 
 /// The file of the generated encryption key.
-const ENCRYPTION_KEY: &str = "encryption-key";
+pub(crate) const ENCRYPTION_KEY: &str = "encryption-key";
 
 /// The keys of this instance, from the settings or from the data folder.
 #[derive(Clone, Debug)]

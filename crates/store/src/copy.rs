@@ -2,7 +2,7 @@
 //!
 //! What is copied, in which order and in which steps stands here; how a table is read and written is each engine's. A step is
 //! one transaction that also notes how far it came, so that a copy which was cut short goes on where it ended. The file is
-//! locked meanwhile. When a server had it open between two tries, the copy begins anew.
+//! locked meanwhile, and carries a mark that the next server which opens it wipes away: then the copy begins anew.
 
 use crate::error::{Result, StoreError};
 use crate::postgres::copy::Target;
@@ -114,6 +114,26 @@ pub(crate) const TABLES: [Table; 11] = [
     table("replay", "hash, body_hash, status, sealed_body, expires_at"),
 ];
 
+/// What a copy was begun with. It goes on only where all of it is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Begun {
+    /// The mark in the file.
+    pub(crate) mark: i64,
+    /// Days that messages are kept: where payloads without a time of their own lie hangs on it.
+    pub(crate) retention_days: i64,
+}
+
+/// What a database holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// Nothing.
+    Nothing,
+    /// A part of a copy.
+    Part(Begun),
+    /// The whole copy of the file with this mark, and perhaps what came later.
+    Whole(i64),
+}
+
 /// Rows of one step, in the text format of PostgreSQL's COPY.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
@@ -129,8 +149,9 @@ pub(crate) struct Chunk {
 /// Answers each table with its rows, counted on both sides. `progress` hears of every step and can end the copy.
 ///
 /// # Errors
-/// `Unavailable` when the file is not there or a server has it open, the database does not answer, or `progress` ended it;
-/// `Broken` when the database holds something else, the key is not the file's, or the counts differ.
+/// `Unavailable` when the file is not there or a server has it open, the database does not answer, or `progress` ended it: the
+/// same copy can go on later. `Broken` when that does not help: the database holds something else (or all of it already), the
+/// key is not the file's, or the counts differ.
 pub async fn copy(
     source: &Path,
     target: &str,
@@ -138,10 +159,16 @@ pub async fn copy(
     progress: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
 ) -> Result<Vec<(&'static str, u64)>> {
     let mut target = Target::open(target).await?;
-    let begun = target.source().await?;
-    let source = Source::open(source, options, begun)?;
-    if begun != Some(source.lease()) {
-        target.begin(source.lease(), options).await?;
+    let held = target.held().await?;
+    let source = Source::open(source, options)?;
+    if held == Held::Whole(source.mark()) {
+        return Err(StoreError::Broken(
+            "this file is copied into this database already: start nodes on it".into(),
+        ));
+    }
+    let begun = Begun { mark: source.mark(), retention_days: i64::from(options.retention_days) };
+    if held != Held::Part(begun) {
+        target.begin(begun, options).await?;
     }
     let (mut counts, mut positions, mut left) = (Vec::new(), Vec::new(), 0);
     for table in &TABLES {
@@ -172,6 +199,6 @@ pub async fn copy(
             )));
         }
     }
-    target.finish(&source.sequences()?).await?;
+    target.finish(&source.sequences()?, begun.mark).await?;
     Ok(counts)
 }

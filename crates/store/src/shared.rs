@@ -10,6 +10,7 @@ use domain::message::Message;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// What the writer shares with readers and callers.
@@ -19,11 +20,22 @@ pub(crate) struct Shared {
     pub(crate) wakes: Wakes,
     pub(crate) metrics: Arc<StoreMetrics>,
     /// Why commits do not work at present.
-    trouble: Mutex<Option<String>>,
+    trouble: Mutex<Option<Trouble>>,
     /// Set when the writer has ended for good after a failed commit.
     failed: AtomicBool,
     failing: Notify,
 }
+
+/// Why commits do not work, and when that was last met.
+#[derive(Debug)]
+struct Trouble {
+    why: String,
+    at: Instant,
+}
+
+/// Trouble that was not met again for so long is not told any more: whoever goes by the health sends nothing meanwhile, so
+/// that no commit could show that it has passed.
+const TROUBLE_TOLD: Duration = Duration::from_secs(3);
 
 impl Shared {
     pub(crate) fn new(routing: Routing, wakes: Wakes, metrics: Arc<StoreMetrics>) -> Self {
@@ -94,7 +106,13 @@ impl Shared {
 
     /// Notes that commits do not work; false when that is known already.
     pub(crate) fn troubled(&self, why: &str) -> bool {
-        self.trouble.lock().replace(why.to_owned()).as_deref() != Some(why)
+        let mut trouble = self.trouble.lock();
+        // What ended the store stands.
+        if self.has_failed() && trouble.is_some() {
+            return false;
+        }
+        let last = trouble.replace(Trouble { why: why.to_owned(), at: Instant::now() });
+        last.is_none_or(|last| last.why != why)
     }
 
     /// Notes that commits work; true when they did not before.
@@ -107,7 +125,7 @@ impl Shared {
     pub(crate) fn fail_for(&self, why: &str) {
         // The reason stands before anybody hears of the failure, and no commit takes it away.
         let mut trouble = self.trouble.lock();
-        *trouble = Some(why.to_owned());
+        *trouble = Some(Trouble { why: why.to_owned(), at: Instant::now() });
         self.fail();
     }
 
@@ -117,7 +135,9 @@ impl Shared {
     }
 
     pub(crate) fn health(&self) -> std::result::Result<(), String> {
-        self.trouble.lock().clone().map_or(Ok(()), Err)
+        let trouble = self.trouble.lock();
+        let told = |trouble: &&Trouble| self.has_failed() || trouble.at.elapsed() < TROUBLE_TOLD;
+        trouble.as_ref().filter(told).map_or(Ok(()), |trouble| Err(trouble.why.clone()))
     }
 }
 

@@ -1,12 +1,15 @@
 //! `posthaste copy`
 
-use super::{Config, Failure, open_keys};
+use super::{Config, Failure};
 use crate::clock::SystemClock;
 use crate::config::StoreAddress;
+use crate::token::ENCRYPTION_KEY;
 use clap::Args;
 use domain::clock::Clock;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ops::ControlFlow;
+use std::path::Path;
+use store::StoreError;
 use store::copy::{Options, Progress, STEP_ROWS, copy};
 
 /// What is copied where to.
@@ -24,7 +27,8 @@ pub(super) struct Arguments {
 /// Copies everything, or goes on with a copy that was cut short.
 pub(super) async fn run(config: Config, arguments: Arguments) -> Result<(), Failure> {
     let from = match arguments.from {
-        None => config.data_dir.join("posthaste.db"),
+        // The store of these settings, where it is a file.
+        None => config.store.file().map_or_else(|| config.data_dir.join("posthaste.db"), Path::to_owned),
         Some(StoreAddress::Sqlite(path)) => path,
         Some(StoreAddress::Postgres(_)) => {
             return refuse("--from must be sqlite:PATH: copies go from SQLite to PostgreSQL");
@@ -35,13 +39,11 @@ pub(super) async fn run(config: Config, arguments: Arguments) -> Result<(), Fail
             "--to must be postgres://user:password@host/database: copies go from SQLite to PostgreSQL",
         );
     };
-    // Before the keys: in a wrong folder none are to be made.
     if !from.exists() {
         return refuse(&format!("{} is not there: --from sqlite:PATH names the file", from.display()));
     }
-    let (_folder, keys) = open_keys(&config)?;
     let options = Options {
-        encryption_key: keys.encryption_key.reveal().as_bytes().to_vec(),
+        encryption_key: encryption_key(&config)?,
         now: SystemClock.now(),
         retention_days: config.retention_days,
         step_rows: STEP_ROWS,
@@ -65,8 +67,11 @@ pub(super) async fn run(config: Config, arguments: Arguments) -> Result<(), Fail
     };
     let copied = copy(&from, to.reveal(), &options, &mut show).await;
     bar.finish_and_clear();
-    let counts = copied.map_err(|error| {
-        format!("{error}\nWhat was copied so far stays: the same command goes on from there.")
+    let counts = copied.map_err(|error| match error {
+        StoreError::Unavailable(_) => {
+            format!("{error}\nWhat was copied so far stays: the same command goes on from there.")
+        }
+        other => other.to_string(),
     })?;
     for (table, rows) in counts {
         println!("{rows:>12}  {table}");
@@ -75,7 +80,7 @@ pub(super) async fn run(config: Config, arguments: Arguments) -> Result<(), Fail
         "Everything is copied and counted on both sides. Start nodes with POSTHASTE_STORE set to the database, and with\n\
          POSTHASTE_JWT_SECRET and POSTHASTE_ENCRYPTION_KEY as they were{}.\n\
          Do not start a server on {} again: it would deliver once more what is still pending.",
-        if config.data_dir.join("encryption-key").exists() {
+        if config.data_dir.join(ENCRYPTION_KEY).exists() {
             format!(" (the files jwt-secret and encryption-key in {})", config.data_dir.display())
         } else {
             String::new()
@@ -83,6 +88,22 @@ pub(super) async fn run(config: Config, arguments: Arguments) -> Result<(), Fail
         from.display(),
     );
     Ok(())
+}
+
+/// The key of the file. None is made: it would not be the one.
+fn encryption_key(config: &Config) -> Result<Vec<u8>, Failure> {
+    if let Some(key) = &config.encryption_key {
+        return Ok(key.reveal().as_bytes().to_vec());
+    }
+    let kept = config.data_dir.join(ENCRYPTION_KEY);
+    let text = std::fs::read_to_string(&kept).map_err(|error| {
+        format!(
+            "the key with which the file's secrets are sealed is needed: set POSTHASTE_ENCRYPTION_KEY, or POSTHASTE_DATA_DIR to \
+             the folder that has it ({}: {error})",
+            kept.display()
+        )
+    })?;
+    Ok(text.trim().as_bytes().to_vec())
 }
 
 fn refuse<T>(why: &str) -> Result<T, Failure> {

@@ -66,4 +66,9 @@ fn a_copy_says_what_it_needs() {
     assert!(refusal(&["--to", "mysql://a/b"]).contains("must be sqlite:PATH"));
     let missing = refusal(&["--from", "sqlite:no.db", "--to", "postgres://127.0.0.1:1/none"]);
     assert!(missing.contains("no.db is not there"), "{missing}");
+    let key = home.data().join("encryption-key");
+    std::fs::remove_file(&key).expect("a key");
+    std::fs::write(home.data().join("posthaste.db"), "").expect("a file");
+    let keyless = refusal(&["--to", "postgres://127.0.0.1:1/none"]);
+    assert!(keyless.contains("set POSTHASTE_ENCRYPTION_KEY") && !key.exists(), "{keyless}");
 }

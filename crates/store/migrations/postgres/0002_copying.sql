@@ -1,5 +1,5 @@
--- How far `posthaste copy` has come. A step for each table, by its name, and `source` with the last lease of the file that is
--- copied; no rows when none is under way. While there are any, no node starts on this database.
+-- How far `posthaste copy` has come: a step for each table, by its name; `source` with the mark of the file that is copied, while it
+-- is (no node takes a lease then); `retention`; and `whole` with that mark afterwards. No rows where nothing was ever copied.
 CREATE TABLE copying (
     step     text PRIMARY KEY,
     position bigint NOT NULL

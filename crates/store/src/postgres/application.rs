@@ -110,21 +110,21 @@ impl Applications for Postgres {
                 "uid",
             )
             .await?;
-        if gone.is_empty() {
-            return Err(StoreError::NotFound);
-        }
-        // Once more, with a snapshot of after the deletion: an endpoint may have been made while the first one waited.
+        // Once more, with a snapshot of after the deletion: an endpoint may have been made while the first one waited. Also when
+        // there was nothing to delete any more: this part may be what failed the last time.
         self.configure(
             "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version)
              UPDATE endpoint SET deleted_at = $2, uid = NULL, sealed_headers = '', sealed_secrets = '',
                     version = change.version
-             FROM change WHERE endpoint.application = $1 AND endpoint.deleted_at IS NULL
+             FROM change, application
+             WHERE application.key = $1 AND application.deleted_at IS NOT NULL
+               AND endpoint.application = $1 AND endpoint.deleted_at IS NULL
              RETURNING endpoint.key, (SELECT pg_notify('posthaste_configuration', ''))",
             &[&key.0, &now],
             "uid",
         )
         .await?;
-        Ok(())
+        if gone.is_empty() { Err(StoreError::NotFound) } else { Ok(()) }
     }
 
     async fn application_find(&self, environment: EnvironmentKey, id: &str) -> Result<Application> {

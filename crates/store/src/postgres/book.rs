@@ -252,7 +252,13 @@ impl Book {
 
     /// Forgets lost leases of which nothing is in memory any more, and answers drained ones that can be settled.
     pub(super) fn drained(&mut self) -> Vec<LeaseId> {
-        self.own.retain(|own| own.standing != Standing::Lost || own.held > 0);
+        // A lost one stays while an older one is here: ids of the lost one must not be taken for the older one's.
+        let mut older = false;
+        self.own.retain(|own| {
+            let stays = own.standing != Standing::Lost || own.held > 0 || older;
+            older |= stays;
+            stays
+        });
         let done =
             |own: &&Own| own.standing == Standing::Draining && own.held == 0 && own.in_flight.is_none();
         self.own.iter().filter(done).map(|own| own.id).collect()

@@ -45,8 +45,8 @@ pub(super) struct Loop {
     pub(super) kept: Vec<Recording>,
     /// Commands that have to wait for the next statement.
     later: Vec<Command>,
-    /// When a session may be opened after one that was spoiled.
-    open_at: Option<Instant>,
+    /// When a session may be opened after one that could not be had or was spoiled, and why.
+    open_at: Option<(Instant, StoreError)>,
     /// When attempts that were refused are sent again.
     pub(super) again_at: Option<Instant>,
     closing: Option<Instant>,
@@ -115,21 +115,34 @@ impl Loop {
         self.later.is_empty() && (self.kept.is_empty() || since.elapsed() > CLOSE_TIMEOUT)
     }
 
-    /// A connection and a lease for new work, made when there are none.
+    /// A connection and a lease for new work, made when there are none; after a failure not again at once, since a server that
+    /// refuses needs quiet.
     async fn ready(&mut self) -> Result<LeaseId> {
-        let spoiled = self.session.as_ref().is_some_and(|session| !session.is_good());
-        if spoiled {
+        if self.session.as_ref().is_some_and(|session| !session.is_good()) {
             self.session = None;
-            self.open_at = Some(Instant::now() + AGAIN_AFTER);
+            let why = StoreError::Unavailable("PostgreSQL refused, or the connection broke".into());
+            self.open_at = Some((Instant::now() + AGAIN_AFTER, why));
         }
-        // What spoiled the last session may last: not a new one for every commit.
-        if self.session.is_none() && self.open_at.is_some_and(|at| at > Instant::now()) {
-            return Err(StoreError::Unavailable("PostgreSQL refused; it is tried again in a moment".into()));
+        if self.session.is_none()
+            && let Some((at, why)) = &self.open_at
+            && *at > Instant::now()
+        {
+            return Err(why.clone());
         }
+        let ready = self.prepare().await;
+        self.open_at = ready.as_ref().err().map(|why| (Instant::now() + AGAIN_AFTER, why.clone()));
+        ready
+    }
+
+    async fn prepare(&mut self) -> Result<LeaseId> {
         // Put back only when all of this went well: a session that cannot even do this is of no use.
         let mut session = match self.session.take() {
             Some(session) => session,
-            None => Session::open(&self.node).await?,
+            None => {
+                // It may be another server by now, which does not have all that the last one had.
+                self.node.partitions.forget();
+                Session::open(&self.node).await?
+            }
         };
         let current = self.node.book.lock().current().map(|own| own.id);
         let lease = match current {

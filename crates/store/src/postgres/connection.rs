@@ -126,11 +126,17 @@ pub(super) fn is_unknown(error: &tokio_postgres::Error) -> bool {
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(told) = error.as_db_error() else {
-            return Self::Unavailable(format!("PostgreSQL is away ({})", with_source(&error)));
+            let why = with_source(&error);
+            let way_out =
+                if why.contains("TLS") { "; `sslmode=disable` in the address does without TLS" } else { "" };
+            return Self::Unavailable(format!("PostgreSQL is away ({why}{way_out})"));
         };
         let code = told.code();
         if *code == SqlState::DISK_FULL {
             Self::Unavailable("PostgreSQL's disk is full".into())
+        } else if *code == SqlState::CHECK_VIOLATION && told.constraint().is_none() {
+            // Ours to make, and made for the next session.
+            Self::Unavailable(format!("a partition is missing ({})", told.message()))
         } else if is_about_values(code) {
             let place = told.where_().map(|place| format!(" ({place})")).unwrap_or_default();
             Self::Broken(format!("{} {}{place}", code.code(), told.message()))
@@ -147,13 +153,19 @@ fn is_about_values(code: &SqlState) -> bool {
     ["21", "22", "23", "54"].iter().any(|class| code.code().starts_with(class))
 }
 
+/// A check without a name is that of a partition which is not there.
+fn lacks_constraint(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|told| told.constraint().is_none())
+}
+
 /// Whether a session is worth keeping after this: what it prepared may be gone (a pooler gave us another one), or its server may only
 /// read by now. Conflicts, shortages and what is wrong with values say nothing against it.
 pub(super) fn spoils_session(error: &tokio_postgres::Error) -> bool {
     let code = error.code();
     code.is_some_and(|code| {
+        let partition = *code == SqlState::CHECK_VIOLATION && lacks_constraint(error);
         // A statement that took too long (57014) is one's own affair, too.
-        !is_about_values(code)
+        (!is_about_values(code) || partition)
             && *code != SqlState::QUERY_CANCELED
             && !["40", "53", "55"].iter().any(|class| code.code().starts_with(class))
     })

@@ -3,7 +3,7 @@
 use super::connection::{Purpose, connect, parse};
 use super::partition::{Partitions, day_of_id};
 use super::{schema, seal_check};
-use crate::copy::{Chunk, Options, Partition, TABLES, Table};
+use crate::copy::{Begun, Chunk, Held, Options, Partition, TABLES, Table};
 use crate::error::{Result, StoreError};
 use crate::seal::Sealer;
 use bytes::Bytes;
@@ -12,8 +12,12 @@ use std::pin::pin;
 use tokio_postgres::Client;
 use tokio_util::task::TaskTracker;
 
-/// The step that holds the last lease of the file.
+/// The step that holds the file's mark while a copy is under way: no node starts then.
 const SOURCE: &str = "source";
+/// The step that holds the retention with which a copy began.
+const RETENTION: &str = "retention";
+/// The step that holds the file's mark once its copy is whole.
+const WHOLE: &str = "whole";
 /// One copy at a time into a database.
 const LOCK: i64 = 0x706f_7374_0004;
 
@@ -39,36 +43,54 @@ impl Target {
         Ok(Self { client, partitions: Partitions::default() })
     }
 
-    /// The last lease of the file of which this database holds a part; none when it is empty.
-    pub(crate) async fn source(&self) -> Result<Option<i64>> {
-        if let Some(step) = self.client.query_opt(POSITION, &[&SOURCE]).await? {
-            return Ok(Some(step.get(0)));
+    /// What the database holds; an error when that is something else.
+    pub(crate) async fn held(&self) -> Result<Held> {
+        if let Some(mark) = self.step(SOURCE).await? {
+            let retention_days = self.step(RETENTION).await?.unwrap_or_default();
+            return Ok(Held::Part(Begun { mark, retention_days }));
+        }
+        if let Some(mark) = self.step(WHOLE).await? {
+            return Ok(Held::Whole(mark));
         }
         let sql = "SELECT EXISTS (SELECT FROM environment) OR EXISTS (SELECT FROM message) OR EXISTS (SELECT FROM lease)";
-        if self.client.query_one(sql, &[]).await?.get(0) {
-            return Err(StoreError::Broken(
-                "the database holds something already: a copy needs an empty one (`CREATE DATABASE …`)"
-                    .into(),
-            ));
-        }
-        Ok(None)
+        if self.client.query_one(sql, &[]).await?.get(0) { Err(holds_something()) } else { Ok(Held::Nothing) }
     }
 
-    /// Begins a copy of a file anew, under the key of which is known that it is the file's.
-    pub(crate) async fn begin(&self, lease: i64, options: &Options) -> Result<()> {
+    async fn step(&self, name: &str) -> Result<Option<i64>> {
+        Ok(self.client.query_opt(POSITION, &[&name]).await?.map(|step| step.get(0)))
+    }
+
+    /// Begins a copy anew. The key is known to be the file's. What is there goes only if it is a copy's; and nodes, which take
+    /// their lease under the same lock, find that one has begun.
+    pub(crate) async fn begin(&self, begun: Begun, options: &Options) -> Result<()> {
         seal_check::check(&self.client, &Sealer::new(&options.encryption_key)).await?;
         let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
+        let (Begun { mark, retention_days }, tables) = (begun, names.join(", "));
         let sql = format!(
-            "BEGIN; TRUNCATE {}, copying; INSERT INTO copying VALUES ('{SOURCE}', {lease}); COMMIT;",
-            names.join(", ")
+            "BEGIN; LOCK TABLE lease, environment, copying IN ACCESS EXCLUSIVE MODE;
+             DO $$ BEGIN
+                 IF EXISTS (SELECT FROM lease) OR EXISTS (SELECT FROM copying WHERE step = '{WHOLE}')
+                    OR EXISTS (SELECT FROM environment) AND NOT EXISTS (SELECT FROM copying) THEN
+                     RAISE EXCEPTION USING ERRCODE = '{NOT_EMPTY}', MESSAGE = 'not empty';
+                 END IF;
+             END $$;
+             TRUNCATE {tables}, copying;
+             INSERT INTO copying VALUES ('{SOURCE}', {mark}), ('{RETENTION}', {retention_days});
+             COMMIT;"
         );
-        Ok(self.client.batch_execute(&sql).await?)
+        let begun = self.client.batch_execute(&sql).await;
+        begun.map_err(|error| {
+            if error.code().is_some_and(|code| code.code() == NOT_EMPTY) {
+                holds_something()
+            } else {
+                error.into()
+            }
+        })
     }
 
     /// The position of the last step of a table.
     pub(crate) async fn position(&self, table: &Table) -> Result<i64> {
-        let step = self.client.query_opt(POSITION, &[&table.name]).await?;
-        Ok(step.map_or(0, |step| step.get(0)))
+        Ok(self.step(table.name).await?.unwrap_or_default())
     }
 
     /// Writes a step: all of it and its note, or nothing.
@@ -104,7 +126,8 @@ impl Target {
 
     /// Ends a copy: from now on nodes may start. Keys go on above the highest that were given, and every node reads what is
     /// configured.
-    pub(crate) async fn finish(&mut self, sequences: &[(&'static str, i64)]) -> Result<()> {
+    pub(crate) async fn finish(&mut self, sequences: &[(&'static str, i64)], mark: i64) -> Result<()> {
+        self.client.batch_execute("ANALYZE").await?;
         let transaction = self.client.transaction().await?;
         for (table, highest) in sequences {
             let sql =
@@ -113,9 +136,18 @@ impl Target {
         }
         transaction.execute("UPDATE configuration SET version = greatest(version, 1)", &[]).await?;
         transaction.execute("DELETE FROM copying", &[]).await?;
-        transaction.commit().await?;
-        Ok(self.client.batch_execute("ANALYZE").await?)
+        transaction.execute("INSERT INTO copying VALUES ($1, $2)", &[&WHOLE, &mark]).await?;
+        Ok(transaction.commit().await?)
     }
+}
+
+/// What `begin` raises where something is that no copy brought: a code of our own.
+const NOT_EMPTY: &str = "PH001";
+
+fn holds_something() -> StoreError {
+    StoreError::Broken(
+        "the database holds something already: a copy needs an empty one (`CREATE DATABASE …`)".into(),
+    )
 }
 
 const POSITION: &str = "SELECT position FROM copying WHERE step = $1";
@@ -125,7 +157,8 @@ pub(super) async fn check_whole(client: &Client) -> Result<()> {
     match client.query_opt(POSITION, &[&SOURCE]).await? {
         None => Ok(()),
         Some(_) => Err(StoreError::Broken(
-            "a copy into this database has begun and is not finished: run `posthaste copy` again, it goes on where it ended"
+            "a copy into this database has begun and is not finished: run `posthaste copy` again, it goes on where it ended; or \
+             give the nodes another database"
                 .into(),
         )),
     }

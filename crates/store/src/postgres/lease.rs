@@ -43,6 +43,7 @@ pub(super) async fn acquire(client: &Client, node: &Node) -> Result<LeaseId> {
                  SELECT slot, 'live', clock_timestamp() + $1::bigint * interval '1 millisecond', $2, $3
                  FROM generate_series(0, 1023) AS slot
                  WHERE NOT EXISTS (SELECT FROM lease WHERE lease.node = slot)
+                   AND NOT EXISTS (SELECT FROM copying WHERE step = 'source')
                  ORDER BY slot LIMIT 1
                  RETURNING id, node",
                 &[&ttl_ms, &checkpoint, &ceiling],
@@ -61,7 +62,10 @@ pub(super) async fn acquire(client: &Client, node: &Node) -> Result<LeaseId> {
             Err(error) => return Err(error.into()),
         }
     }
-    Err(StoreError::Unavailable("no node slot is free: 1,024 processes share this store already".into()))
+    Err(StoreError::Unavailable(
+        "no node slot is free: 1,024 processes share this store already, or a copy into it is under way"
+            .into(),
+    ))
 }
 
 /// Renews leases and writes their checkpoints and ceilings: one update, whose rows stay on their page. A lease that is

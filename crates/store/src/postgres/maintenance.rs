@@ -56,7 +56,6 @@ async fn tend(node: &Arc<Node>, client: &mut Option<Client>, steady_since: i64) 
             all_settled = false;
         }
     }
-    make_ahead(node, &connected).await?;
     if may_rescue(node, steady_since) {
         for lease in candidates(&connected).await? {
             let is_own = node.book.lock().get(lease).is_some();
@@ -65,6 +64,11 @@ async fn tend(node: &Arc<Node>, client: &mut Option<Client>, steady_since: i64) 
                 all_settled &= settled(node, &connected, lease, Whose::Expired).await?;
             }
         }
+    }
+    // Last, and no reason to leave the rest: there are partitions for days yet.
+    if let Err(error) = make_ahead(node, &connected).await {
+        tracing::warn!(%error, "partitions could not be made ahead; trying again");
+        all_settled = false;
     }
     // After a trouble a new session: the old one's server may be one that only reads by now.
     *client = all_settled.then_some(connected);

@@ -35,6 +35,12 @@ pub(super) const fn floor_of_day(day: i64) -> i64 {
 }
 
 impl Partitions {
+    /// Forgets which days have their partitions.
+    pub(super) fn forget(&self) {
+        self.log.lock().clear();
+        self.payload.lock().clear();
+    }
+
     /// Makes what is missing of these days, so that rows of theirs have a place.
     pub(super) async fn ensure(&self, client: &Client, log: &[i64], payload: &[i64]) -> Result<()> {
         let log: Vec<i64> = missing(&self.log, log);
@@ -103,10 +109,11 @@ pub(super) async fn days(client: &Client, table: &str) -> Result<Vec<(i64, u64)>
 
 /// Drops a day's partitions of these tables, in this order. Each is detached first, in a way that keeps nobody from the other
 /// partitions: it waits for the statements that may read it while new ones pass. One node at a time; the others try again.
-pub(super) async fn drop_day(client: &Client, tables: &[&str], day: i64) -> Result<()> {
+/// Answers whether it was this one's turn.
+pub(super) async fn drop_day(client: &Client, tables: &[&str], day: i64) -> Result<bool> {
     let lock = format!("SELECT pg_try_advisory_lock({DROPPING_LOCK})");
     if !client.query_one(&lock, &[]).await?.get::<_, bool>(0) {
-        return Ok(());
+        return Ok(false);
     }
     let mut dropped = Ok(());
     for table in tables {
@@ -116,16 +123,21 @@ pub(super) async fn drop_day(client: &Client, tables: &[&str], day: i64) -> Resu
         }
     }
     client.batch_execute(&format!("SELECT pg_advisory_unlock({DROPPING_LOCK})")).await?;
-    dropped
+    dropped.map(|()| true)
 }
 
 async fn drop_one(client: &Client, table: &str, day: i64) -> Result<()> {
     let sql = "SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = to_regclass($1)";
     let attached = client.query_opt(sql, &[&format!("{table}_{day}")]).await?;
     if let Some(attached) = attached {
-        // A detaching that was cut short is finished.
-        let way = if attached.get(0) { "FINALIZE" } else { "CONCURRENTLY" };
-        client.batch_execute(&format!("ALTER TABLE {table} DETACH PARTITION {table}_{day} {way}")).await?;
+        let detach = format!("ALTER TABLE {table} DETACH PARTITION {table}_{day}");
+        if attached.get(0) {
+            // One that was cut short is finished; not for long, since making a partition has to wait for it.
+            whole(client, &format!("BEGIN; SET LOCAL statement_timeout = '2s'; {detach} FINALIZE; COMMIT;"))
+                .await?;
+        } else {
+            client.batch_execute(&format!("{detach} CONCURRENTLY")).await?;
+        }
     }
     Ok(client.batch_execute(&format!("DROP TABLE IF EXISTS {table}_{day}")).await?)
 }

@@ -16,12 +16,14 @@ impl Prune for Postgres {
         let lent = self.own_readers.lend().await?;
         let client = lent.client();
         let mut pruned = Pruned::default();
-        if let Some(day) = self.ended_day(client, horizon).await? {
-            log(client, day, rows_max, &mut pruned).await?;
-        }
-        payloads(client, day_of(now), &mut pruned).await?;
+        // Keys first: a partition that cannot go yet must not keep them.
         keys(client, now, rows_max, &mut pruned).await?;
-        Ok(pruned)
+        let log = match self.ended_day(client, horizon).await? {
+            Some(day) => log(client, day, rows_max, &mut pruned).await,
+            None => Ok(()),
+        };
+        payloads(client, day_of(now), &mut pruned).await?;
+        log.map(|()| pruned)
     }
 }
 
@@ -69,16 +71,20 @@ async fn log(client: &Client, day: i64, rows_max: u32, pruned: &mut Pruned) -> R
                 .map_or(0, |(_, rows)| *rows),
         )
     };
-    (pruned.messages, pruned.attempts) = (rows("message").await?, rows("attempt").await?);
+    let gone = (rows("message").await?, rows("attempt").await?);
     // Attempts never before their message.
-    drop_day(client, &["message", "attempt"], day).await
+    if drop_day(client, &["message", "attempt"], day).await? {
+        (pruned.messages, pruned.attempts) = gone;
+    }
+    Ok(())
 }
 
 /// Drops the payloads of a day that is over.
 async fn payloads(client: &Client, today: i64, pruned: &mut Pruned) -> Result<()> {
-    if let Some((day, rows)) = days(client, "payload").await?.first().copied().filter(|(day, _)| *day < today)
+    let oldest = days(client, "payload").await?.first().copied();
+    if let Some((day, rows)) = oldest.filter(|(day, _)| *day < today)
+        && drop_day(client, &["payload"], day).await?
     {
-        drop_day(client, &["payload"], day).await?;
         pruned.payloads = rows;
     }
     Ok(())

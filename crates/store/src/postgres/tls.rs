@@ -19,6 +19,9 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_rustls::TlsConnector;
 
+/// The word for public authorities in place of a file.
+const SYSTEM: &str = "system";
+
 /// What the address says about encryption.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct TlsOptions {
@@ -42,10 +45,15 @@ enum Check {
 /// Takes what concerns encryption out of an address, since the driver knows only a part of it.
 pub(super) fn split(url: &str) -> (String, TlsOptions) {
     let mut options = TlsOptions::default();
-    let Some((address, query)) = url.split_once('?') else { return (url.to_owned(), options) };
+    // A password may have question marks of its own.
+    let host = url.rfind('@').unwrap_or_default();
+    let Some(mark) = url[host..].find('?') else { return (url.to_owned(), options) };
+    let (address, query) = (&url[..host + mark], &url[host + mark + 1..]);
     let mut rest = Vec::new();
     for pair in query.split('&') {
-        let (name, value) = url::form_urlencoded::parse(pair.as_bytes()).next().unwrap_or_default();
+        // An address is not a form: a plus is one.
+        let plain = pair.replace('+', "%2B");
+        let (name, value) = url::form_urlencoded::parse(plain.as_bytes()).next().unwrap_or_default();
         let place = match &*name {
             "sslmode" => &mut options.mode,
             "sslrootcert" => &mut options.root,
@@ -63,11 +71,25 @@ pub(super) fn split(url: &str) -> (String, TlsOptions) {
 
 impl TlsOptions {
     fn read(&self) -> Result<(SslMode, Check)> {
+        let of_the_system = self.root.as_deref() == Some(SYSTEM);
+        let mode = self.mode.as_deref();
+        if of_the_system && !matches!(mode, None | Some("verify-full")) {
+            return Err(StoreError::Broken(
+                "sslrootcert=system goes with sslmode=verify-full: without the name any certificate of a public authority would do".into(),
+            ));
+        }
         let by_root = if self.root.is_some() { Check::Authority } else { Check::Nothing };
-        Ok(match self.mode.as_deref() {
+        Ok(match mode {
             Some("disable") => (SslMode::Disable, Check::Nothing),
-            None | Some("prefer") => (SslMode::Prefer, Check::Nothing),
+            // Whoever names an authority wants it checked.
+            None if self.root.is_some() => (SslMode::Require, Check::Name),
+            None | Some("prefer") => (SslMode::Prefer, by_root),
             Some("require") => (SslMode::Require, by_root),
+            Some("verify-ca") if self.root.is_none() => {
+                return Err(StoreError::Broken(
+                    "sslmode=verify-ca needs sslrootcert=FILE: without the name any certificate of a public authority would do".into(),
+                ));
+            }
             Some("verify-ca") => (SslMode::Require, Check::Authority),
             Some("verify-full") => (SslMode::Require, Check::Name),
             Some(other) => {
@@ -112,9 +134,9 @@ impl TlsOptions {
         Ok((mode, Connector(Arc::new(config))))
     }
 
-    /// The authorities of `sslrootcert`; without it, or for the word `system`, Mozilla's list.
+    /// The authorities of `sslrootcert`; without it, or for the word [`SYSTEM`], Mozilla's list.
     fn roots(&self) -> Result<RootCertStore> {
-        let Some(file) = self.root.as_deref().filter(|root| *root != "system") else {
+        let Some(file) = self.root.as_deref().filter(|root| *root != SYSTEM) else {
             return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
         };
         let mut roots = RootCertStore::empty();
@@ -262,6 +284,9 @@ mod tests {
         assert_eq!(options.read(), Ok((SslMode::Require, Check::Name)));
         assert_eq!(split("postgres://a/d"), ("postgres://a/d".into(), TlsOptions::default()));
         assert_eq!(split("postgres://a/d?sslmode=disable").0, "postgres://a/d");
+        let (rest, options) = split("postgres://u:wh?t@a/d?sslmode=require&sslrootcert=a+b");
+        assert_eq!((&*rest, options.mode.as_deref()), ("postgres://u:wh?t@a/d", Some("require")));
+        assert_eq!(options.root.as_deref(), Some("a+b"));
     }
 
     #[test]
@@ -270,7 +295,16 @@ mod tests {
         assert_eq!(read(""), Ok((SslMode::Prefer, Check::Nothing)));
         assert_eq!(read("sslmode=require"), Ok((SslMode::Require, Check::Nothing)));
         assert_eq!(read("sslmode=require&sslrootcert=x"), Ok((SslMode::Require, Check::Authority)));
-        assert_eq!(read("sslmode=verify-ca"), Ok((SslMode::Require, Check::Authority)));
+        assert_eq!(read("sslmode=verify-ca&sslrootcert=x"), Ok((SslMode::Require, Check::Authority)));
+        assert_eq!(read("sslrootcert=x"), Ok((SslMode::Require, Check::Name)));
+        assert_eq!(read("sslrootcert=system"), Ok((SslMode::Require, Check::Name)));
+        for weak in [
+            "sslmode=verify-ca",
+            "sslmode=require&sslrootcert=system",
+            "sslmode=verify-ca&sslrootcert=system",
+        ] {
+            assert!(read(weak).unwrap_err().to_string().contains("public authority"), "{weak}");
+        }
         let unknown = read("sslmode=allow").unwrap_err().to_string();
         assert!(unknown.contains("`allow`") && unknown.contains("verify-full"), "{unknown}");
     }

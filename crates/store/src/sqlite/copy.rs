@@ -1,11 +1,13 @@
 //! The file that is copied: its rows as PostgreSQL's COPY takes them.
 
 use super::lock::FileLock;
-use super::{connect, lease, schema, seal_check};
+use super::{connect, lease, load_routing, schema, seal_check};
 use crate::copy::{Chunk, Options, Partition, Steps, Table};
 use crate::error::{Result, StoreError};
+use crate::routing::Routing;
 use crate::seal::Sealer;
 use crate::wake::Wakes;
+use aws_lc_rs::rand;
 use domain::id::{EPOCH_MS, IDS_PER_MS};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -18,34 +20,42 @@ const STEP_BYTES: usize = 8 << 20;
 /// The file, locked.
 pub(crate) struct Source {
     connection: Connection,
-    lease: i64,
+    mark: i64,
     retention_days: u32,
     step_rows: u32,
     _lock: FileLock,
 }
 
 impl Source {
-    /// Locks the file. What its last process left undone becomes rows, unless that was done for this copy before.
-    pub(crate) fn open(path: &Path, options: &Options, copied: Option<i64>) -> Result<Self> {
+    /// Locks the file. Unless it carries a copy's mark still, what its last process left undone becomes rows, and it gets one.
+    pub(crate) fn open(path: &Path, options: &Options) -> Result<Self> {
         if !path.exists() {
             return Err(StoreError::Unavailable(format!("{} is not there", path.display())));
         }
         let lock = FileLock::take(path)?;
         let mut connection = connect(lock.path(), None)?;
         schema::migrate(&mut connection)?;
-        seal_check::check(&connection, &Sealer::new(&options.encryption_key))?;
-        let mut last = last_lease(&connection)?;
-        if copied.is_none() || copied != Some(last) {
-            lease::acquire(&mut connection, options.now, &Wakes::default())?;
-            last = last_lease(&connection)?;
-        }
+        let sealer = Sealer::new(&options.encryption_key);
+        // Everything sealed opens with this key, before the key is written down where none was.
+        load_routing(&connection, &Routing::default(), &sealer)?;
+        seal_check::check(&connection, &sealer)?;
+        let mark = match mark(&connection)? {
+            Some(mark) => mark,
+            None => {
+                lease::acquire(&mut connection, options.now, &Wakes::default())?;
+                let mark = i64::from_be_bytes(random()?) | MARKED;
+                connection.execute("UPDATE lease SET node = ?1", [mark])?;
+                mark
+            }
+        };
         let Options { retention_days, step_rows, .. } = *options;
-        Ok(Self { connection, lease: last, retention_days, step_rows, _lock: lock })
+        Ok(Self { connection, mark, retention_days, step_rows, _lock: lock })
     }
 
-    /// The last lease that was taken in the file: every server that opens it takes one.
-    pub(crate) const fn lease(&self) -> i64 {
-        self.lease
+    /// What the file carries since a copy of it began. It stands in the place of its lease's node, so that the next server, which
+    /// takes a lease of its own, wipes it away.
+    pub(crate) const fn mark(&self) -> i64 {
+        self.mark
     }
 
     /// The rows of a table.
@@ -148,9 +158,18 @@ impl Source {
     }
 }
 
-fn last_lease(connection: &Connection) -> Result<i64> {
-    let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'lease'";
-    Ok(connection.query_row(sql, [], |row| row.get(0)).optional()?.unwrap_or(0))
+/// A mark has this bit, no node has.
+const MARKED: i64 = 1 << 62;
+
+fn mark(connection: &Connection) -> Result<Option<i64>> {
+    let sql = "SELECT node FROM lease WHERE node & ?1 <> 0";
+    Ok(connection.query_row(sql, [MARKED], |row| row.get(0)).optional()?)
+}
+
+fn random() -> Result<[u8; 8]> {
+    let mut bytes = [0; 8];
+    rand::fill(&mut bytes).map_err(|_| StoreError::Broken("the system gave no randomness".into()))?;
+    Ok(bytes)
 }
 
 /// The column with the id, as it is called in the selection.

@@ -169,6 +169,8 @@ async fn everything_arrives_however_often_the_copy_is_cut_short() {
     assert!(tries > 10, "{tries} tries");
     let count = |name| counts.iter().find(|(table, _)| *table == name).unwrap().1;
     assert_eq!((count("message"), count("payload"), count("attempt")), (10, 9, 8));
+    let again = copied(&source, &url, u64::MAX).await.unwrap_err().to_string();
+    assert!(again.contains("copied into this database already"), "{again}");
     let there = Fixture::on(url, clock).await;
     let after = contents(&there, app, endpoint).await;
     for (before, after) in before.lines().zip(after.lines()) {
@@ -201,6 +203,46 @@ async fn a_file_that_a_server_had_open_meanwhile_is_copied_anew() {
     let messages = there.store.message_list(app, Default::default(), Page::first(50, Order::Ascending));
     assert_eq!(messages.await.unwrap().items.len(), 11);
     drop(folder);
+}
+
+#[tokio::test]
+async fn a_copy_that_began_with_another_retention_or_of_another_file_begins_anew() {
+    let (f, app, _) = filled().await;
+    let clock = Arc::clone(&f.clock);
+    let folder = f.close();
+    let source = folder.path().join("store.db");
+    let url = Cluster::shared().database();
+    // Messages are there, their payloads not yet.
+    copied(&source, &url, 20).await.unwrap_err();
+    let longer = Options { retention_days: 200, ..options() };
+    // A copy of the file, from before a server had it open once more: as many leases, another state.
+    let backup = tempfile::tempdir().unwrap();
+    std::fs::copy(&source, backup.path().join("store.db")).unwrap();
+    copy(&source, &url, &longer, &mut |_| ControlFlow::Break(())).await.unwrap_err();
+    let f = Fixture::in_folder(folder, Arc::clone(&clock)).await;
+    let app_there = f.store.application_find(f.environment.key, "one").await.unwrap();
+    f.accept(&app_there, &[]).await;
+    let folder = f.close();
+    copy(&backup.path().join("store.db"), &url, &longer, &mut |_| ControlFlow::Break(())).await.unwrap_err();
+    copy(&source, &url, &longer, &mut |_| ControlFlow::Continue(())).await.unwrap();
+    let there = Fixture::on(url, clock).await;
+    let page = Page::first(50, Order::Ascending);
+    let messages = there.store.message_list(app, Default::default(), page).await.unwrap().items;
+    assert_eq!(messages.len(), 11);
+    assert_eq!(messages.iter().filter(|message| message.payload.is_some()).count(), 10);
+    drop(folder);
+}
+
+#[tokio::test]
+async fn a_node_that_starts_while_a_copy_begins_is_refused_or_refuses_it() {
+    let (f, ..) = filled().await;
+    let folder = f.close();
+    let source = folder.path().join("store.db");
+    let node = Fixture::with_ttl(std::time::Duration::from_secs(5)).await;
+    // The environment of the node that lives has gone from its eyes: its lease alone tells.
+    node.sql("DELETE FROM environment");
+    let refusal = copied(&source, node.url(), u64::MAX).await.unwrap_err().to_string();
+    assert!(refusal.contains("needs an empty one"), "{refusal}");
 }
 
 #[tokio::test]

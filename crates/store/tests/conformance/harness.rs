@@ -104,7 +104,17 @@ impl Fixture {
 
     /// Runs SQL on the database, beside the store.
     pub(crate) fn sql(&self, sql: &str) -> String {
-        Cluster::shared().sql(self.url().rsplit('/').next().unwrap(), sql)
+        Cluster::shared().sql(self.database(), sql)
+    }
+
+    /// Runs SQL from another database of the server.
+    pub(crate) fn sql_elsewhere(&self, sql: &str) -> String {
+        Cluster::shared().sql("postgres", sql)
+    }
+
+    /// The database's name.
+    pub(crate) fn database(&self) -> &str {
+        self.url().rsplit('/').next().unwrap()
     }
 
     /// Why the database does not open.

@@ -98,6 +98,18 @@ async fn a_database_with_a_newer_schema_is_refused_and_one_version_ahead_is_serv
 }
 
 #[tokio::test]
+async fn a_node_that_has_nothing_to_do_is_well_again_once_the_trouble_has_passed() {
+    let f = Fixture::with_ttl(SHORT_TTL).await;
+    f.sql_elsewhere(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", f.database()));
+    f.sql_elsewhere(&END_ALL.replace("current_database()", &format!("'{}'", f.database())));
+    eventually("the trouble", async || f.store.health().is_err().then_some(())).await;
+    f.sql_elsewhere(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", f.database()));
+    // Nothing is committed meanwhile: whoever goes by the health sends nothing.
+    eventually("its end", async || f.store.health().is_ok().then_some(())).await;
+    eventually("a lease", async || f.store.lease_is_valid().then_some(())).await;
+}
+
+#[tokio::test]
 async fn a_session_that_sticks_under_a_lease_that_ended_is_ended_and_its_work_taken_over() {
     let (a, b) = two().await;
     let app = a.application("one").await;
