@@ -184,8 +184,7 @@ impl App {
         })
     }
 
-    /// Decides for each endpoint, and reserves a place in dispatch for those that go there, `bytes` of body
-    /// with it.
+    /// Decides for each endpoint, and reserves a place in dispatch for those that go there, `bytes` of body with it.
     pub(crate) fn admissions<'a>(
         &self,
         routes: impl Iterator<Item = &'a Route>,

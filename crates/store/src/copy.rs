@@ -141,7 +141,7 @@ pub(crate) struct Chunk {
     pub(crate) rows: u64,
     /// The position after it.
     pub(crate) position: i64,
-    /// What partitions its rows need: the first columns' ids or days, each of them once.
+    /// What partitions its rows need: the first columns' ids or days, in order.
     pub(crate) firsts: Vec<i64>,
 }
 
@@ -183,11 +183,11 @@ pub async fn copy(
             if progress(Progress { table: table.name, done: total.saturating_sub(left), total }).is_break() {
                 return Err(StoreError::Unavailable("the copy was ended before it was complete".into()));
             }
-            let chunk = source.chunk(table, position)?;
+            let mut chunk = source.chunk(table, position)?;
             if chunk.rows == 0 {
                 break;
             }
-            target.put(table, &chunk).await?;
+            target.put(table, &mut chunk).await?;
             (position, left) = (chunk.position, left.saturating_sub(chunk.rows));
         }
     }

@@ -75,8 +75,8 @@ impl Handoff {
         self.queued.load(Ordering::Relaxed)
     }
 
-    /// Reserves a place for a message that holds so many bytes, with which the gauges were entered, whose first attempts are those of the `entered` gauges;
-    /// none when memory is full or dispatch has ended: then the gauges are left again, and the deliveries are to be
+    /// Reserves a place for a message that holds so many bytes and whose first attempts are those of the `entered` gauges (with as
+    /// many bytes); none when memory is full or dispatch has ended: then the gauges are left again, and the deliveries are to be
     /// parked.
     #[must_use]
     pub fn reserve(&self, entered: Vec<Arc<Gauge>>, bytes: usize) -> Option<Slot> {

@@ -38,10 +38,9 @@ pub(crate) async fn run(context: &Context, report: &mut Report) -> Outcome<()> {
         tokio::time::sleep(LOOK_EVERY.min(whole / 4)).await;
         looks.push(look(&cluster)?);
     }
-    let measured = measure::interval_of(context, &subject, &load, context.options.seconds()).await?;
+    let mut measured = measure::interval_of(context, &subject, &load, context.options.seconds()).await?;
     let totals = load.finish();
     let drained = measure::wait_for_arrivals(context, totals.accepted).await?;
-    let mut measured = measured;
     measured.judge(&totals, totals.accepted, &drained);
     report.row("churn", "posthaste", &measured);
     let (early, late) = looks.split_at(looks.len() / 2);

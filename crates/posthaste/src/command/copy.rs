@@ -15,7 +15,7 @@ use store::copy::{Options, Progress, STEP_ROWS, copy};
 /// What is copied where to.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The file: sqlite:PATH. The one in the data folder when it is not given.
+    /// The file: sqlite:PATH. POSTHASTE_STORE when that is a file and this is not given, or posthaste.db in the data folder.
     #[arg(long, value_name = "sqlite:PATH", value_parser = StoreAddress::parse)]
     from: Option<StoreAddress>,
     /// An empty database: postgres://user:password@host/database. POSTHASTE_STORE when it is not given, so that the password

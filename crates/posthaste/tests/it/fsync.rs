@@ -5,12 +5,12 @@
 //! slows syncs down, and makes them fail on demand.
 
 use crate::live::{Api, Home, WITHIN, serves};
+use crate::shim;
 use http::Method;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::Duration;
 use testkit::{Answer, Process, Receiver, Reply};
 use tokio::task::JoinSet;
@@ -39,14 +39,7 @@ struct Seen {
 impl Shim {
     fn build(home: &Home) -> Self {
         let at = |name: &str| home.folder().join(name);
-        let shim = Self { library: at("sync.so"), log: at("sync.log"), fail: at("syncs-fail") };
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/shim/sync.c");
-        let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o"]);
-        let built = compiler.arg(&shim.library).arg(source).output();
-        let built = built.expect("a C compiler (cc) is needed for this test");
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        shim
+        Self { library: shim::build(home, "sync"), log: at("sync.log"), fail: at("syncs-fail") }
     }
 
     async fn start(&self, home: &Home, delay_ms: u64) -> Process {

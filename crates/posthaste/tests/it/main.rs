@@ -24,6 +24,7 @@ mod nodes;
 mod receivers;
 mod sdk;
 mod serve;
+mod shim;
 mod simulation;
 mod tidy;
 mod timeline;

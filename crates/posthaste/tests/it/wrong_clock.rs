@@ -2,11 +2,12 @@
 
 use crate::live::{Home, WITHIN};
 use crate::nodes::{home, knows};
+use crate::shim;
 use domain::clock::Clock;
 use posthaste::clock::SystemClock;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use testkit::{Answer, Cluster, Durability, Process, Receiver};
@@ -14,17 +15,6 @@ use testkit::{Answer, Cluster, Durability, Process, Receiver};
 const HOUR_S: i64 = 3_600;
 /// The first step of the nodes' schedule, less its jitter, and what a busy machine may add to it.
 const RETRY_AFTER: std::ops::Range<Duration> = Duration::from_millis(700)..Duration::from_secs(5);
-fn build(home: &Home) -> PathBuf {
-    let library = home.folder().join("clock.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/shim/clock.c");
-    let mut compiler = Command::new("cc");
-    compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o"]);
-    let built = compiler.arg(&library).arg(source).output();
-    let built = built.expect("a C compiler (cc) is needed for this test");
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    library
-}
-
 fn off_by(mut command: Command, library: &Path, seconds: i64) -> Command {
     command.env("LD_PRELOAD", library).env("SHIM_SECONDS", seconds.to_string());
     command
@@ -53,7 +43,7 @@ async fn schedules_stay_right_on_nodes_whose_clocks_are_an_hour_off() {
     let (mut homes, mut processes) = (Vec::new(), Vec::new());
     for seconds in [0, HOUR_S, -HOUR_S] {
         let home = home(&database);
-        let library = build(&home);
+        let library = shim::build(&home, "clock");
         let off = made_at(&home, &library, seconds) - now_s();
         assert!((off - seconds).abs() < 60, "the shim has no effect: {off} s");
         let process = Process::start(off_by(home.serve(), &library, seconds));

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use tokio_postgres::config::TargetSessionAttrs;
-use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
+use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_util::task::TaskTracker;
 
@@ -90,8 +90,8 @@ pub(super) async fn connect(
 ) -> Result<Client> {
     let config = server.for_session(purpose);
     let connecting = timeout(server.connect_within(), config.connect(server.tls.clone())).await;
-    let (client, mut connection) =
-        connecting.map_err(|_| StoreError::Unavailable("PostgreSQL does not answer".into()))??;
+    let connected = connecting.map_err(|_| StoreError::Unavailable("PostgreSQL does not answer".into()))?;
+    let (client, mut connection) = connected.map_err(|error| refused(error, config.get_ssl_mode()))?;
     tasks.spawn(async move {
         loop {
             match poll_fn(|context| connection.poll_message(context)).await {
@@ -115,6 +115,16 @@ pub(super) async fn connect(
     Ok(client)
 }
 
+/// Why no session was made. Where nobody asked for encryption, what it fails by need not be in the way.
+fn refused(error: tokio_postgres::Error, mode: SslMode) -> StoreError {
+    match StoreError::from(error) {
+        StoreError::Unavailable(why) if mode == SslMode::Prefer && why.contains("TLS") => {
+            StoreError::Unavailable(format!("{why}; `sslmode=disable` in the address does without TLS"))
+        }
+        other => other,
+    }
+}
+
 /// Whether nobody can know what became of the statement that failed so: its answer may have been lost (rule 8).
 pub(super) fn is_unknown(error: &tokio_postgres::Error) -> bool {
     error.as_db_error().is_none_or(|told| {
@@ -126,18 +136,12 @@ pub(super) fn is_unknown(error: &tokio_postgres::Error) -> bool {
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(told) = error.as_db_error() else {
-            let why = with_source(&error);
-            let way_out =
-                if why.contains("TLS") { "; `sslmode=disable` in the address does without TLS" } else { "" };
-            return Self::Unavailable(format!("PostgreSQL is away ({why}{way_out})"));
+            return Self::Unavailable(format!("PostgreSQL is away ({})", with_source(&error)));
         };
         let code = told.code();
         if *code == SqlState::DISK_FULL {
             Self::Unavailable("PostgreSQL's disk is full".into())
-        } else if *code == SqlState::CHECK_VIOLATION && told.constraint().is_none() {
-            // Ours to make, and made for the next session.
-            Self::Unavailable(format!("a partition is missing ({})", told.message()))
-        } else if is_about_values(code) {
+        } else if is_about_values(told) {
             let place = told.where_().map(|place| format!(" ({place})")).unwrap_or_default();
             Self::Broken(format!("{} {}{place}", code.code(), told.message()))
         } else {
@@ -148,24 +152,20 @@ impl From<tokio_postgres::Error> for StoreError {
 
 /// Whether the very values that were sent are what PostgreSQL does not take (classes 21 to 23 and 54 of appendix A of its
 /// manual: cardinality, data, integrity, limits). All else is about the server as it is now, and may pass: a server that only reads after a
-/// failover, a right or a table that somebody took away, a full disk.
-fn is_about_values(code: &SqlState) -> bool {
-    ["21", "22", "23", "54"].iter().any(|class| code.code().starts_with(class))
-}
-
-/// A check without a name is that of a partition which is not there.
-fn lacks_constraint(error: &tokio_postgres::Error) -> bool {
-    error.as_db_error().is_some_and(|told| told.constraint().is_none())
+/// failover, a right or a table that somebody took away, a full disk. So is a check without a name: it is that of a partition which is
+/// not there, ours to make, and made for the next session.
+fn is_about_values(told: &DbError) -> bool {
+    let lacks_partition = *told.code() == SqlState::CHECK_VIOLATION && told.constraint().is_none();
+    !lacks_partition && ["21", "22", "23", "54"].iter().any(|class| told.code().code().starts_with(class))
 }
 
 /// Whether a session is worth keeping after this: what it prepared may be gone (a pooler gave us another one), or its server may only
 /// read by now. Conflicts, shortages and what is wrong with values say nothing against it.
 pub(super) fn spoils_session(error: &tokio_postgres::Error) -> bool {
-    let code = error.code();
-    code.is_some_and(|code| {
-        let partition = *code == SqlState::CHECK_VIOLATION && lacks_constraint(error);
+    error.as_db_error().is_some_and(|told| {
+        let code = told.code();
         // A statement that took too long (57014) is one's own affair, too.
-        (!is_about_values(code) || partition)
+        !is_about_values(told)
             && *code != SqlState::QUERY_CANCELED
             && !["40", "53", "55"].iter().any(|class| code.code().starts_with(class))
     })

@@ -93,8 +93,8 @@ impl Target {
         Ok(self.step(table.name).await?.unwrap_or_default())
     }
 
-    /// Writes a step: all of it and its note, or nothing.
-    pub(crate) async fn put(&mut self, table: &Table, chunk: &Chunk) -> Result<()> {
+    /// Writes a step, whose text it takes: all of it and its note, or nothing.
+    pub(crate) async fn put(&mut self, table: &Table, chunk: &mut Chunk) -> Result<()> {
         let firsts = &chunk.firsts;
         match table.partition {
             Partition::None => {}
@@ -107,7 +107,7 @@ impl Target {
         let transaction = self.client.transaction().await?;
         let sql = format!("COPY {} ({}) FROM STDIN", table.name, table.columns);
         let mut rows = pin!(transaction.copy_in::<_, Bytes>(&sql).await?);
-        rows.send(Bytes::copy_from_slice(&chunk.text)).await?;
+        rows.send(Bytes::from(std::mem::take(&mut chunk.text))).await?;
         let written = rows.finish().await?;
         if written != chunk.rows {
             let (name, sent) = (table.name, chunk.rows);

@@ -19,7 +19,7 @@ impl Prune for Postgres {
         // Keys first: a partition that cannot go yet must not keep them.
         keys(client, now, rows_max, &mut pruned).await?;
         let log = match self.ended_day(client, horizon).await? {
-            Some(day) => log(client, day, rows_max, &mut pruned).await,
+            Some(ended) => log(client, ended, rows_max, &mut pruned).await,
             None => Ok(()),
         };
         payloads(client, day_of(now), &mut pruned).await?;
@@ -27,18 +27,29 @@ impl Prune for Postgres {
     }
 }
 
+/// A day of the log that can go, and about how many rows it has.
+struct Ended {
+    day: i64,
+    messages: u64,
+    attempts: u64,
+}
+
 impl Postgres {
     /// The oldest day of the log, when all of it is before the horizon and settled.
-    async fn ended_day(&self, client: &Client, horizon: Timestamp) -> Result<Option<i64>> {
-        let (messages, attempts) = (days(client, "message").await?, days(client, "attempt").await?);
-        let oldest = messages.first().into_iter().chain(attempts.first()).map(|(day, _)| *day).min();
+    async fn ended_day(&self, client: &Client, horizon: Timestamp) -> Result<Option<Ended>> {
+        let messages = days(client, "message").await?.first().copied();
+        let attempts = days(client, "attempt").await?.first().copied();
+        let oldest = messages.into_iter().chain(attempts).map(|(day, _)| day).min();
         let Some(day) = oldest.filter(|day| *day < day_of_id(floor_of(horizon))) else { return Ok(None) };
-        if is_settled(client, day).await? {
-            return Ok(Some(day));
+        if !is_settled(client, day).await? {
+            // Checkpoints only rise, and a lease's row may be half a second old.
+            self.node.beat().await?;
+            if !is_settled(client, day).await? {
+                return Ok(None);
+            }
         }
-        // Checkpoints only rise, and a lease's row may be half a second old.
-        self.node.beat().await?;
-        Ok(is_settled(client, day).await?.then_some(day))
+        let rows = |first: Option<(i64, u64)>| first.filter(|(of, _)| *of == day).map_or(0, |(_, rows)| rows);
+        Ok(Some(Ended { day, messages: rows(messages), attempts: rows(attempts) }))
     }
 }
 
@@ -50,31 +61,21 @@ async fn is_settled(client: &Client, day: i64) -> Result<bool> {
 
 /// Drops a day of the log; first its rows among the exceptions, pending ones too: a claim that a dispatch holds finds nothing
 /// to change any more. A row that a commit has locked waits for the next step.
-async fn log(client: &Client, day: i64, rows_max: u32, pruned: &mut Pruned) -> Result<()> {
+async fn log(client: &Client, ended: Ended, rows_max: u32, pruned: &mut Pruned) -> Result<()> {
     pruned.deliveries = client
         .execute(
             "DELETE FROM delivery WHERE (endpoint, message, run) IN (
                  SELECT endpoint, message, run FROM delivery WHERE message < $1 ORDER BY message LIMIT $2
                  FOR UPDATE SKIP LOCKED)",
-            &[&floor_of_day(day + 1), &i64::from(rows_max)],
+            &[&floor_of_day(ended.day + 1), &i64::from(rows_max)],
         )
         .await?;
     if pruned.deliveries > 0 {
         return Ok(());
     }
-    let rows = async |table| {
-        Ok::<_, crate::StoreError>(
-            days(client, table)
-                .await?
-                .first()
-                .filter(|(first, _)| *first == day)
-                .map_or(0, |(_, rows)| *rows),
-        )
-    };
-    let gone = (rows("message").await?, rows("attempt").await?);
     // Attempts never before their message.
-    if drop_day(client, &["message", "attempt"], day).await? {
-        (pruned.messages, pruned.attempts) = gone;
+    if drop_day(client, &["message", "attempt"], ended.day).await? {
+        (pruned.messages, pruned.attempts) = (ended.messages, ended.attempts);
     }
     Ok(())
 }

@@ -234,12 +234,12 @@ async fn a_copy_that_began_with_another_retention_or_of_another_file_begins_anew
 }
 
 #[tokio::test]
-async fn a_node_that_starts_while_a_copy_begins_is_refused_or_refuses_it() {
+async fn a_database_on_which_a_node_lives_is_refused_whatever_else_it_holds() {
     let (f, ..) = filled().await;
     let folder = f.close();
     let source = folder.path().join("store.db");
     let node = Fixture::with_ttl(std::time::Duration::from_secs(5)).await;
-    // The environment of the node that lives has gone from its eyes: its lease alone tells.
+    // Its lease alone tells.
     node.sql("DELETE FROM environment");
     let refusal = copied(&source, node.url(), u64::MAX).await.unwrap_err().to_string();
     assert!(refusal.contains("needs an empty one"), "{refusal}");

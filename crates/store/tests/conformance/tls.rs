@@ -53,6 +53,8 @@ fn connections_are_encrypted_and_the_server_is_checked_as_far_as_the_address_say
     let refused = |address: String, why: &str| {
         let refusal = open(&cluster, &address).unwrap_err().to_string();
         assert!(refusal.contains(why), "{address}: {refusal}");
+        // Nobody who asked for encryption is told to do without.
+        assert!(!refusal.contains("sslmode=disable"), "{address}: {refusal}");
     };
 
     good(by_address.clone());
