@@ -152,10 +152,11 @@ async fn endpoints(
 ) -> Outcome {
     let page = page.page(Order::Ascending, id_of(Kind::Endpoint))?;
     let slice = app.endpoints_of_message(at.by(&caller), page).await?;
+    let now = app.now();
     let item = |shown: app::attempt::ShownDestination| {
         let (status, status_text) = wire::status(shown.delivery.state, status.expanded_statuses);
         let next_attempt = shown.delivery.next_attempt;
-        let endpoint = EndpointOut::of(&shown.endpoint);
+        let endpoint = EndpointOut::of(&shown.endpoint, now);
         (endpoint.id.clone(), MessageEndpointOut { endpoint, status, status_text, next_attempt })
     };
     Ok(ListResponse::of(slice.map(item)).answer())

@@ -2,6 +2,7 @@
 
 use crate::answer::Answer;
 use crate::caller::Caller;
+use crate::endpoint_options::{OptionsIn, OptionsOut};
 use crate::error::{Errors, Outcome};
 use crate::json::Field;
 use crate::once::once;
@@ -16,6 +17,7 @@ use axum::extract::State;
 use domain::clock::Timestamp;
 use domain::endpoint::{Endpoint, EndpointFields};
 use domain::name::Metadata;
+use domain::options::EndpointOptions;
 use domain::page::Order;
 use domain::wire_id::Kind;
 use serde::{Deserialize, Serialize};
@@ -84,6 +86,9 @@ pub(crate) struct EndpointIn {
     #[serde(default)]
     #[schema(value_type = Option<Metadata>)]
     headers: Field<Metadata>,
+    /// What is beyond the wire's fields.
+    #[serde(flatten)]
+    own: OptionsIn,
 }
 
 /// What changes of an endpoint: absent keeps, null clears.
@@ -134,6 +139,9 @@ pub(crate) struct EndpointPatch {
     #[serde(default)]
     #[schema(value_type = Option<Metadata>)]
     metadata: Field<Metadata>,
+    /// What is beyond the wire's fields.
+    #[serde(flatten)]
+    own: OptionsIn,
 }
 
 /// An endpoint.
@@ -171,6 +179,9 @@ pub(crate) struct EndpointOut {
     metadata: Metadata,
     /// Why the server itself switched it off.
     disabled_reason: Option<String>,
+    /// What is beyond the wire's fields.
+    #[serde(flatten)]
+    own: OptionsOut,
     /// When it was created.
     #[serde(serialize_with = "wire::time")]
     #[schema(value_type = String, format = DateTime)]
@@ -182,7 +193,7 @@ pub(crate) struct EndpointOut {
 }
 
 impl EndpointIn {
-    fn read(self) -> Outcome<EndpointInput> {
+    fn read(self, spare: &dyn Fn(bool) -> String) -> Outcome<EndpointInput> {
         let problems = &mut Problems::default();
         let fields = EndpointFields {
             url: self.url.required("url", problems),
@@ -194,17 +205,19 @@ impl EndpointIn {
             event_types: self.event_types.or(self.filter_types).optional("eventTypes", problems),
             channels: self.channels.optional("channels", problems),
             throttle_rate: self.throttle_rate.or(self.rate_limit).optional("throttleRate", problems),
+            options: EndpointOptions::default(),
         };
         let paused = self.paused.optional("paused", problems);
         let secret = self.secret.optional("secret", problems);
         let headers = self.headers.optional("headers", problems).unwrap_or_default().into_iter().collect();
+        let options = self.own.read(spare, problems);
         std::mem::take(problems).finish()?;
-        Ok(EndpointInput { fields, paused, secret, headers })
+        Ok(EndpointInput { fields, paused, secret, headers, options })
     }
 }
 
 impl EndpointPatch {
-    fn read(self) -> Outcome<Patch> {
+    fn read(self, spare: &dyn Fn(bool) -> String) -> Outcome<Patch> {
         let problems = &mut Problems::default();
         let patch = Patch {
             url: self.url.present("url", problems),
@@ -216,6 +229,7 @@ impl EndpointPatch {
             event_types: self.event_types.or(self.filter_types).change("eventTypes", problems),
             channels: self.channels.change("channels", problems),
             throttle_rate: self.throttle_rate.or(self.rate_limit).change("throttleRate", problems),
+            options: self.own.read(spare, problems),
         };
         std::mem::take(problems).finish()?;
         Ok(patch)
@@ -223,7 +237,7 @@ impl EndpointPatch {
 }
 
 impl EndpointOut {
-    pub(crate) fn of(endpoint: &Endpoint) -> Self {
+    pub(crate) fn of(endpoint: &Endpoint, now: Timestamp) -> Self {
         let EndpointFields { uid, url, description, metadata, disabled, paused, .. } =
             endpoint.fields.clone();
         let EndpointFields { event_types, channels, throttle_rate, .. } = endpoint.fields.clone();
@@ -242,6 +256,7 @@ impl EndpointOut {
             version: 1,
             metadata,
             disabled_reason: endpoint.disabled_reason.clone(),
+            own: OptionsOut::of(endpoint, now),
             created_at: endpoint.created_at,
             updated_at: endpoint.updated_at,
         }
@@ -260,7 +275,8 @@ async fn list(
 ) -> Outcome {
     let page = page.page(order.order.unwrap_or(Order::Descending), id_of(Kind::Endpoint))?;
     let slice = app.endpoint_list(&caller, &at.app_id, page).await?;
-    Ok(ListResponse::of(slice.map(|e| (e.id.clone(), EndpointOut::of(&e)))).answer())
+    let now = app.now();
+    Ok(ListResponse::of(slice.map(|e| (e.id.clone(), EndpointOut::of(&e, now)))).answer())
 }
 
 /// Creates an endpoint.
@@ -268,11 +284,11 @@ async fn list(
     tag = "Endpoint", params(AppPath, IdempotencyKey), request_body = EndpointIn,
     responses((status = 201, body = EndpointOut), Errors))]
 async fn create(State(app): State<App>, At(at): At<AppPath>, received: Received) -> Outcome {
-    let input = received.json::<EndpointIn>()?.read()?;
+    let input = received.json::<EndpointIn>()?.read(&|ed25519| app.spare_key(ed25519))?;
     let principal = Arc::clone(&received.principal);
     once(&app.clone(), &received, async move {
         let endpoint = app.endpoint_create(&principal, &at.app_id, input).await?;
-        Ok(Answer::made(true, &EndpointOut::of(&endpoint)))
+        Ok(Answer::made(true, &EndpointOut::of(&endpoint, app.now())))
     })
     .await
 }
@@ -281,7 +297,7 @@ async fn create(State(app): State<App>, At(at): At<AppPath>, received: Received)
 #[utoipa::path(get, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}", operation_id = "v1.endpoint.get",
     tag = "Endpoint", params(EndpointPath), responses((status = 200, body = EndpointOut), Errors))]
 async fn get(State(app): State<App>, caller: Caller, At(at): At<EndpointPath>) -> Outcome {
-    Ok(Answer::ok(&EndpointOut::of(&app.endpoint_get(at.by(&caller)).await?)))
+    Ok(Answer::ok(&EndpointOut::of(&app.endpoint_get(at.by(&caller)).await?, app.now())))
 }
 
 /// Replaces an endpoint, or creates it under this uid.
@@ -289,9 +305,9 @@ async fn get(State(app): State<App>, caller: Caller, At(at): At<EndpointPath>) -
     tag = "Endpoint", params(EndpointPath), request_body = EndpointIn,
     responses((status = 200, body = EndpointOut), (status = 201, body = EndpointOut), Errors))]
 async fn upsert(State(app): State<App>, At(at): At<EndpointPath>, received: Received) -> Outcome {
-    let input = received.json::<EndpointIn>()?.read()?;
+    let input = received.json::<EndpointIn>()?.read(&|ed25519| app.spare_key(ed25519))?;
     let (endpoint, created) = app.endpoint_put(at.by(&received.principal), input).await?;
-    Ok(Answer::made(created, &EndpointOut::of(&endpoint)))
+    Ok(Answer::made(created, &EndpointOut::of(&endpoint, app.now())))
 }
 
 /// Changes some fields of an endpoint.
@@ -299,8 +315,9 @@ async fn upsert(State(app): State<App>, At(at): At<EndpointPath>, received: Rece
     tag = "Endpoint", params(EndpointPath), request_body = EndpointPatch,
     responses((status = 200, body = EndpointOut), Errors))]
 async fn patch(State(app): State<App>, At(at): At<EndpointPath>, received: Received) -> Outcome {
-    let patch = received.json::<EndpointPatch>()?.read()?;
-    Ok(Answer::ok(&EndpointOut::of(&app.endpoint_patch(at.by(&received.principal), patch).await?)))
+    let patch = received.json::<EndpointPatch>()?.read(&|ed25519| app.spare_key(ed25519))?;
+    let endpoint = app.endpoint_patch(at.by(&received.principal), patch).await?;
+    Ok(Answer::ok(&EndpointOut::of(&endpoint, app.now())))
 }
 
 /// Deletes an endpoint; its pending deliveries are canceled.

@@ -61,6 +61,10 @@ pub(crate) struct MessageIn {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     transformations_params: Field<Map<String, Value>>,
+    /// What it happened in, a JSON object: `current_context` for endpoints with that format, `context` for filters and templates.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    context: Field<Map<String, Value>>,
     /// The application, created on the way if it is not there; its uid is the one in the path.
     #[serde(default)]
     #[schema(value_type = Option<ApplicationIn>)]
@@ -89,6 +93,8 @@ struct Fast<'a> {
     deliver_at: Option<String>,
     #[serde(default)]
     transformations_params: Option<Value>,
+    #[serde(borrow, default)]
+    context: Option<&'a RawValue>,
     #[serde(default)]
     application: Option<Value>,
 }
@@ -128,7 +134,12 @@ fn event(fast: Fast<'_>, payload: Bytes) -> Outcome<NewEvent> {
     let deliver_at = fast
         .deliver_at
         .and_then(|text| Timestamp::read(Value::String(text), &vec!["deliverAt".into()], problems));
-    let overrides = fast.transformations_params.map(|params| overrides(params, problems)).unwrap_or_default();
+    let mut overrides =
+        fast.transformations_params.map(|params| overrides(params, problems)).unwrap_or_default();
+    overrides.context = fast.context.map(|context| context.get().to_owned());
+    if overrides.context.as_ref().is_some_and(|context| !context.starts_with('{')) {
+        problems.add("context", "must be an object");
+    }
     let application = fast.application.and_then(|value| {
         let mut inner = Problems::default();
         let read = value.is_object().then(|| serde_json::from_value::<ApplicationIn>(value).ok()).flatten();
@@ -164,7 +175,7 @@ fn overrides(params: Value, problems: &mut Problems) -> Overrides {
     let raw_payload = params.raw_payload.optional("rawPayload", &mut inner);
     let headers = params.headers.optional("headers", &mut inner).unwrap_or_default();
     problems.add_below("transformationsParams", inner);
-    Overrides { raw_payload, headers: headers.into_iter().collect() }
+    Overrides { raw_payload, headers: headers.into_iter().collect(), context: None }
 }
 
 /// What is wrong with a body that did not read.
@@ -183,6 +194,7 @@ fn refusal(body: &Bytes, error: Option<serde_json::Error>) -> Failure {
     message.payload_retention_hours.optional("payloadRetentionHours", &mut problems);
     message.deliver_at.optional("deliverAt", &mut problems);
     message.transformations_params.optional("transformationsParams", &mut problems);
+    message.context.optional("context", &mut problems);
     message.application.optional("application", &mut problems);
     if problems.is_empty() {
         let text = error.map_or_else(|| "does not read as a message".to_owned(), |error| error.to_string());

@@ -37,6 +37,9 @@ pub(crate) struct MessageOut {
     /// When it is delivered, if later than at once.
     #[schema(format = DateTime)]
     deliver_at: Option<String>,
+    /// What was posted as its context; left out where there is none.
+    #[schema(value_type = Option<Object>)]
+    context: (),
     /// When it was accepted.
     #[schema(format = DateTime)]
     timestamp: String,
@@ -58,6 +61,10 @@ pub(crate) fn write(out: &mut Vec<u8>, app: &App, message: &Message, with_conten
     out.extend_from_slice(payload);
     out.extend_from_slice(b",\"data\":");
     out.extend_from_slice(payload);
+    if let Some(context) = message.overrides.context.as_ref().filter(|_| with_content) {
+        out.extend_from_slice(b",\"context\":");
+        out.extend_from_slice(context.as_bytes());
+    }
     out.extend_from_slice(b",\"channels\":");
     list(out, &message.channels);
     out.extend_from_slice(b",\"tags\":");

@@ -3,8 +3,8 @@
 use crate::answer::Answer;
 use crate::guard::guard;
 use crate::{
-    Api, api_key, application, attempt, destination, endpoint, event_type, header, health, message, resend,
-    secret, session, stats,
+    Api, api_key, application, attempt, credentials, destination, endpoint, event_type, header, health,
+    message, resend, secret, session, stats,
 };
 use axum::Router;
 use axum::middleware::from_fn;
@@ -40,6 +40,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(application::router())
         .merge(endpoint::router())
         .merge(secret::router())
+        .merge(credentials::router())
         .merge(header::router())
         .merge(event_type::router())
         .merge(message::router())

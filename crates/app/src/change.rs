@@ -34,6 +34,16 @@ impl<T> Change<T> {
         }
     }
 
+    /// The same with the new value turned into another.
+    #[must_use]
+    pub fn map<U>(self, turn: impl FnOnce(T) -> U) -> Change<U> {
+        match self {
+            Self::Keep => Change::Keep,
+            Self::Clear => Change::Clear,
+            Self::Set(value) => Change::Set(turn(value)),
+        }
+    }
+
     /// The new value, if one is set.
     #[must_use]
     pub const fn value(&self) -> Option<&T> {

@@ -5,10 +5,12 @@ use crate::application::check_throttle;
 use crate::change::Change;
 use crate::error::{AppError, Problems, Result};
 use crate::list::{CHANNELS, Rule, unique};
+use crate::options::{OptionsPatch, Proposed};
 use crate::principal::{Place, Principal, Right};
 use crate::window::Window;
 use domain::application::Application;
 use domain::clock::Timestamp;
+use domain::credentials::Credentials;
 use domain::endpoint::{Endpoint, EndpointFields, EndpointSecret};
 use domain::header::{self, Header};
 use domain::limit::{EVENT_TYPES_MAX, URL_BYTES_MAX};
@@ -20,7 +22,6 @@ use std::collections::HashSet;
 use store::StoreError;
 use store::attempt::DeliveryCounts;
 use store::endpoint::{EndpointChange, NewEndpoint};
-use url::Url;
 
 /// How far back statistics look at most, in days.
 const STATS_DAYS_MAX: i64 = 28;
@@ -36,6 +37,8 @@ pub struct EndpointInput {
     pub secret: Option<String>,
     /// Headers added to each request. Only on creation.
     pub headers: Vec<Header>,
+    /// What changes of the options; on creation, of the defaults.
+    pub options: OptionsPatch,
 }
 
 /// What a PATCH changes.
@@ -57,15 +60,18 @@ pub struct EndpointPatch {
     pub event_types: Change<Vec<String>>,
     /// The channels it wants.
     pub channels: Change<Vec<String>>,
-    /// Messages a second.
+    /// Messages in a period.
     pub throttle_rate: Change<u16>,
+    /// The options.
+    pub options: OptionsPatch,
 }
 
-/// Who chooses event types, for an endpoint that has these.
+/// Who asks for a change of which endpoint, and what it makes of the options.
 #[derive(Clone, Copy)]
-struct Choice<'a> {
+struct Asked<'a> {
     principal: &'a Principal,
-    present: Option<&'a [String]>,
+    before: Option<&'a Endpoint>,
+    options: &'a OptionsPatch,
 }
 
 impl App {
@@ -127,12 +133,17 @@ impl App {
             }
             found => found?,
         };
-        let choice = Choice { principal: at.principal, present: found.fields.event_types.as_deref() };
-        let fields = self.checked(choice, input.fields, Problems::default()).await?;
-        let paused = input.paused;
+        let mut fields = input.fields;
+        fields.options = found.fields.options.clone();
+        let asked = Asked { principal: at.principal, before: Some(&found), options: &input.options };
+        let fields = self.checked(asked, fields, (&found.headers, Problems::default())).await?;
+        let (paused, options) = (input.paused, input.options);
         let change = move |now: &Endpoint| {
             let paused = paused.unwrap_or(now.fields.paused);
-            Ok(replacing(now, EndpointFields { paused, ..fields.clone() }))
+            let mut fields = EndpointFields { paused, ..fields.clone() };
+            fields.options = now.fields.options.clone();
+            options.clone().apply(&mut fields.options);
+            Ok(replacing(now, fields, &options))
         };
         let updated = self.store().endpoint_update(found.key, Box::new(change)).await?;
         self.resume(&found, &updated);
@@ -150,14 +161,15 @@ impl App {
         let mut problems = Problems::default();
         check(&tried, &mut problems);
         self.check_url(&tried.url, patch.url.is_some(), &mut problems);
-        let choice = Choice { principal: at.principal, present: found.fields.event_types.as_deref() };
+        let asked = Asked { principal: at.principal, before: Some(&found), options: &patch.options };
         let types = patch.event_types.value().map(Vec::as_slice).unwrap_or_default();
-        self.check_event_types(choice, types, &mut problems).await?;
+        self.check_event_types(asked, types, &mut problems).await?;
+        self.check_own(asked, &tried, (&found.headers, &mut problems)).await?;
         problems.finish()?;
         let change = move |now: &Endpoint| {
             let mut fields = now.fields.clone();
             patch.clone().apply(&mut fields);
-            Ok(replacing(now, each_once(fields)))
+            Ok(replacing(now, each_once(fields), &patch.options))
         };
         let updated = self.store().endpoint_update(found.key, Box::new(change)).await?;
         self.resume(&found, &updated);
@@ -208,7 +220,10 @@ impl App {
         });
         problems.check("headers", header::check(&input.headers));
         let fields = EndpointFields { paused: input.paused.unwrap_or(false), ..input.fields };
-        let fields = self.checked(Choice { principal, present: None }, fields, problems).await?;
+        let asked = Asked { principal, before: None, options: &input.options };
+        let fields = self.checked(asked, fields, (&input.headers, problems)).await?;
+        let mut credentials = Credentials::default();
+        input.options.apply_credentials(&mut credentials);
         let secret = secret.unwrap_or_else(|| Secret::generate(&mut |out| self.inner.parts.random.fill(out)));
         let new = NewEndpoint {
             id: self.new_id(Kind::Endpoint),
@@ -216,22 +231,47 @@ impl App {
             fields,
             headers: input.headers,
             secrets: vec![EndpointSecret { secret, expires_at: None }],
+            credentials,
         };
         Ok(self.store().endpoint_create(new).await?)
     }
 
+    /// The fields with the options that were asked for, when all of it is good.
     async fn checked(
         &self,
-        choice: Choice<'_>,
-        fields: EndpointFields,
-        mut problems: Problems,
+        asked: Asked<'_>,
+        mut fields: EndpointFields,
+        (headers, mut problems): (&[Header], Problems),
     ) -> Result<EndpointFields> {
+        asked.options.clone().apply(&mut fields.options);
         check(&fields, &mut problems);
         self.check_url(&fields.url, true, &mut problems);
         let types = fields.event_types.as_deref().unwrap_or_default();
-        self.check_event_types(choice, types, &mut problems).await?;
+        self.check_event_types(asked, types, &mut problems).await?;
+        self.check_own(asked, &fields, (headers, &mut problems)).await?;
         problems.finish()?;
         Ok(each_once(fields))
+    }
+
+    /// Checks what is beyond the wire's fields.
+    async fn check_own(
+        &self,
+        asked: Asked<'_>,
+        fields: &EndpointFields,
+        (headers, problems): (&[Header], &mut Problems),
+    ) -> Result<()> {
+        let mut credentials = asked.before.map(|endpoint| endpoint.credentials.clone()).unwrap_or_default();
+        asked.options.clone().apply_credentials(&mut credentials);
+        let options = &fields.options;
+        let proposed = Proposed { options, credentials: &credentials, headers, before: asked.before };
+        self.check_options(&proposed, asked.options, problems).await;
+        if let Change::Set(routes) = &asked.options.routes {
+            let types: Vec<_> = routes.iter().map(|mapping| mapping.event_type.clone()).collect();
+            let known = asked.before.map(|endpoint| &*endpoint.fields.options.routes).unwrap_or_default();
+            let present: Vec<_> = known.iter().map(|mapping| mapping.event_type.clone()).collect();
+            self.check_known((asked.principal, &present), ("routes", &types), problems).await?;
+        }
+        Ok(())
     }
 
     /// A URL that was good stays good when something else is changed, even if the policy is stricter by now.
@@ -244,15 +284,8 @@ impl App {
             return problems
                 .add("url", format!("has {bytes} bytes: at most {URL_BYTES_MAX} (url_bytes_max)"));
         }
-        match Url::parse(text) {
-            Err(error) => {
-                problems.add("url", format!("is not a URL ({error}): give https:// and a host name"))
-            }
-            Ok(url) => {
-                if let Err(blocked) = self.inner.parts.policy.check_url(&url) {
-                    problems.add("url", blocked);
-                }
-            }
+        if let Err(what) = self.check_target(text) {
+            problems.add("url", what);
         }
     }
 
@@ -260,22 +293,33 @@ impl App {
     /// refused before, and costs no query.
     async fn check_event_types(
         &self,
-        choice: Choice<'_>,
+        asked: Asked<'_>,
         names: &[String],
+        problems: &mut Problems,
+    ) -> Result<()> {
+        let present = asked.before.and_then(|endpoint| endpoint.fields.event_types.as_deref());
+        let present = present.unwrap_or_default();
+        self.check_known((asked.principal, present), ("eventTypes", names), problems).await
+    }
+
+    async fn check_known(
+        &self,
+        (principal, present): (&Principal, &[String]),
+        (field, names): (&'static str, &[String]),
         problems: &mut Problems,
     ) -> Result<()> {
         if names.is_empty() || names.len() > EVENT_TYPES_MAX {
             return Ok(());
         }
-        let environment = choice.principal.environment.key;
-        let flags = choice.principal.feature_flags.as_deref();
-        let present: HashSet<&String> = choice.present.unwrap_or_default().iter().collect();
+        let environment = principal.environment.key;
+        let flags = principal.feature_flags.as_deref();
+        let present: HashSet<&String> = present.iter().collect();
         let (kept, new): (Vec<_>, Vec<_>) = names.iter().cloned().partition(|name| present.contains(name));
         let mut missing = self.store().event_type_missing(environment, flags, &new).await?;
         missing.extend(self.store().event_type_missing(environment, None, &kept).await?);
         if !missing.is_empty() {
             let list = missing.join("`, `");
-            problems.add("eventTypes", format!("these event types do not exist or are archived: `{list}`"));
+            problems.add(field, format!("these event types do not exist or are archived: `{list}`"));
         }
         Ok(())
     }
@@ -298,6 +342,7 @@ impl EndpointPatch {
         self.event_types.apply_to(&mut fields.event_types);
         self.channels.apply_to(&mut fields.channels);
         self.throttle_rate.apply_to(&mut fields.throttle_rate);
+        self.options.apply(&mut fields.options);
         if let Some(url) = self.url {
             fields.url = url;
         }
@@ -311,9 +356,14 @@ fn each_once(fields: EndpointFields) -> EndpointFields {
 }
 
 /// A person's choice also ends the server's own reason for having switched the endpoint off.
-fn replacing(now: &Endpoint, fields: EndpointFields) -> EndpointChange {
+fn replacing(now: &Endpoint, fields: EndpointFields, options: &OptionsPatch) -> EndpointChange {
     let disabled_reason = (now.fields.disabled && !fields.disabled).then_some(None);
-    EndpointChange { fields: Some(fields), disabled_reason, ..EndpointChange::default() }
+    let credentials = options.has_credentials().then(|| {
+        let mut credentials = now.credentials.clone();
+        options.clone().apply_credentials(&mut credentials);
+        credentials
+    });
+    EndpointChange { fields: Some(fields), disabled_reason, credentials, ..EndpointChange::default() }
 }
 
 fn check(fields: &EndpointFields, problems: &mut Problems) {

@@ -91,8 +91,13 @@ impl Problems {
 
     /// Adds the problems that were found with the object in the body's field `field`.
     pub fn add_below(&mut self, field: &'static str, inner: Self) {
+        self.add_within(&[Cow::Borrowed(field)], inner);
+    }
+
+    /// Adds the problems that were found with the object at a path below the body.
+    pub fn add_within(&mut self, path: &[Cow<'static, str>], inner: Self) {
         for Problem { at, message } in inner.0 {
-            self.add_at(std::iter::once(Cow::Borrowed(field)).chain(at.into_iter().skip(1)), message);
+            self.add_at(path.iter().cloned().chain(at.into_iter().skip(1)), message);
         }
     }
 

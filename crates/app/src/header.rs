@@ -3,8 +3,10 @@
 use crate::App;
 use crate::error::{AppError, Result};
 use crate::principal::{Place, Right};
+use domain::credentials::Credentials;
 use domain::endpoint::Endpoint;
 use domain::header::{Header, check, is_sensitive};
+use domain::signature::Signature;
 use store::StoreError;
 use store::endpoint::EndpointChange;
 
@@ -36,7 +38,9 @@ impl App {
     pub async fn headers_put(&self, at: Place<'_>, headers: Vec<Header>) -> Result<()> {
         let found = self.endpoint_of(at, Right::Manage).await?;
         check(&headers).map_err(|bad| AppError::invalid("headers", bad))?;
-        let change = move |_: &Endpoint| {
+        beside(&found.credentials, &headers).map_err(|bad| AppError::invalid("headers", bad))?;
+        let change = move |endpoint: &Endpoint| {
+            beside(&endpoint.credentials, &headers).map_err(StoreError::Limit)?;
             Ok(EndpointChange { headers: Some(headers.clone()), ..EndpointChange::default() })
         };
         self.store().endpoint_update(found.key, Box::new(change)).await?;
@@ -57,13 +61,33 @@ impl App {
         let set: Vec<Header> =
             changes.iter().filter_map(|(n, v)| v.clone().map(|v| (n.clone(), v))).collect();
         check(&set).map_err(|bad| AppError::invalid("headers", bad))?;
+        beside(&found.credentials, &set).map_err(|bad| AppError::invalid("headers", bad))?;
         let change = move |endpoint: &Endpoint| {
             let headers = merged(&endpoint.headers, &changes, &deleted);
             check(&headers).map_err(|bad| StoreError::Limit(bad.to_string()))?;
+            beside(&endpoint.credentials, &headers).map_err(StoreError::Limit)?;
             Ok(EndpointChange { headers: Some(headers), ..EndpointChange::default() })
         };
         self.store().endpoint_update(found.key, Box::new(change)).await?;
         Ok(())
+    }
+}
+
+/// A header that authentication or a signature sets cannot be chosen beside them.
+fn beside(credentials: &Credentials, headers: &[Header]) -> std::result::Result<(), String> {
+    let clash = |name: &&Header| {
+        let by = |set: &str| set.eq_ignore_ascii_case(&name.0);
+        credentials.auth.header().is_some_and(by)
+            || credentials
+                .signatures
+                .iter()
+                .any(|one| matches!(one, Signature::Hmac(hmac) if by(&hmac.header)))
+    };
+    match headers.iter().find(clash) {
+        Some((name, _)) => {
+            Err(format!("`{name}` is set by the endpoint's authentication or signatures already"))
+        }
+        None => Ok(()),
     }
 }
 

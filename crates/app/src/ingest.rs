@@ -15,7 +15,9 @@ use domain::application::{Application, ApplicationFields};
 use domain::clock::Timestamp;
 use domain::header;
 use domain::id::{EndpointKey, MessageId};
-use domain::limit::{DELIVER_AHEAD_MS_MAX, DELIVER_AHEAD_MS_MIN, PAYLOAD_RETENTION_DAYS_MAX};
+use domain::limit::{
+    CONTEXT_BYTES_MAX, DELIVER_AHEAD_MS_MAX, DELIVER_AHEAD_MS_MIN, PAYLOAD_RETENTION_DAYS_MAX,
+};
 use domain::message::{Message, Overrides};
 use domain::name::{check_plain, check_uid};
 use domain::wire_id::Kind;
@@ -56,7 +58,7 @@ pub struct NewEvent {
 impl NewEvent {
     /// Bytes that its message keeps for its body ([`Message::payload_bytes`]).
     fn bytes(&self) -> usize {
-        self.payload.len() + self.overrides.raw_payload.as_ref().map_or(0, String::len)
+        self.payload.len() + self.overrides.bytes()
     }
 }
 
@@ -232,6 +234,12 @@ fn check(event: &NewEvent, now: Timestamp) -> Result<()> {
         if !(DELIVER_AHEAD_MS_MIN..=DELIVER_AHEAD_MS_MAX).contains(&ahead) {
             problems.add("deliverAt", format!("{at} is not between 1 minute and 24 hours from now"));
         }
+    }
+    if let Some(bytes) =
+        event.overrides.context.as_ref().map(String::len).filter(|bytes| *bytes > CONTEXT_BYTES_MAX)
+    {
+        problems
+            .add("context", format!("has {bytes} bytes: at most {CONTEXT_BYTES_MAX} (context_bytes_max)"));
     }
     if let Err(bad) = header::check(&event.overrides.headers) {
         problems.add_at(["transformationsParams".into(), "headers".into()], bad);

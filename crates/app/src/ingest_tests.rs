@@ -25,7 +25,7 @@ fn what_is_out_of_range_is_named_all_at_once() {
         retention_days: Some(91),
         retention_hours: Some(0),
         deliver_at: Some(NOW.plus_ms(59_999)),
-        overrides: Overrides { raw_payload: None, headers: vec![("Host".into(), "x".into())] },
+        overrides: Overrides { raw_payload: None, headers: vec![("Host".into(), "x".into())], context: None },
         ..event()
     };
     assert_eq!(

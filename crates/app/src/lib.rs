@@ -12,6 +12,7 @@ pub mod api_key;
 pub mod application;
 pub mod attempt;
 pub mod change;
+pub mod credentials;
 pub mod delivery;
 pub mod endpoint;
 pub mod error;
@@ -26,6 +27,7 @@ pub mod jwt;
 pub mod list;
 mod memory;
 pub mod message;
+pub mod options;
 pub mod principal;
 pub mod random;
 pub mod secret;
@@ -52,8 +54,10 @@ pub struct AppParts {
     pub store: Arc<dyn Store>,
     /// The way to dispatch.
     pub handoff: Handoff,
-    /// Where requests may go.
-    pub policy: egress::Policy,
+    /// The only way out, and where it may lead.
+    pub egress: egress::Client,
+    /// Checks and tries customers' scripts.
+    pub sandbox: shape::Sandbox,
     /// The present.
     pub clock: Arc<dyn Clock>,
     /// Randomness for ids, secrets and keys.

@@ -1,10 +1,12 @@
 //! An endpoint: where an application's events go (the console calls it a *webhook*; wire id `ep_…`).
 
 use crate::clock::Timestamp;
+use crate::credentials::Credentials;
 use crate::header::Header;
 use crate::id::{ApplicationKey, EndpointKey};
 use crate::limit::OLD_SECRETS_MAX;
 use crate::name::Metadata;
+use crate::options::EndpointOptions;
 use signing::{Secret, Signer};
 
 /// What a client may set of an endpoint through its main resource.
@@ -26,8 +28,10 @@ pub struct EndpointFields {
     pub event_types: Option<Vec<String>>,
     /// The channels it wants; none is every message.
     pub channels: Option<Vec<String>>,
-    /// Messages a second; none is no limit.
+    /// Messages in a period, which is a second unless the options say otherwise; none is no limit.
     pub throttle_rate: Option<u16>,
+    /// What it can be told beyond the wire's fields.
+    pub options: EndpointOptions,
 }
 
 /// A secret of an endpoint.
@@ -54,6 +58,8 @@ pub struct Endpoint {
     pub headers: Vec<Header>,
     /// The current secret first, then the old ones, newest first.
     pub secrets: Vec<EndpointSecret>,
+    /// Authentication, certificates and signatures.
+    pub credentials: Credentials,
     /// Why the server itself switched it off.
     pub disabled_reason: Option<String>,
     /// When it was created.
@@ -70,12 +76,16 @@ pub struct Endpoint {
 pub struct TooManySecrets;
 
 impl Endpoint {
-    /// Whether a message of this type and these channels is for this endpoint: the type matches, and the endpoint has
-    /// no channels or shares one with the message.
+    /// Whether a message of this type and these channels is for this endpoint: the type matches or is mapped, and the
+    /// endpoint has no channels or shares one with the message. An endpoint that maps event types and names no others wants
+    /// only the mapped ones.
     #[must_use]
     pub fn wants(&self, event_type: &str, channels: &[String]) -> bool {
-        let type_fits =
-            self.fields.event_types.as_ref().is_none_or(|types| types.iter().any(|t| t == event_type));
+        let options = &self.fields.options;
+        let type_fits = match &self.fields.event_types {
+            Some(types) => types.iter().any(|t| t == event_type) || options.mapped(event_type).is_some(),
+            None => options.routes.is_empty() || options.mapped(event_type).is_some(),
+        };
         let channel_fits =
             self.fields.channels.as_ref().is_none_or(|wanted| wanted.iter().any(|c| channels.contains(c)));
         type_fits && channel_fits

@@ -1,6 +1,6 @@
 //! Headers that an endpoint adds to its requests: which are refused, which are never shown.
 
-use crate::limit::{HEADER_VALUE_BYTES_MAX, HEADERS_MAX};
+use crate::limit::{HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX};
 use crate::name::BadName;
 
 /// A header of an endpoint, its name in the case that the customer wrote.
@@ -67,11 +67,21 @@ pub fn check(headers: &[Header]) -> Result<(), BadName> {
     Ok(())
 }
 
-fn check_one(name: &str, value: &str) -> Result<(), BadName> {
+/// Checks one header that an endpoint adds.
+///
+/// # Errors
+/// A sentence that names the header and what is wrong with it.
+pub fn check_one(name: &str, value: &str) -> Result<(), BadName> {
     let lower = name.to_ascii_lowercase();
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if name.is_empty() || !name.bytes().all(token) {
         return Err(BadName(format!("`{name}` is not a header name (RFC 9110, section 5.1)")));
+    }
+    if name.len() > HEADER_NAME_BYTES_MAX {
+        let bytes = name.len();
+        return Err(BadName(format!(
+            "a header name has {bytes} bytes: at most {HEADER_NAME_BYTES_MAX} (header_name_bytes_max)"
+        )));
     }
     if FORBIDDEN.contains(&&*lower) || FORBIDDEN_PREFIXES.iter().any(|p| lower.starts_with(p)) {
         return Err(BadName(format!("`{name}` is set by the server and cannot be chosen")));
@@ -113,6 +123,7 @@ mod tests {
         );
         assert!(check(&[("X-Custom".into(), "a\r\nb: c".into())]).is_err());
         assert!(check(&[("X-Custom".into(), "x".repeat(4097))]).is_err());
+        assert!(check(&[("x".repeat(257), "x".into())]).is_err());
         assert!(check(&[("X-Dup".into(), "1".into()), ("x-dup".into(), "2".into())]).is_err());
     }
 

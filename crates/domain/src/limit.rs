@@ -26,6 +26,8 @@ pub const TAGS_MAX: usize = 5;
 pub const METADATA_BYTES_MAX: usize = 4096;
 /// One header value of an endpoint, in bytes.
 pub const HEADER_VALUE_BYTES_MAX: usize = 4096;
+/// One header name of an endpoint, in bytes.
+pub const HEADER_NAME_BYTES_MAX: usize = 256;
 /// Headers of one endpoint.
 pub const HEADERS_MAX: usize = 64;
 /// A URL, in bytes.
@@ -77,3 +79,37 @@ pub const ENDPOINT_IN_FLIGHT_MAX: u32 = 128;
 pub const COMMIT_COMMANDS_MAX: usize = 1_024;
 /// Endpoints of one application.
 pub const ENDPOINTS_PER_APPLICATION_MAX: usize = 10_000;
+/// An endpoint's name, in characters.
+pub const ENDPOINT_NAME_CHARS_MAX: usize = 128;
+/// JSON paths of `fields`.
+pub const FIELDS_MAX: usize = 100;
+/// One JSON path of `fields`, in bytes.
+pub const FIELD_BYTES_MAX: usize = 512;
+/// A template, in bytes (64 KiB).
+pub const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
+/// A transformation's code, in bytes (50 KiB).
+pub const TRANSFORMATION_BYTES_MAX: usize = 51_200;
+/// A filter, in bytes.
+pub const FILTER_BYTES_MAX: usize = 4096;
+/// Event mappings of one endpoint.
+pub const ROUTES_MAX: usize = 1_000;
+/// Tries after the first one that an endpoint may ask for.
+pub const MAX_ATTEMPTS_MAX: u8 = 25;
+/// An endpoint's own deadline, in seconds.
+pub const TIMEOUT_SECONDS_MAX: u8 = 30;
+/// Signatures of one request beside each other.
+pub const SIGNATURES_MAX: usize = 5;
+/// A customer's own signing key, in characters.
+pub const SIGNING_KEY_CHARS_MAX: usize = 256;
+/// What stands before a signature in its header, in bytes.
+pub const SIGNATURE_PREFIX_BYTES_MAX: usize = 128;
+/// A password, token or other credential, in bytes.
+pub const CREDENTIAL_BYTES_MAX: usize = 4096;
+/// Certificates of one endpoint, in bytes of PEM (64 KiB).
+pub const CERTIFICATES_BYTES_MAX: usize = 64 * 1024;
+/// A message's context, in bytes of JSON (64 KiB).
+pub const CONTEXT_BYTES_MAX: usize = 64 * 1024;
+/// A shaped body, in bytes (4 MiB): templates and transformations can make much of little.
+pub const SHAPED_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The query that a GET carries the event in, in bytes: common servers take no more.
+pub const GET_QUERY_BYTES_MAX: usize = 8_000;

@@ -32,7 +32,7 @@ pub struct Message {
     pub endpoints: Vec<EndpointKey>,
 }
 
-/// What a client may override for one message (`transformationsParams`).
+/// What a client may say beside one message: overrides (`transformationsParams`) and its context.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Overrides {
     /// A body to deliver in place of the payload.
@@ -41,13 +41,24 @@ pub struct Overrides {
     /// Headers to add.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<Header>,
+    /// What it happened in, as JSON: `current_context` for those who ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
 }
 
 impl Overrides {
     /// Whether nothing is overridden.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.raw_payload.is_none() && self.headers.is_empty()
+        self.raw_payload.is_none() && self.headers.is_empty() && self.context.is_none()
+    }
+}
+
+impl Overrides {
+    /// Bytes that they keep.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        [&self.raw_payload, &self.context].into_iter().flatten().map(String::len).sum()
     }
 }
 
@@ -55,8 +66,7 @@ impl Message {
     /// Bytes that it keeps for its body.
     #[must_use]
     pub fn payload_bytes(&self) -> usize {
-        self.payload.as_ref().map_or(0, Bytes::len)
-            + self.overrides.raw_payload.as_ref().map_or(0, String::len)
+        self.payload.as_ref().map_or(0, Bytes::len) + self.overrides.bytes()
     }
 
     /// The bytes of the request's body; none when the payload is gone.

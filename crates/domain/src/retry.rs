@@ -1,6 +1,7 @@
 //! When the next try comes: the schedule, its jitter, and what the receiver asked for with `Retry-After`.
 
 use crate::clock::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// Jitter around a scheduled interval, in percent either way.
 const JITTER_PERCENT: i64 = 20;
@@ -64,6 +65,41 @@ impl Schedule {
     }
 }
 
+/// What one level (an endpoint, an event type, an environment) says about retries.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RetryPolicy {
+    /// Tries after the first one; past the schedule's end its last interval repeats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u8>,
+    /// Seconds between tries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_schedule: Option<Vec<u32>>,
+}
+
+impl RetryPolicy {
+    /// Whether it says nothing.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.max_attempts.is_none() && self.retry_schedule.is_none()
+    }
+
+    /// The schedule that holds: of `levels`, the first one that says anything decides how often, and the first one with
+    /// intervals decides how far apart; what none says is as in `otherwise`.
+    #[must_use]
+    pub fn resolve<'a>(levels: impl IntoIterator<Item = &'a Self> + Clone, otherwise: &Schedule) -> Schedule {
+        let own = levels.clone().into_iter().find_map(|level| level.retry_schedule.as_deref());
+        let mut seconds = own.unwrap_or_else(|| otherwise.seconds()).to_vec();
+        let first = levels.into_iter().find(|level| !level.is_empty());
+        if let Some(most) = first.and_then(|level| level.max_attempts) {
+            let last = seconds.last().copied().unwrap_or_else(|| Schedule::default().0[6]);
+            seconds.resize(usize::from(most), last);
+        }
+        seconds.truncate(SCHEDULE_TRIES_MAX);
+        Schedule(seconds)
+    }
+}
+
 /// Puts a scheduled try off as `Retry-After` asked: within 24 h from now, and never forward.
 #[must_use]
 pub fn put_off(scheduled: Timestamp, asked: Option<Timestamp>, now: Timestamp) -> Timestamp {
@@ -96,6 +132,22 @@ mod tests {
             waits,
             [Some(5), Some(300), Some(1800), Some(7200), Some(18_000), Some(36_000), Some(36_000), None]
         );
+    }
+
+    #[test]
+    fn the_nearest_level_that_says_anything_decides() {
+        let level = |max_attempts, seconds: Option<&[u32]>| RetryPolicy {
+            max_attempts,
+            retry_schedule: seconds.map(<[u32]>::to_vec),
+        };
+        let resolved = |levels: &[RetryPolicy]| RetryPolicy::resolve(levels, &Schedule(vec![5, 10])).0;
+        let nothing = RetryPolicy::default();
+        assert_eq!(resolved(&[nothing.clone(), nothing.clone()]), [5, 10]);
+        assert_eq!(resolved(&[level(Some(4), None), nothing.clone()]), [5, 10, 10, 10]);
+        assert_eq!(resolved(&[level(Some(0), None), level(Some(9), None)]), [0_u32; 0]);
+        assert_eq!(resolved(&[level(None, Some(&[1])), level(Some(9), None)]), [1]);
+        assert_eq!(resolved(&[level(Some(3), None), level(Some(9), Some(&[7]))]), [7, 7, 7]);
+        assert_eq!(resolved(&[nothing, level(Some(1), None)]), [5]);
     }
 
     #[test]

@@ -76,6 +76,12 @@ pub struct Response {
     pub truncated: bool,
 }
 
+impl std::fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Client(…)")
+    }
+}
+
 impl Client {
     /// A client with its own connections, which believes Mozilla's certificate authorities.
     pub fn new(policy: Policy, limits: Limits, resolver: Arc<dyn Resolve>) -> Client {

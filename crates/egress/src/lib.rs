@@ -35,4 +35,4 @@ pub use error::SendError;
 pub use limits::Limits;
 pub use policy::{Blocked, Policy};
 pub use resolve::{LOOKUPS_MAX, Resolve, SystemResolver};
-pub use tls::{Identity, TlsError, TlsOptions};
+pub use tls::{Identity, TlsError, TlsOptions, certificate_validity};

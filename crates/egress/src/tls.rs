@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustls::{
     CertificateError, ClientConfig, RootCertStore,
     crypto::aws_lc_rs::default_provider,
-    pki_types::{CertificateDer, PrivateKeyDer},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
 /// What a client believes and shows beyond the defaults.
@@ -38,6 +38,57 @@ pub enum TlsError {
     /// The client certificate and the key do not work together, or cannot be read.
     #[error("the client certificate cannot be used: {0}")]
     Identity(String),
+}
+
+impl Identity {
+    /// Reads a certificate, with those that lead to its authority, and its private key from PEM (RFC 7468).
+    ///
+    /// # Errors
+    /// [`TlsError::Identity`] where one of them is not there or does not read, or where they do not belong together.
+    pub fn from_pem(certificate: &str, private_key: &str) -> Result<Identity, TlsError> {
+        let chain = certificates(certificate).map_err(TlsError::Identity)?;
+        let key = PrivateKeyDer::from_pem_slice(private_key.as_bytes())
+            .map_err(|_| TlsError::Identity("the private key is not in PEM".to_owned()))?;
+        let identity = Identity { chain, key };
+        config(TlsOptions { extra_roots: Vec::new(), identity: Some(identity.clone()) })?;
+        Ok(identity)
+    }
+}
+
+impl Clone for Identity {
+    fn clone(&self) -> Identity {
+        Identity { chain: self.chain.clone(), key: self.key.clone_key() }
+    }
+}
+
+impl TlsOptions {
+    /// Believes the authorities of these certificates, in PEM, too.
+    ///
+    /// # Errors
+    /// [`TlsError::Root`] where they do not read, or are not those of authorities.
+    pub fn believing(mut self, authorities: &str) -> Result<TlsOptions, TlsError> {
+        self.extra_roots.extend(certificates(authorities).map_err(TlsError::Root)?);
+        config(TlsOptions { extra_roots: self.extra_roots.clone(), identity: None })?;
+        Ok(self)
+    }
+}
+
+/// The certificates of a PEM text; at least one.
+fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    match read {
+        Ok(found) if !found.is_empty() => Ok(found),
+        _ => Err("there is no certificate in PEM".to_owned()),
+    }
+}
+
+/// From when to when the first certificate of a PEM text is valid, in seconds since 1970; none when it does not read.
+#[must_use]
+pub fn certificate_validity(pem: &str) -> Option<(i64, i64)> {
+    let first = certificates(pem).ok()?.into_iter().next()?;
+    let (_, certificate) = x509_parser::parse_x509_certificate(&first).ok()?;
+    let validity = certificate.validity();
+    Some((validity.not_before.timestamp(), validity.not_after.timestamp()))
 }
 
 pub(crate) fn config(options: TlsOptions) -> Result<Arc<ClientConfig>, TlsError> {

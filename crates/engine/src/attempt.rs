@@ -1,5 +1,6 @@
 //! One attempt: build the request, send it, decide what became of the delivery, hand the record on.
 
+use crate::exchange::{self, Sent};
 use crate::metrics::EngineMetrics;
 use crate::queue::{Ended, Item, Turn};
 use crate::request::Prepared;
@@ -8,10 +9,7 @@ use bytes::Bytes;
 use domain::attempt::{NewAttempt, Outcome};
 use domain::clock::{Clock, Timestamp};
 use domain::delivery::{MAIN_RUN, Next, Seen, Try, Wish, decide};
-use domain::limit::RESPONSE_STORED_BYTES_MAX;
-use domain::retry::retry_after;
 use domain::wire_id::IdCodec;
-use egress::{Response, SendError};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use store::Store;
@@ -23,12 +21,11 @@ use tokio::time::Instant;
 /// An answer that took longer is slow: many such endpoints must not take the quick ones' turn, in milliseconds.
 const SLOW_MS: u32 = 2_000;
 
-const PAYLOAD_GONE: &str = "the payload was expunged, or past its retention, before it could be delivered";
-
 /// What every attempt needs.
 pub(crate) struct Context {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) egress: egress::Client,
+    pub(crate) sandbox: shape::Sandbox,
     pub(crate) ids: IdCodec,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Mutex<fastrand::Rng>,
@@ -67,19 +64,31 @@ impl Drop for Ticket {
 }
 
 /// What a request brought.
-struct Answer {
-    seen: Seen,
-    status: u16,
-    response: Bytes,
+pub(crate) struct Answer {
+    pub(crate) seen: Seen,
+    pub(crate) status: u16,
+    pub(crate) response: Bytes,
+    /// There was no request, because the event could not be shaped.
+    pub(crate) unshaped: bool,
+}
+
+impl Answer {
+    /// Why there is none.
+    pub(crate) fn none(outcome: Outcome, why: String) -> Self {
+        let seen = Seen { outcome, retry_after: None, wish: None };
+        Self { seen, status: 0, response: Bytes::from(why), unshaped: false }
+    }
 }
 
 /// Makes the attempt whose turn has come.
 pub(crate) async fn run(context: Arc<Context>, prepared: Arc<Prepared>, ticket: Ticket) {
     let Some(turn) = &ticket.turn else { return };
     let item = turn.item.clone();
-    let (started_at, clock) = (context.clock.now(), Instant::now());
-    let Some(answer) = send(&context, &prepared, &item, started_at, clock).await else {
-        return;
+    let (started_at, mut clock) = (context.clock.now(), Instant::now());
+    let (answer, url) = match exchange::send(&context, &prepared, &item, (started_at, &mut clock)).await {
+        Sent::Ended(answer, url) => (answer, url),
+        Sent::Canceled => return ticket.finish(Ended::Canceled),
+        Sent::NotOurs => return,
     };
     let duration_ms = u32::try_from(clock.elapsed().as_millis()).unwrap_or(u32::MAX);
     let (now, jitter) = (context.clock.now(), context.random.lock().u16(0..=1000));
@@ -89,7 +98,7 @@ pub(crate) async fn run(context: Arc<Context>, prepared: Arc<Prepared>, ticket: 
         Outcome::Unreachable if item.message.body().is_none() => Next::Failed,
         _ => {
             let this = Try { number, trigger: item.trigger, ended_at: now, jitter };
-            decide(answer.seen, this, &context.settings.schedule)
+            decide(answer.seen, this, prepared.schedule.as_ref().unwrap_or(&context.settings.schedule))
         }
     };
     count(&context, &item, answer.seen.outcome, now);
@@ -104,7 +113,7 @@ pub(crate) async fn run(context: Arc<Context>, prepared: Arc<Prepared>, ticket: 
         started_at,
         duration_ms,
         status: answer.status,
-        url: prepared.endpoint.fields.url.clone(),
+        url,
         response: answer.response,
     };
     // The record loop ends after the last sender; a record is never refused while there is one.
@@ -112,15 +121,17 @@ pub(crate) async fn run(context: Arc<Context>, prepared: Arc<Prepared>, ticket: 
         return;
     }
     // At once: a ticket that is dropped after its record would park a delivery that is settled.
-    ticket.finish(ended(answer.seen.outcome, &item, duration_ms));
+    ticket.finish(ended(answer.seen.outcome, answer.unshaped, (&item, duration_ms)));
     if answer.seen.wish == Some(Wish::Disable) {
         disable(&context, &prepared).await;
     }
 }
 
 /// What the attempt tells about its endpoint.
-fn ended(outcome: Outcome, item: &Item, duration_ms: u32) -> Ended {
+fn ended(outcome: Outcome, unshaped: bool, (item, duration_ms): (&Item, u32)) -> Ended {
     match outcome {
+        // Its script or template is at fault, not its server; one that runs without end weighs as much as a timeout.
+        _ if unshaped && outcome != Outcome::TimedOut => Ended::Refused,
         Outcome::Succeeded if duration_ms > SLOW_MS => Ended::Slow,
         Outcome::Succeeded => Ended::Succeeded,
         Outcome::BadStatus => Ended::Refused,
@@ -128,66 +139,6 @@ fn ended(outcome: Outcome, item: &Item, duration_ms: u32) -> Ended {
         Outcome::Unreachable if item.message.body().is_none() => Ended::NotSent,
         Outcome::Unreachable | Outcome::Blocked => Ended::Unreachable,
     }
-}
-
-/// Sends the request; none when it was no longer ours to send (PROTOCOL rule 2).
-async fn send(
-    context: &Context,
-    prepared: &Prepared,
-    item: &Item,
-    now: Timestamp,
-    started: Instant,
-) -> Option<Answer> {
-    let destination = match &prepared.destination {
-        Ok(destination) => destination,
-        Err(error) => return failed(error.clone()),
-    };
-    let Some(body) = item.message.body() else {
-        return Some(no_answer(Outcome::Unreachable, PAYLOAD_GONE.to_owned()));
-    };
-    let make = || {
-        // Asked right before each write, the retry of a stale connection included.
-        context.store.may_send(item.key, item.held).then(|| {
-            let wire_id = context.ids.message(item.key.message);
-            prepared.build(&item.message, body.clone(), &wire_id, now)
-        })
-    };
-    let deadline = started + context.settings.request_timeout;
-    match context.egress.send_to(destination, deadline, &make).await {
-        Ok(response) => Some(read(response, context.clock.now())),
-        Err(error) => failed(error),
-    }
-}
-
-/// What the lack of an answer means; none when nothing was sent because it was no longer ours to send.
-fn failed(error: SendError) -> Option<Answer> {
-    match error {
-        SendError::Blocked(why) => Some(no_answer(Outcome::Blocked, why)),
-        SendError::TimedOut(why) => Some(no_answer(Outcome::TimedOut, why)),
-        SendError::Unreachable(why) => Some(no_answer(Outcome::Unreachable, why)),
-        SendError::NotAllowed => None,
-    }
-}
-
-fn no_answer(outcome: Outcome, why: String) -> Answer {
-    let seen = Seen { outcome, retry_after: None, wish: None };
-    Answer { seen, status: 0, response: Bytes::from(why) }
-}
-
-fn read(response: Response, now: Timestamp) -> Answer {
-    let succeeded = (200..300).contains(&response.status);
-    let header = |name| response.headers.get(name).and_then(|value| value.to_str().ok());
-    let seen = Seen {
-        outcome: if succeeded { Outcome::Succeeded } else { Outcome::BadStatus },
-        retry_after: header("retry-after").and_then(|value| retry_after(value, now)),
-        wish: header("webhook-delivery").and_then(Wish::from_header),
-    };
-    let mut body = response.body;
-    if body.len() > RESPONSE_STORED_BYTES_MAX {
-        // A copy, so that 16 KiB do not hold on to 64.
-        body = Bytes::copy_from_slice(&body[..RESPONSE_STORED_BYTES_MAX]);
-    }
-    Answer { seen, status: response.status, response: body }
 }
 
 fn count(context: &Context, item: &Item, outcome: Outcome, now: Timestamp) {

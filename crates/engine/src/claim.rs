@@ -3,6 +3,7 @@
 use crate::due::Due;
 use crate::queue::{Item, Queues};
 use domain::clock::Timestamp;
+use domain::delivery::RowState;
 use domain::id::{EndpointKey, MessageId};
 use domain::limit::ENDPOINT_QUEUE_BYTES_MAX;
 use domain::message::Message;
@@ -130,7 +131,7 @@ fn sort_out(claims: &[Claims], messages: &Messages, again: Timestamp) -> (Vec<It
                 since: row.due_at,
                 room: None,
             }),
-            None => unread.push(Parked { key: row.key, held, due_at: again }),
+            None => unread.push(Parked { key: row.key, held, due_at: again, state: RowState::Pending }),
         }
     }
     (items, unread)

@@ -8,10 +8,10 @@ use crate::attempt::{self, Context, Ticket};
 use crate::claim::{self, Claimed};
 use crate::due::Due;
 use crate::queue::{Ended, Item, Queues, Turn};
-use crate::request::Prepared;
+use crate::request::{Common, Prepared};
 use domain::attempt::Trigger;
 use domain::clock::Timestamp;
-use domain::delivery::{DeliveryKey, MAIN_RUN};
+use domain::delivery::{DeliveryKey, MAIN_RUN, RowState};
 use domain::id::EndpointKey;
 use domain::limit::IN_FLIGHT_MAX;
 use foldhash::{HashMap, HashMapExt};
@@ -225,8 +225,10 @@ impl Dispatch {
                 let probe_at = self.queues.line(endpoint).breaker.probe_at();
                 self.due.note(endpoint, probe_at.unwrap_or(now));
             }
-            if ended == Ended::Nothing {
-                self.note_parked(&turn.item, now);
+            match ended {
+                Ended::Nothing => self.note_parked(&turn.item, now, RowState::Pending),
+                Ended::Canceled => self.note_parked(&turn.item, now, RowState::Canceled),
+                _ => {}
             }
         }
     }
@@ -267,7 +269,14 @@ impl Dispatch {
         if let Some(prepared) = known {
             return Some(Arc::clone(prepared));
         }
-        let prepared = Arc::new(Prepared::new(&route, &self.context.settings.event_origin));
+        let settings = &self.context.settings;
+        let common = Common {
+            egress: &self.context.egress,
+            event_origin: &settings.event_origin,
+            request_timeout: settings.request_timeout,
+            schedule: &settings.schedule,
+        };
+        let prepared = Arc::new(Prepared::new(&route, &common));
         self.prepared.insert(endpoint, Arc::clone(&prepared));
         Some(prepared)
     }
@@ -288,11 +297,11 @@ impl Dispatch {
         if item.held == Held::Fresh {
             self.handoff.left(1);
         }
-        self.note_parked(&item, item.since);
+        self.note_parked(&item, item.since, RowState::Pending);
     }
 
-    fn note_parked(&mut self, item: &Item, due_at: Timestamp) {
-        self.parked.push(Parked { key: item.key, held: item.held, due_at });
+    fn note_parked(&mut self, item: &Item, due_at: Timestamp, state: RowState) {
+        self.parked.push(Parked { key: item.key, held: item.held, due_at, state });
     }
 
     fn park(&mut self) {
@@ -319,6 +328,7 @@ impl Dispatch {
     fn sweep(&mut self) {
         self.queues.forget_idle(self.now());
         self.context.egress.close_idle();
+        self.prepared.values().for_each(|prepared| prepared.close_idle());
         self.prepared.retain(|endpoint, p| {
             let route = self.context.store.routing().route(*endpoint);
             route.is_some_and(|route| Arc::ptr_eq(&p.endpoint, &route.endpoint))

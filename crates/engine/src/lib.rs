@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | [`dispatch`] | handoff, claims, wakes | nothing durable itself | one bad endpoint hurts only itself; memory stays bounded |
 //! | [`attempt`] | one delivery, its endpoint's configuration of that moment | one request, one [`store::delivery::Record`] | every request made is recorded, or made again |
+//! | [`exchange`] | the event, as its endpoint wants it; a token | the request itself | nothing leaves but through `egress` |
 //! | [`record`] | records | attempts and rows, in batches | a record is kept until the store has it |
 //! | [`prune`] | the clock | drops what is past its retention | small steps |
 //!
@@ -14,12 +15,14 @@ mod breaker;
 mod claim;
 mod dispatch;
 mod due;
+mod exchange;
 pub mod metrics;
 mod pace;
 mod prune;
 mod queue;
 mod record;
 mod request;
+mod token;
 
 pub use metrics::EngineMetrics;
 
@@ -42,6 +45,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Accepted messages.
     pub handoff: HandoffReceiver,
+    /// Runs customers' scripts.
+    pub sandbox: shape::Sandbox,
     /// The only way out.
     pub egress: egress::Client,
     /// Writes the ids that requests carry.
@@ -86,6 +91,7 @@ impl Engine {
         let context = Arc::new(Context {
             store: Arc::clone(&parts.store),
             egress: parts.egress,
+            sandbox: parts.sandbox,
             ids: parts.ids,
             clock: Arc::clone(&parts.clock),
             random: Mutex::new(fastrand::Rng::with_seed(parts.settings.seed)),

@@ -29,7 +29,12 @@ impl Pace {
         match ended {
             Ended::Succeeded => self.0 = (self.0 + 1).min(ENDPOINT_IN_FLIGHT_MAX),
             Ended::TimedOut => self.0 = (self.0 / 2).max(1),
-            Ended::Slow | Ended::Refused | Ended::Unreachable | Ended::NotSent | Ended::Nothing => {}
+            Ended::Slow
+            | Ended::Refused
+            | Ended::Unreachable
+            | Ended::NotSent
+            | Ended::Canceled
+            | Ended::Nothing => {}
         }
     }
 }

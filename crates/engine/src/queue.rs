@@ -75,6 +75,8 @@ pub(crate) enum Ended {
     Unreachable,
     /// There was nothing to send any more: it says nothing about the endpoint.
     NotSent,
+    /// The customer's script wanted it not to be sent: it says nothing about the endpoint.
+    Canceled,
     /// No attempt was made: the lease is lost, or the task ended early.
     Nothing,
 }
@@ -266,7 +268,7 @@ impl Queues {
         match ended {
             Ended::Succeeded | Ended::Refused => line.standing = Standing::Proven,
             Ended::Slow | Ended::TimedOut | Ended::Unreachable => line.standing = Standing::Failing,
-            Ended::NotSent | Ended::Nothing => {}
+            Ended::NotSent | Ended::Canceled | Ended::Nothing => {}
         }
         let opened = line.breaker.ended(ended, now);
         line.gauge.set_closed(line.breaker.is_open());

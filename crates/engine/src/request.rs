@@ -1,91 +1,147 @@
-//! A delivery as an HTTP request: Standard Webhooks headers over the payload's own bytes.
+//! What all requests to an endpoint share, made once a configuration: how they are made, where they go, over which
+//! connections, for how long, and how often.
 
-use bytes::Bytes;
+use crate::token::Tokens;
+use domain::attempt::Outcome;
+use domain::auth::Auth;
 use domain::clock::Timestamp;
 use domain::endpoint::Endpoint;
-use domain::environment::SignatureHeaders;
-use domain::message::Message;
-use egress::{Destination, Outgoing, SendError};
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
-use http::{HeaderMap, Method, Uri};
-use signing::{Signer, signature_header};
+use domain::retry::{RetryPolicy, Schedule};
+use egress::{Client, Destination, Identity, SendError, TlsError, TlsOptions};
+use foldhash::HashMap;
+use http::Uri;
+use shape::{Draft, Event, Recipe, Sandbox, ScriptError, Surroundings};
 use std::sync::Arc;
+use std::time::Duration;
 use store::routing::Route;
 
-/// What receivers see of us.
-const AGENT: &str = concat!("Posthaste/", env!("CARGO_PKG_VERSION"));
+/// What endpoints are prepared with.
+pub(crate) struct Common<'a> {
+    pub(crate) egress: &'a Client,
+    pub(crate) event_origin: &'a str,
+    pub(crate) request_timeout: Duration,
+    pub(crate) schedule: &'a Schedule,
+}
 
-const EVENT_TYPE: HeaderName = HeaderName::from_static("x-event-type");
-/// Headers that each request has beside those of its endpoint: room made at once.
-const HEADERS_MORE: usize = 8;
-
-/// What all requests to an endpoint share, made once a configuration.
+/// An endpoint, ready to be sent to.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) recipe: Recipe,
+    /// Where requests go unless their event type is mapped.
+    own: Place,
+    mapped: HashMap<String, Place>,
+    /// Connections of its own, where it has certificates of its own; with why they cannot be made.
+    client: Option<Result<Client, SendError>>,
+    pub(crate) tokens: Option<Tokens>,
+    pub(crate) timeout: Duration,
+    /// Its own schedule, if it has one.
+    pub(crate) schedule: Option<Schedule>,
+}
+
+/// A URL, taken apart.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) url: String,
     pub(crate) destination: Result<Destination, SendError>,
-    headers: HeaderMap,
-    names: Vec<[HeaderName; 3]>,
-    signers: Vec<(Signer, Option<Timestamp>)>,
+}
+
+/// Why there is nothing to send.
+pub(crate) enum Unshaped {
+    /// The customer's script wants this one not to be sent.
+    Canceled,
+    /// What the customer set up cannot be used on this event.
+    Failed(Outcome, String),
+}
+
+impl Place {
+    pub(crate) fn new(url: &str) -> Self {
+        let uri = url.parse::<Uri>();
+        let uri = uri.map_err(|e| SendError::Unreachable(format!("the URL cannot be requested: {e}")));
+        Self { url: url.to_owned(), destination: uri.and_then(|uri| Destination::of(&uri)) }
+    }
 }
 
 impl Prepared {
-    pub(crate) fn new(route: &Route, event_origin: &str) -> Self {
+    pub(crate) fn new(route: &Route, common: &Common<'_>) -> Self {
         let endpoint = Arc::clone(&route.endpoint);
-        let uri = endpoint.fields.url.parse::<Uri>();
-        let uri = uri.map_err(|e| SendError::Unreachable(format!("the URL cannot be requested: {e}")));
-        let destination = uri.and_then(|uri| Destination::of(&uri));
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        if let Ok(origin) = HeaderValue::from_str(event_origin) {
-            headers.insert("x-event-origin", origin);
+        let options = &endpoint.fields.options;
+        let signature_headers = route.environment.signature_headers;
+        let recipe =
+            Recipe::new(&endpoint, &Surroundings { event_origin: common.event_origin, signature_headers });
+        let retries = options.retries();
+        let tokens = match &endpoint.credentials.auth {
+            Auth::Oauth2(client) => Some(Tokens::new(client)),
+            _ => None,
+        };
+        let timeout = options.timeout_seconds.map(|seconds| Duration::from_secs(seconds.into()));
+        Self {
+            recipe,
+            own: Place::new(&endpoint.fields.url),
+            mapped: options.routes.iter().map(|m| (m.event_type.clone(), Place::new(&m.url))).collect(),
+            client: own_client(&endpoint, common.egress),
+            tokens,
+            timeout: timeout.unwrap_or(common.request_timeout),
+            schedule: (!retries.is_empty()).then(|| RetryPolicy::resolve([&retries], common.schedule)),
+            endpoint,
         }
-        add_headers(&mut headers, &endpoint.headers);
-        let signers = endpoint.secrets.iter().map(|s| (s.secret.signer(), s.expires_at)).collect();
-        Self { names: names(route.environment.signature_headers), endpoint, destination, headers, signers }
     }
 
-    /// The request that brings `body`, the body of `message`, signed at `now`.
-    pub(crate) fn build(&self, message: &Message, body: Bytes, wire_id: &str, now: Timestamp) -> Outgoing {
-        let mut headers = self.headers.clone();
-        headers.reserve(HEADERS_MORE);
-        insert(&mut headers, &EVENT_TYPE, &message.event_type);
-        add_headers(&mut headers, &message.overrides.headers);
-        let live = self.signers.iter().filter(|(_, end)| end.is_none_or(|end| end > now));
-        let signature = signature_header(live.map(|(signer, _)| signer), wire_id, now.seconds(), &body);
-        let timestamp = now.seconds().to_string();
-        for names in &self.names {
-            for (name, value) in names.iter().zip([wire_id, &timestamp, &signature]) {
-                insert(&mut headers, name, value);
-            }
+    /// Where events of this type go.
+    pub(crate) fn place(&self, event_type: &str) -> &Place {
+        self.mapped.get(event_type).unwrap_or(&self.own)
+    }
+
+    /// The connections that its requests use.
+    pub(crate) fn client<'a>(&'a self, common: &'a Client) -> Result<&'a Client, SendError> {
+        self.client.as_ref().map_or(Ok(common), |own| own.as_ref().map_err(Clone::clone))
+    }
+
+    /// Closes connections of its own that have been idle too long.
+    pub(crate) fn close_idle(&self) {
+        if let Some(Ok(client)) = &self.client {
+            client.close_idle();
         }
-        Outgoing { method: Method::POST, headers, body }
+    }
+
+    /// Shapes an event, with the customer's script if there is one.
+    pub(crate) async fn draft(
+        &self,
+        event: &Event<'_>,
+        url: &str,
+        (sandbox, now): (&Sandbox, Timestamp),
+    ) -> Result<Draft, Unshaped> {
+        let failed = |why| Unshaped::Failed(Outcome::Blocked, why);
+        let changed = match self.recipe.call(event, url, now).map_err(failed)? {
+            None => None,
+            Some(call) => match sandbox.run(call).await {
+                Ok(changed) if changed.cancel => return Err(Unshaped::Canceled),
+                Ok(changed) => Some(changed),
+                Err(error @ ScriptError::TimedOut) => {
+                    return Err(Unshaped::Failed(Outcome::TimedOut, error.to_string()));
+                }
+                Err(error) => return Err(failed(error.to_string())),
+            },
+        };
+        self.recipe.draft(event, url, changed).map_err(failed)
     }
 }
 
-fn names(which: SignatureHeaders) -> Vec<[HeaderName; 3]> {
-    let webhook = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(HeaderName::from_static);
-    let svix = ["svix-id", "svix-timestamp", "svix-signature"].map(HeaderName::from_static);
-    match which {
-        SignatureHeaders::Webhook => vec![webhook],
-        SignatureHeaders::Svix => vec![svix],
-        SignatureHeaders::Both => vec![webhook, svix],
+/// Connections under the endpoint's own certificates: none where it has none, so that it shares those of all.
+fn own_client(endpoint: &Endpoint, common: &Client) -> Option<Result<Client, SendError>> {
+    let credentials = &endpoint.credentials;
+    if credentials.identity.is_none() && credentials.certificate_authority.is_none() {
+        return None;
     }
-}
-
-/// Event types, ids and signatures are plain ASCII: there is none that cannot be a header.
-fn insert(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
-    }
-}
-
-fn add_headers(headers: &mut HeaderMap, more: &[(String, String)]) {
-    for (name, value) in more {
-        // What cannot be a header was refused when it was saved.
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
-            headers.insert(name, value);
+    let made = || -> Result<Client, TlsError> {
+        let identity = credentials.identity.as_ref();
+        let identity =
+            identity.map(|own| Identity::from_pem(&own.certificate, own.private_key.reveal())).transpose()?;
+        let mut options = TlsOptions { extra_roots: Vec::new(), identity };
+        if let Some(authority) = &credentials.certificate_authority {
+            options = options.believing(authority)?;
         }
-    }
+        common.with_tls(options)
+    };
+    Some(made().map_err(|error| SendError::Unreachable(error.to_string())))
 }

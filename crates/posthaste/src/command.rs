@@ -54,6 +54,9 @@ enum Verb {
     ///
     /// When it is cut short, the same command goes on where it ended. Rows are counted on both sides at the end.
     Copy(copy::Arguments),
+    /// Run customers' scripts for a server, which starts this by itself.
+    #[command(name = shape::WORKER, hide = true)]
+    ScriptWorker,
     /// Make API tokens (JWT).
     #[command(subcommand)]
     Token(token::Verb),
@@ -77,8 +80,14 @@ pub fn run() -> ExitCode {
 
 fn dispatch(line: CommandLine) -> Result<(), Failure> {
     make_files_private();
+    if let Verb::ScriptWorker = line.verb {
+        let served = shape::serve_worker(std::io::stdin().lock(), std::io::stdout().lock());
+        return served.map_err(|error| Failure::Refused(error.to_string()));
+    }
     let (config, report) = Config::load(line.config)?;
     match line.verb {
+        // It reads no settings, so it never comes here.
+        Verb::ScriptWorker => Ok(()),
         Verb::Serve => runtime()?.block_on(serve::run(config)),
         Verb::Dev => runtime()?.block_on(dev::run(config, &report)),
         Verb::Config => config::run(&report),

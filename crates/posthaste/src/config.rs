@@ -67,6 +67,8 @@ pub struct Config {
     pub log: String,
     /// The log's form.
     pub log_format: LogFormat,
+    /// The program that runs customers' scripts, if another than this one. Not a setting: tests are not the program.
+    pub script_worker: Option<PathBuf>,
 }
 
 impl Config {

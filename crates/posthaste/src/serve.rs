@@ -18,6 +18,7 @@ use domain::clock::Clock;
 use domain::wire_id::IdCodec;
 use egress::{Limits, Policy, SystemResolver};
 use engine::Engine;
+use shape::Sandbox;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,10 +41,11 @@ const RECORD_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Core {
     store: Arc<dyn Store>,
     app: App,
-    policy: Policy,
+    egress: egress::Client,
     ids: IdCodec,
     handoff: HandoffReceiver,
     clock: Arc<dyn Clock>,
+    sandbox: Sandbox,
 }
 
 /// A running server.
@@ -69,10 +71,13 @@ impl Core {
         let (store, clock) = open_store(config, keys, present)?;
         let (sender, handoff) = handoff::channel();
         let policy = Policy::new(config.egress_allow.clone(), config.https_only);
+        let egress = egress::Client::new(policy, Limits::default(), Arc::new(SystemResolver::new()));
+        let sandbox = Sandbox::new(config.script_worker.clone());
         let app = App::new(AppParts {
+            sandbox: sandbox.clone(),
             store: Arc::clone(&store),
             handoff: sender,
-            policy: policy.clone(),
+            egress: egress.clone(),
             clock: Arc::clone(&clock),
             random: Arc::new(SystemRandom),
             ids: ids.clone(),
@@ -82,7 +87,7 @@ impl Core {
                 retention_days: config.retention_days,
             },
         });
-        Ok(Self { store, app, policy, ids, handoff, clock })
+        Ok(Self { store, app, egress, ids, handoff, clock, sandbox })
     }
 
     /// The API.
@@ -101,7 +106,8 @@ impl Core {
         let engine = Engine::start(engine::Parts {
             store: Arc::clone(&self.store),
             handoff: self.handoff,
-            egress: egress::Client::new(self.policy, Limits::default(), Arc::new(SystemResolver::new())),
+            sandbox: self.sandbox,
+            egress: self.egress,
             ids: self.ids,
             clock: self.clock,
             settings: engine::Settings {

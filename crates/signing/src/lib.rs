@@ -10,10 +10,12 @@
 //! This crate reads nothing and asks nobody: the time and the randomness are handed in, there is no I/O, and no text
 //! that it prints (`Debug`, errors) holds key material.
 
+mod hmac;
 mod secret;
 mod signer;
 mod verify;
 
+pub use hmac::{Hash, HmacKey};
 pub use secret::{SYMMETRIC_BYTES_MAX, SYMMETRIC_BYTES_MIN, Secret, SecretError};
 pub use signer::{Signer, signature_header};
 pub use verify::{SIGNATURES_MAX, TOLERANCE_SECONDS, VerifyError, verify};

@@ -86,7 +86,7 @@ pub(crate) const TABLES: [Table; 11] = [
     table(
         "endpoint",
         "key, application, id, uid, url, description, metadata, disabled, disabled_reason, paused, event_types, channels, \
-         throttle_rate, sealed_headers, sealed_secrets, created_at, updated_at, deleted_at, version",
+         throttle_rate, options, sealed_headers, sealed_secrets, sealed_credentials, created_at, updated_at, deleted_at, version",
     ),
     table(
         "event_type",

@@ -4,7 +4,7 @@ use crate::error::Result;
 use async_trait::async_trait;
 use domain::attempt::{NewAttempt, Trigger};
 use domain::clock::Timestamp;
-use domain::delivery::{DeliveryKey, Next};
+use domain::delivery::{DeliveryKey, Next, RowState};
 use domain::id::{AttemptId, ClaimId, EndpointKey, MessageId};
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ pub struct Record {
     pub next: Next,
 }
 
-/// A held delivery that goes back to its row, untried.
+/// A held delivery that goes into its row, untried: to wait there, or canceled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parked {
     /// Which delivery.
@@ -63,6 +63,8 @@ pub struct Parked {
     pub held: Held,
     /// When it is due.
     pub due_at: Timestamp,
+    /// What its row becomes.
+    pub state: RowState,
 }
 
 /// What the store does with deliveries.

@@ -1,8 +1,10 @@
 //! Contract: endpoints.
 
 use crate::error::{Result, StoreError};
+use crate::seal::Sealer;
 use async_trait::async_trait;
 use domain::clock::Timestamp;
+use domain::credentials::Credentials;
 use domain::endpoint::{Endpoint, EndpointFields, EndpointSecret};
 use domain::header::Header;
 use domain::id::{ApplicationKey, EndpointKey};
@@ -21,6 +23,8 @@ pub struct NewEndpoint {
     pub headers: Vec<Header>,
     /// Current secret first.
     pub secrets: Vec<EndpointSecret>,
+    /// Authentication, certificates and signatures.
+    pub credentials: Credentials,
 }
 
 /// What a change of an endpoint replaces; absent parts stay.
@@ -32,6 +36,8 @@ pub struct EndpointChange {
     pub headers: Option<Vec<Header>>,
     /// All secrets.
     pub secrets: Option<Vec<EndpointSecret>>,
+    /// Authentication, certificates and signatures.
+    pub credentials: Option<Credentials>,
     /// Why the server switched it off (or, as none inside, that it did not).
     pub disabled_reason: Option<Option<String>>,
 }
@@ -61,6 +67,28 @@ pub trait Endpoints: Send + Sync {
 /// Decides, on the endpoint as it is in the transaction, what changes. It is asked again when another node changed the
 /// endpoint in between.
 pub type ChangeEndpoint = Box<dyn FnMut(&Endpoint) -> Result<EndpointChange> + Send>;
+
+/// What the sealed columns are bound to.
+pub(crate) const HEADERS_PLACE: &str = "endpoint.headers";
+pub(crate) const SECRETS_PLACE: &str = "endpoint.secrets";
+const CREDENTIALS_PLACE: &str = "endpoint.credentials";
+
+/// Credentials as they are stored: none where all are at their defaults, so that they cost nothing to most endpoints.
+pub(crate) fn seal_credentials(credentials: &Credentials, sealer: &Sealer) -> Result<Option<Vec<u8>>> {
+    if *credentials == Credentials::default() {
+        return Ok(None);
+    }
+    let plain = serde_json::to_vec(credentials).unwrap_or_default();
+    sealer.seal(CREDENTIALS_PLACE, &plain).map(Some)
+}
+
+/// Reads [`seal_credentials`] back.
+pub(crate) fn open_credentials(sealed: Option<&[u8]>, sealer: &Sealer) -> Result<Credentials> {
+    let Some(sealed) = sealed else { return Ok(Credentials::default()) };
+    let plain = sealer.open(CREDENTIALS_PLACE, sealed)?;
+    let broken = |error| StoreError::Broken(format!("stored credentials do not read back: {error}"));
+    serde_json::from_slice(&plain).map_err(broken)
+}
 
 /// Signing keys as the text that is sealed: the same in every engine, so that one can be copied to another.
 pub(crate) fn pack_secrets(secrets: &[EndpointSecret]) -> String {

@@ -4,6 +4,7 @@
 mod application;
 mod attempt;
 mod endpoint;
+mod endpoint_options;
 mod event_type;
 mod everywhere;
 mod idempotency;

@@ -157,10 +157,16 @@ impl World {
 
 fn use_cases(store: &Arc<Sqlite>, clock: Arc<dyn Clock>) -> (App, HandoffReceiver) {
     let (sender, handoff) = handoff::channel();
+    let policy = egress::Policy::new(vec!["10.1.0.0/16".parse().unwrap()], true);
     let app = App::new(AppParts {
         store: Arc::clone(store) as _,
         handoff: sender,
-        policy: egress::Policy::new(vec!["10.1.0.0/16".parse().unwrap()], true),
+        egress: egress::Client::new(
+            policy,
+            egress::Limits::default(),
+            Arc::new(egress::SystemResolver::new()),
+        ),
+        sandbox: shape::Sandbox::new(None),
         clock,
         random: Arc::new(SystemRandom),
         ids: IdCodec::new(b"ids"),

@@ -140,7 +140,9 @@ fn body(path: &str) -> String {
         "payload": {}, "headers": { "X-Stranger": "x" }, "gracePeriodSeconds": 0,
         "since": "2026-01-01T00:00:00Z",
     });
-    if path.ends_with("/headers") {
+    if path.ends_with("/signature/rotate") {
+        json!({ "header": "X-Stranger" }).to_string()
+    } else if path.ends_with("/headers") {
         json!({ "headers": { "X-Stranger": "x" } }).to_string()
     } else {
         all.to_string()

@@ -14,6 +14,7 @@ mod config;
 mod copy;
 mod dev;
 mod disk_full;
+mod endpoint_body;
 mod fairness;
 mod fsync;
 mod key;

@@ -206,6 +206,17 @@ impl World {
         text(&self.of_application("POST", "/msg", message).await["id"]).to_owned()
     }
 
+    /// Sends a message of just these bytes; its id.
+    pub(crate) async fn send_text(&self, body: &str) -> String {
+        let path = format!("/api/v1/app/{}/msg", self.application);
+        let bearer = format!("Bearer {}", self.token);
+        let headers = [("authorization", &*bearer), ("content-type", "application/json")];
+        let reply =
+            self.client.send(http::Method::POST, &path, &headers, body.to_owned()).await.expect("an answer");
+        assert_eq!(reply.status, 202, "{:?}", reply.body);
+        text(&reply.json()["id"]).to_owned()
+    }
+
     /// A message's attempts, oldest first.
     pub(crate) async fn attempts(&self, message: &str) -> Vec<Value> {
         let list =
@@ -276,6 +287,7 @@ fn settings(folder: &TempDir) -> Config {
         retention_days: 90,
         public_url: "http://posthaste.test".to_owned(),
         event_origin: "posthaste.test".to_owned(),
+        script_worker: Some(env!("CARGO_BIN_EXE_posthaste").into()),
         ..Config::default()
     }
 }

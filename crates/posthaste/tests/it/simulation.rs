@@ -74,6 +74,7 @@ impl Life {
         let parts = engine::Parts {
             store: Arc::clone(&store),
             handoff: accepted,
+            sandbox: shape::Sandbox::new(None),
             egress: egress::Client::new(policy, egress::Limits::default(), resolver),
             ids: ids.clone(),
             clock: Arc::clone(&clock) as _,
@@ -108,6 +109,7 @@ impl Life {
                     secret: signing::Secret::generate(&mut |bytes| bytes.fill(9)),
                     expires_at: None,
                 }],
+                credentials: Default::default(),
             };
             endpoints.push(self.store.endpoint_create(new).await.ok()?.key);
         }

@@ -12,7 +12,7 @@ const BUILDS_ON: [(&str, &[&str]); 11] = [
     ("signing", &[]),
     ("egress", &[]),
     ("domain", &["signing"]),
-    ("shape", &["domain"]),
+    ("shape", &["domain", "signing"]),
     ("store", &["domain", "signing"]),
     ("app", &["store", "domain", "shape", "signing", "egress"]),
     ("engine", &["store", "domain", "shape", "signing", "egress"]),

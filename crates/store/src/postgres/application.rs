@@ -99,7 +99,8 @@ impl Applications for Postgres {
                      FROM change WHERE key = $1 AND deleted_at IS NULL
                      RETURNING key),
                  endpoints AS (
-                     UPDATE endpoint SET deleted_at = $2, uid = NULL, sealed_headers = '', sealed_secrets = '',
+                     UPDATE endpoint SET deleted_at = $2, uid = NULL, options = '{}', sealed_headers = '',
+                            sealed_secrets = '', sealed_credentials = NULL,
                             version = change.version
                      FROM change, gone WHERE endpoint.application = gone.key AND endpoint.deleted_at IS NULL),
                  keys AS (
@@ -114,7 +115,8 @@ impl Applications for Postgres {
         // there was nothing to delete any more: this part may be what failed the last time.
         self.configure(
             "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version)
-             UPDATE endpoint SET deleted_at = $2, uid = NULL, sealed_headers = '', sealed_secrets = '',
+             UPDATE endpoint SET deleted_at = $2, uid = NULL, options = '{}', sealed_headers = '',
+                            sealed_secrets = '', sealed_credentials = NULL,
                     version = change.version
              FROM change, application
              WHERE application.key = $1 AND application.deleted_at IS NOT NULL

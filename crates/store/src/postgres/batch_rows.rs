@@ -27,6 +27,7 @@ pub(super) struct Effect {
     attempt: AttemptId,
     due_at: Option<Timestamp>,
     number: u32,
+    state: RowState,
 }
 
 /// Rows that are written when their message is accepted: parked, scheduled or canceled.
@@ -54,7 +55,7 @@ pub(super) fn split_parks(batch: &Batch, node: &Node, rows: &mut Vec<NewRow>, pa
         let Some(lease) = book.lease_of(one.key, one.held) else { continue };
         match one.held {
             Held::Fresh => {
-                rows.push(NewRow { lease, key: one.key, state: RowState::Pending, due_at: one.due_at });
+                rows.push(NewRow { lease, key: one.key, state: one.state, due_at: one.due_at });
             }
             Held::Claimed(claim) => parks.push(Effect {
                 lease,
@@ -63,6 +64,7 @@ pub(super) fn split_parks(batch: &Batch, node: &Node, rows: &mut Vec<NewRow>, pa
                 attempt: AttemptId(0),
                 due_at: Some(one.due_at),
                 number: 0,
+                state: one.state,
             }),
         }
     }
@@ -115,7 +117,8 @@ pub(super) fn add_attempts<'a>(sql: &mut Sql<'a>, batch: &'a Batch, node: &Node)
                 Next::Succeeded | Next::Failed => None,
             };
             if claim.is_some() || due_at.is_some() {
-                effects.push(Effect { lease, key, claim, attempt: *id, due_at, number: attempt.number });
+                let (number, state) = (attempt.number, RowState::Pending);
+                effects.push(Effect { lease, key, claim, attempt: *id, due_at, number, state });
             }
         }
     }
@@ -200,6 +203,8 @@ fn effect_columns<'a>(effects: &[Effect], numbered: bool) -> Vec<Value<'a>> {
         columns.push(Box::new(
             effects.iter().map(|e| i32::try_from(e.number).unwrap_or(i32::MAX)).collect::<Vec<_>>(),
         ));
+    } else {
+        columns.push(Box::new(effects.iter().map(|e| small(e.state.code())).collect::<Vec<_>>()));
     }
     columns
 }
@@ -208,9 +213,9 @@ pub(super) fn add_parks(sql: &mut Sql<'_>, parks: &mut [Effect]) {
     parks.sort_unstable_by_key(|park| (park.key.endpoint, park.key.message, park.key.run));
     sql.part(
         ", parked AS (
-             UPDATE delivery SET due_at = park.due_at, lease = NULL, claim = NULL
-             FROM unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[])
-                 AS park (lease, endpoint, message, run, claim, due_at)
+             UPDATE delivery SET due_at = park.due_at, state = park.state, lease = NULL, claim = NULL
+             FROM unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::smallint[])
+                 AS park (lease, endpoint, message, run, claim, due_at, state)
              JOIN fence ON fence.id = park.lease
              WHERE delivery.endpoint = park.endpoint AND delivery.message = park.message
                AND delivery.run = park.run AND delivery.claim = park.claim AND delivery.lease = park.lease

@@ -353,6 +353,7 @@ impl Loop {
             key: row.key,
             held: Held::Claimed(row.claim),
             due_at: now,
+            state: domain::delivery::RowState::Pending,
         });
         let (answer, _nobody) = tokio::sync::oneshot::channel();
         self.later.push(Command::Park(parked.collect(), answer));

@@ -7,7 +7,10 @@ use super::Postgres;
 use super::application::rate;
 use super::query::Conditions;
 use super::row::json;
-use crate::endpoint::{ChangeEndpoint, EndpointChange, Endpoints, NewEndpoint, pack_secrets, unpack_secrets};
+use crate::endpoint::{
+    ChangeEndpoint, EndpointChange, Endpoints, HEADERS_PLACE, NewEndpoint, SECRETS_PLACE, open_credentials,
+    pack_secrets, seal_credentials, unpack_secrets,
+};
 use crate::error::{Result, StoreError};
 use crate::seal::Sealer;
 use async_trait::async_trait;
@@ -22,10 +25,7 @@ pub(super) const COLUMNS: &str =
     "endpoint.key, endpoint.application, endpoint.id, endpoint.uid, endpoint.url, endpoint.description,
      endpoint.metadata, endpoint.disabled, endpoint.disabled_reason, endpoint.paused, endpoint.event_types,
      endpoint.channels, endpoint.throttle_rate, endpoint.sealed_headers, endpoint.sealed_secrets,
-     endpoint.created_at, endpoint.updated_at, endpoint.version";
-/// What the sealed columns are bound to.
-const HEADERS_PLACE: &str = "endpoint.headers";
-const SECRETS_PLACE: &str = "endpoint.secrets";
+     endpoint.created_at, endpoint.updated_at, endpoint.version, endpoint.options, endpoint.sealed_credentials";
 
 pub(super) fn read(row: &Row, sealer: &Sealer) -> Result<Endpoint> {
     let list = |column: Option<&str>| column.map(json).transpose();
@@ -45,10 +45,12 @@ pub(super) fn read(row: &Row, sealer: &Sealer) -> Result<Endpoint> {
             event_types: list(row.get(10))?,
             channels: list(row.get(11))?,
             throttle_rate: rate(row.get(12)),
+            options: json(row.get(18))?,
         },
         disabled_reason: row.get(8),
         headers: json(&String::from_utf8_lossy(&headers))?,
         secrets: unpack_secrets(&String::from_utf8_lossy(&secrets))?,
+        credentials: open_credentials(row.get(19), sealer)?,
         created_at: Timestamp(row.get(15)),
         updated_at: Timestamp(row.get(16)),
     })
@@ -66,6 +68,8 @@ struct Columns {
     throttle_rate: Option<i32>,
     headers: Vec<u8>,
     secrets: Vec<u8>,
+    options: String,
+    credentials: Option<Vec<u8>>,
 }
 
 impl Columns {
@@ -79,6 +83,8 @@ impl Columns {
             throttle_rate: fields.throttle_rate.map(i32::from),
             headers: sealer.seal(HEADERS_PLACE, &headers)?,
             secrets: sealer.seal(SECRETS_PLACE, pack_secrets(&endpoint.secrets).as_bytes())?,
+            options: serde_json::to_string(&fields.options).unwrap_or_default(),
+            credentials: seal_credentials(&endpoint.credentials, sealer)?,
         })
     }
 }
@@ -98,7 +104,8 @@ impl Postgres {
             "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version)
              UPDATE endpoint SET uid = $3, url = $4, description = $5, metadata = $6, disabled = $7,
                     disabled_reason = $8, paused = $9, event_types = $10, channels = $11, throttle_rate = $12,
-                    sealed_headers = $13, sealed_secrets = $14, updated_at = $15, version = change.version
+                    sealed_headers = $13, sealed_secrets = $14, updated_at = $15, options = $16,
+                    sealed_credentials = $17, version = change.version
              FROM change WHERE key = $1 AND endpoint.version = $2 AND deleted_at IS NULL
              RETURNING {COLUMNS}, (SELECT pg_notify('posthaste_configuration', ''))"
         );
@@ -121,6 +128,8 @@ impl Postgres {
                     &columns.headers,
                     &columns.secrets,
                     &changed.updated_at.0,
+                    &columns.options,
+                    &columns.credentials,
                 ],
                 "uid",
             )
@@ -138,6 +147,9 @@ fn apply(mut endpoint: Endpoint, change: EndpointChange, now: Timestamp) -> Endp
     }
     if let Some(secrets) = change.secrets {
         endpoint.secrets = secrets;
+    }
+    if let Some(credentials) = change.credentials {
+        endpoint.credentials = credentials;
     }
     if let Some(reason) = change.disabled_reason {
         endpoint.disabled_reason = reason;
@@ -157,6 +169,7 @@ impl Endpoints for Postgres {
             fields: new.fields,
             headers: new.headers,
             secrets: new.secrets,
+            credentials: new.credentials,
             disabled_reason: None,
             created_at: now,
             updated_at: now,
@@ -174,8 +187,9 @@ impl Endpoints for Postgres {
                  SELECT key FROM application WHERE key = $1 AND deleted_at IS NULL AND (SELECT version FROM change) > 0
                  FOR SHARE)
              INSERT INTO endpoint (application, id, uid, url, description, metadata, disabled, paused, event_types,
-                                   channels, throttle_rate, sealed_headers, sealed_secrets, created_at, updated_at, version)
-             SELECT application.key, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, change.version
+                                   channels, throttle_rate, sealed_headers, sealed_secrets, created_at, updated_at, options,
+                                   sealed_credentials, version)
+             SELECT application.key, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15, $16, change.version
              FROM change, application
              RETURNING {COLUMNS}, (SELECT pg_notify('posthaste_configuration', ''))"
         );
@@ -197,6 +211,8 @@ impl Endpoints for Postgres {
                     &columns.headers,
                     &columns.secrets,
                     &now.0,
+                    &columns.options,
+                    &columns.credentials,
                 ],
                 "uid",
             )
@@ -220,8 +236,8 @@ impl Endpoints for Postgres {
         let gone = self
             .configure(
                 "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version)
-                 UPDATE endpoint SET deleted_at = $2, uid = NULL, sealed_headers = '', sealed_secrets = '',
-                        version = change.version
+                 UPDATE endpoint SET deleted_at = $2, uid = NULL, options = '{}', sealed_headers = '', sealed_secrets = '',
+                        sealed_credentials = NULL, version = change.version
                  FROM change WHERE key = $1 AND deleted_at IS NULL
                  RETURNING key, (SELECT pg_notify('posthaste_configuration', ''))",
                 &[&key.0, &now],

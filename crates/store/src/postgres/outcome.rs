@@ -7,7 +7,7 @@ use super::message;
 use super::node::Node;
 use crate::delivery::{Held, Record};
 use crate::error::{Result, StoreError};
-use domain::delivery::{DeliveryKey, Next};
+use domain::delivery::{DeliveryKey, Next, RowState};
 use domain::id::LeaseId;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -44,6 +44,9 @@ impl Loop {
         for one in batch.parking {
             for parked in &one.parked {
                 left(node, parked.key, parked.held, true);
+                if parked.state == RowState::Canceled {
+                    continue;
+                }
                 node.shared.wakes.note(parked.key.endpoint, parked.due_at);
                 if parked.held == Held::Fresh {
                     node.shared.metrics.parked.fetch_add(1, Ordering::Relaxed);

@@ -64,13 +64,15 @@ pub(super) fn park(
 ) -> Applied {
     for one in &parked {
         let written = match one.held {
-            Held::Fresh => put_row(connection, one.key, one.due_at, 0),
+            Held::Fresh => put_row(connection, one.key, one.state, (one.due_at, 0)),
             Held::Claimed(claim) if memory.claims.get(&one.key) == Some(&claim) => connection
                 .prepare_cached(
-                    "UPDATE delivery SET due_at = ?4 WHERE endpoint = ?1 AND message = ?2 AND run = ?3 AND state = 0",
+                    "UPDATE delivery SET due_at = ?4, state = ?5
+                     WHERE endpoint = ?1 AND message = ?2 AND run = ?3 AND state = 0",
                 )
                 .and_then(|mut s| {
-                    s.execute(params![one.key.endpoint.0, one.key.message.0, one.key.run, one.due_at.0])
+                    let DeliveryKey { endpoint, message, run } = one.key;
+                    s.execute(params![endpoint.0, message.0, run, one.due_at.0, one.state.code()])
                 })
                 .map(|_| ())
                 .map_err(StoreError::from),
@@ -83,10 +85,11 @@ pub(super) fn park(
     Ok(Box::new(move |memory, committed| {
         let _ = answer.send(committed.map(|()| {
             for one in parked {
-                if one.held == Held::Fresh {
+                let waits = one.state == RowState::Pending;
+                if one.held == Held::Fresh && waits {
                     memory.shared.metrics.parked.fetch_add(1, Ordering::Relaxed);
                 }
-                leave(memory, Left { key: one.key, held: one.held, due_at: Some(one.due_at) });
+                leave(memory, Left { key: one.key, held: one.held, due_at: waits.then_some(one.due_at) });
             }
         }));
     }))
@@ -154,7 +157,9 @@ fn insert_attempt(batch: &mut Batch<'_>, id: AttemptId, record: &Record) -> Resu
 fn settle(connection: &Connection, memory: &Memory, record: &Record) -> Result<()> {
     let key = key_of(record);
     match (record.held, record.next) {
-        (Held::Fresh, Next::Retry(due_at)) => put_row(connection, key, due_at, record.attempt.number),
+        (Held::Fresh, Next::Retry(due_at)) => {
+            put_row(connection, key, RowState::Pending, (due_at, record.attempt.number))
+        }
         (Held::Fresh, Next::Succeeded | Next::Failed) => Ok(()),
         (Held::Claimed(claim), _) if memory.claims.get(&key) != Some(&claim) => Ok(()),
         (Held::Claimed(_), Next::Retry(due_at)) => {
@@ -178,7 +183,12 @@ fn settle(connection: &Connection, memory: &Memory, record: &Record) -> Result<(
     }
 }
 
-fn put_row(connection: &Connection, key: DeliveryKey, due_at: Timestamp, attempts: u32) -> Result<()> {
+fn put_row(
+    connection: &Connection,
+    key: DeliveryKey,
+    state: RowState,
+    (due_at, attempts): (Timestamp, u32),
+) -> Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO delivery (endpoint, message, run, state, due_at, attempts, trigger)
@@ -188,7 +198,7 @@ fn put_row(connection: &Connection, key: DeliveryKey, due_at: Timestamp, attempt
             key.endpoint.0,
             key.message.0,
             key.run,
-            RowState::Pending.code(),
+            state.code(),
             due_at.0,
             attempts,
             Trigger::Message.code()

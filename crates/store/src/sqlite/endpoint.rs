@@ -4,11 +4,15 @@ use super::Sqlite;
 use super::application::taken;
 use super::query::{Conditions, json};
 use super::row::collect;
-use crate::endpoint::{ChangeEndpoint, EndpointChange, Endpoints, NewEndpoint, pack_secrets, unpack_secrets};
+use crate::endpoint::{
+    ChangeEndpoint, EndpointChange, Endpoints, HEADERS_PLACE, NewEndpoint, SECRETS_PLACE, open_credentials,
+    pack_secrets, seal_credentials, unpack_secrets,
+};
 use crate::error::{Result, StoreError};
 use crate::seal::Sealer;
 use async_trait::async_trait;
 use domain::clock::Timestamp;
+use domain::credentials::Credentials;
 use domain::endpoint::{Endpoint, EndpointFields, EndpointSecret};
 use domain::header::Header;
 use domain::id::{ApplicationKey, EndpointKey};
@@ -19,15 +23,14 @@ use std::sync::Arc;
 
 const COLUMNS: &str =
     "key, application, id, uid, url, description, metadata, disabled, disabled_reason, paused, event_types,
-     channels, throttle_rate, sealed_headers, sealed_secrets, created_at, updated_at";
-/// What the sealed columns are bound to.
-const HEADERS_PLACE: &str = "endpoint.headers";
-const SECRETS_PLACE: &str = "endpoint.secrets";
+     channels, throttle_rate, sealed_headers, sealed_secrets, created_at, updated_at, options,
+     sealed_credentials";
 
 fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Endpoint> {
     let list = |column: Option<String>| column.map(|text| json(&text)).transpose();
     let headers = sealer.open(HEADERS_PLACE, &row.get::<_, Vec<u8>>(13)?)?;
     let secrets = sealer.open(SECRETS_PLACE, &row.get::<_, Vec<u8>>(14)?)?;
+    let credentials = row.get::<_, Option<Vec<u8>>>(18)?;
     Ok(Endpoint {
         key: EndpointKey(row.get(0)?),
         application: ApplicationKey(row.get(1)?),
@@ -42,10 +45,12 @@ fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Endpoint> {
             event_types: list(row.get(10)?)?,
             channels: list(row.get(11)?)?,
             throttle_rate: row.get(12)?,
+            options: json(&row.get::<_, String>(17)?)?,
         },
         disabled_reason: row.get(8)?,
         headers: json(&String::from_utf8_lossy(&headers))?,
         secrets: unpack_secrets(&String::from_utf8_lossy(&secrets))?,
+        credentials: open_credentials(credentials.as_deref(), sealer)?,
         created_at: Timestamp(row.get(15)?),
         updated_at: Timestamp(row.get(16)?),
     })
@@ -76,7 +81,7 @@ fn write_fields(connection: &Connection, key: EndpointKey, f: &EndpointFields) -
     connection
         .prepare_cached(
             "UPDATE endpoint SET uid = ?2, url = ?3, description = ?4, metadata = ?5, disabled = ?6, paused = ?7,
-                    event_types = ?8, channels = ?9, throttle_rate = ?10 WHERE key = ?1",
+                    event_types = ?8, channels = ?9, throttle_rate = ?10, options = ?11 WHERE key = ?1",
         )?
         .execute(params![
             key.0,
@@ -88,7 +93,8 @@ fn write_fields(connection: &Connection, key: EndpointKey, f: &EndpointFields) -
             f.paused,
             column(f.event_types.as_ref()),
             column(f.channels.as_ref()),
-            f.throttle_rate
+            f.throttle_rate,
+            serde_json::to_string(&f.options).unwrap_or_default(),
         ])
         .map_err(taken)?;
     Ok(())
@@ -121,6 +127,18 @@ fn write_secrets(
     Ok(())
 }
 
+fn write_credentials(
+    connection: &Connection,
+    key: EndpointKey,
+    credentials: &Credentials,
+    sealer: &Sealer,
+) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE endpoint SET sealed_credentials = ?2 WHERE key = ?1")?
+        .execute(params![key.0, seal_credentials(credentials, sealer)?])?;
+    Ok(())
+}
+
 fn create(connection: &Connection, new: &NewEndpoint, sealer: &Sealer, now: Timestamp) -> Result<Endpoint> {
     let there: i64 = connection
         .prepare_cached("SELECT count(*) FROM endpoint WHERE application = ?1 AND deleted_at IS NULL")?
@@ -141,6 +159,7 @@ fn create(connection: &Connection, new: &NewEndpoint, sealer: &Sealer, now: Time
     write_fields(connection, key, &new.fields)?;
     write_headers(connection, key, &new.headers, sealer)?;
     write_secrets(connection, key, &new.secrets, sealer)?;
+    write_credentials(connection, key, &new.credentials, sealer)?;
     get(connection, key, sealer)
 }
 
@@ -159,6 +178,9 @@ fn change(
     }
     if let Some(secrets) = &change.secrets {
         write_secrets(connection, key, secrets, sealer)?;
+    }
+    if let Some(credentials) = &change.credentials {
+        write_credentials(connection, key, credentials, sealer)?;
     }
     if let Some(reason) = &change.disabled_reason {
         connection
@@ -213,7 +235,8 @@ impl Endpoints for Sqlite {
                 move |c, _| {
                     let gone = c
                         .prepare_cached(
-                            "UPDATE endpoint SET deleted_at = ?2, uid = NULL, sealed_headers = x'', sealed_secrets = x''
+                            "UPDATE endpoint SET deleted_at = ?2, uid = NULL, options = '{}', sealed_headers = x'',
+                                    sealed_secrets = x'', sealed_credentials = NULL
                              WHERE key = ?1 AND deleted_at IS NULL",
                         )?
                         .execute(params![key.0, now.0])?;

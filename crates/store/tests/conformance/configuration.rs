@@ -4,13 +4,19 @@ use crate::harness::{Engine, Fixture, START};
 use bytes::Bytes;
 use domain::api_key::ApiKey;
 use domain::application::{Application, ApplicationFields};
+use domain::auth::Auth;
+use domain::confidential::Confidential;
+use domain::credentials::Credentials;
+use domain::endpoint::EndpointFields;
 use domain::environment::SignatureHeaders;
 use domain::event_type::EventTypeFields;
+use domain::options::EndpointOptions;
 use domain::page::{From, Order, Page};
 use domain::role::Role;
 use domain::wire_id::Kind;
 use store::StoreError;
 use store::application::ApplicationFilter;
+use store::endpoint::EndpointChange;
 use store::idempotency::Replay;
 
 async fn an_environment_is_made_once_and_keeps_its_headers(engine: Engine) {
@@ -128,6 +134,42 @@ async fn a_change_holds_for_the_next_look_into_the_routing_table(engine: Engine)
     assert!(f.store.routing().route(endpoint.key).is_none());
     assert!(f.store.routing().routes(app.key).is_empty());
     assert_eq!(f.store.endpoint_delete(endpoint.key).await, Err(StoreError::NotFound));
+}
+
+async fn options_and_credentials_are_kept_and_credentials_stand_sealed(engine: Engine) {
+    let f = Fixture::new(engine).await;
+    let app = f.application("one").await;
+    let endpoint = f.endpoint(&app).await;
+    assert_eq!(endpoint.fields.options, EndpointOptions::default());
+    assert_eq!(endpoint.credentials, Credentials::default());
+    let options = EndpointOptions {
+        name: Some("Acme's \\ \"hook\"".into()),
+        template: Some(serde_json::json!({"z": 1, "a": ["{{ type }}"]})),
+        max_attempts: Some(3),
+        ordered: true,
+        ..EndpointOptions::default()
+    };
+    let credentials = Credentials {
+        auth: Auth::Bearer { token: Confidential::new("canary-token".into()) },
+        certificate_authority: Some("canary-pem".into()),
+        ..Credentials::default()
+    };
+    let (wanted, sealed) = (options.clone(), credentials.clone());
+    let change = move |there: &domain::endpoint::Endpoint| {
+        let fields = EndpointFields { options: wanted.clone(), ..there.fields.clone() };
+        let (fields, credentials) = (Some(fields), Some(sealed.clone()));
+        Ok(EndpointChange { fields, credentials, ..EndpointChange::default() })
+    };
+    f.store.endpoint_update(endpoint.key, Box::new(change)).await.unwrap();
+    let found = f.store.endpoint_find(app.key, &endpoint.id).await.unwrap();
+    assert_eq!((&found.fields.options, &found.credentials), (&options, &credentials));
+    let again = f.change(endpoint.key, |fields| fields.paused = true).await;
+    assert_eq!(
+        (again.fields.options, again.credentials),
+        (options, credentials),
+        "what was not changed stays"
+    );
+    assert!(!f.bytes_on_disk().windows(6).any(|w| w == b"canary"));
 }
 
 async fn a_change_that_is_refused_changes_nothing(engine: Engine) {
@@ -254,6 +296,7 @@ each_engine!(
     applications_are_listed_by_id_and_filtered_by_their_endpoints,
     an_endpoint_survives_a_restart_whole_and_its_secrets_never_stand_in_plain_bytes,
     a_change_holds_for_the_next_look_into_the_routing_table,
+    options_and_credentials_are_kept_and_credentials_stand_sealed,
     a_change_that_is_refused_changes_nothing,
     event_types_are_created_archived_unarchived_and_listed_by_name,
     an_api_key_is_found_by_its_hash_until_it_is_revoked,

@@ -4,8 +4,12 @@ use crate::harness::{Engine, Fixture, START, main_run, shared_options};
 use bytes::Bytes;
 use domain::api_key::ApiKey;
 use domain::attempt::Trigger;
+use domain::auth::Auth;
 use domain::clock::Clock;
+use domain::confidential::Confidential;
+use domain::credentials::Credentials;
 use domain::delivery::Next;
+use domain::endpoint::Endpoint;
 use domain::id::{ApplicationKey, EndpointKey};
 use domain::message::Overrides;
 use domain::page::{Order, Page};
@@ -17,6 +21,7 @@ use std::sync::Arc;
 use store::StoreError;
 use store::copy::{Options, Progress, copy};
 use store::delivery::Held;
+use store::endpoint::EndpointChange;
 use store::idempotency::Replay;
 use store::message::{Admission, MessageKey};
 use store::postgres::Postgres;
@@ -40,6 +45,7 @@ async fn filled() -> (Fixture, ApplicationKey, EndpointKey) {
         fields.description = wild.into();
         fields.channels = Some(vec!["a\\b".into()]);
         fields.metadata.insert("key".into(), wild.into());
+        fields.options.filter = Some(wild.into());
     })
     .await;
     let other = f.endpoint(&app).await.key;
@@ -49,24 +55,7 @@ async fn filled() -> (Fixture, ApplicationKey, EndpointKey) {
     for name in ["a.one", "b.two", "c.three", "d.four"] {
         f.store.event_type_create(env, name, Default::default()).await.unwrap();
     }
-    let key = ApiKey {
-        id: f.id(Kind::ApiKey),
-        environment: env,
-        application: Some(app.key),
-        role: Role::Member,
-        name: wild.into(),
-        prefix: "ph_abc".into(),
-        created_at: START,
-        revoked_at: None,
-    };
-    f.store.api_key_create(key, [9; 32]).await.unwrap();
-    let replay = Replay {
-        body_hash: [1; 16],
-        status: 201,
-        body: Bytes::from_static(b"answer"),
-        expires_at: START.plus_ms(86_400_000),
-    };
-    f.store.replay_put([7; 16], replay).await.unwrap();
+    add_sealed(&f, app.key, endpoint, wild).await;
     for number in 0..10_u8 {
         f.clock.advance_ms(10);
         let mut new = f.message(&app, &[(endpoint, Admission::Handoff), (other, Admission::Park)]);
@@ -77,7 +66,11 @@ async fn filled() -> (Fixture, ApplicationKey, EndpointKey) {
         new.payload_expires_at = (number == 3).then(|| f.clock.now().plus_ms(1_000_000));
         if number == 4 {
             let header = ("X-Own".into(), "sealed".into());
-            new.overrides = Overrides { raw_payload: Some("raw".into()), headers: vec![header] };
+            new.overrides = Overrides {
+                raw_payload: Some("raw".into()),
+                headers: vec![header],
+                context: Some("{}".into()),
+            };
         }
         let message = f.store.accept(new).await.unwrap();
         // The last two are on the wire when the server ends.
@@ -98,6 +91,34 @@ async fn filled() -> (Fixture, ApplicationKey, EndpointKey) {
     (f, app.key, endpoint)
 }
 
+/// What stands sealed or hashed.
+async fn add_sealed(f: &Fixture, app: ApplicationKey, endpoint: EndpointKey, wild: &str) {
+    let key = ApiKey {
+        id: f.id(Kind::ApiKey),
+        environment: f.environment.key,
+        application: Some(app),
+        role: Role::Member,
+        name: wild.into(),
+        prefix: "ph_abc".into(),
+        created_at: START,
+        revoked_at: None,
+    };
+    f.store.api_key_create(key, [9; 32]).await.unwrap();
+    let replay = Replay {
+        body_hash: [1; 16],
+        status: 201,
+        body: Bytes::from_static(b"answer"),
+        expires_at: START.plus_ms(86_400_000),
+    };
+    f.store.replay_put([7; 16], replay).await.unwrap();
+    let token = Confidential::new("canary-token".into());
+    let credentials = Credentials { auth: Auth::Bearer { token }, ..Credentials::default() };
+    let change = move |_: &Endpoint| {
+        Ok(EndpointChange { credentials: Some(credentials.clone()), ..EndpointChange::default() })
+    };
+    f.store.endpoint_update(endpoint, Box::new(change)).await.unwrap();
+}
+
 /// What a client can see, and what is sealed, and what is due.
 async fn contents(f: &Fixture, app: ApplicationKey, endpoint: EndpointKey) -> String {
     let (store, env) = (&f.store, f.environment.key);
@@ -105,7 +126,10 @@ async fn contents(f: &Fixture, app: ApplicationKey, endpoint: EndpointKey) -> St
     let endpoints = store.endpoint_list(app, texts()).await.unwrap().items;
     let sealed: Vec<_> = endpoints
         .iter()
-        .map(|e| (e.headers.clone(), e.secrets.iter().map(|s| s.secret.reveal()).collect::<Vec<_>>()))
+        .map(|e| {
+            let secrets: Vec<_> = e.secrets.iter().map(|s| s.secret.reveal()).collect();
+            (e.headers.clone(), secrets, serde_json::to_string(&e.credentials).unwrap())
+        })
         .collect();
     let messages =
         store.message_list(app, Default::default(), Page::first(250, Order::Ascending)).await.unwrap().items;

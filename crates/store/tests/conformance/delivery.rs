@@ -3,7 +3,7 @@
 use crate::harness::{Engine, Fixture, START, main_run};
 use domain::attempt::Trigger;
 use domain::clock::{Clock, Timestamp};
-use domain::delivery::{DeliveryState, Next};
+use domain::delivery::{DeliveryState, Next, RowState};
 use domain::id::EndpointKey;
 use domain::message::Message;
 use domain::page::{Order, Page};
@@ -101,16 +101,35 @@ async fn an_old_claim_changes_nothing_after_its_row_was_claimed_anew(engine: Eng
     let endpoint = f.endpoint(&app).await.key;
     let message = f.accept(&app, &[(endpoint, Admission::Park)]).await;
     let old = f.claim(endpoint, 1).await[0];
-    f.store
-        .park(vec![Parked { key: old.key, held: Held::Claimed(old.claim), due_at: f.clock.now() }])
-        .await
-        .unwrap();
+    let (held, due_at) = (Held::Claimed(old.claim), f.clock.now());
+    f.store.park(vec![Parked { key: old.key, held, due_at, state: RowState::Pending }]).await.unwrap();
     let new = f.claim(endpoint, 1).await[0];
     assert_ne!(old.claim, new.claim);
     f.record(old.key, Held::Claimed(old.claim), 1, Next::Failed).await;
     assert_eq!(f.store.backlog().await.unwrap().0, 1, "the row is still there");
     f.record(new.key, Held::Claimed(new.claim), 1, Next::Succeeded).await;
     assert_eq!(state(&f, &message, endpoint).await.0, DeliveryState::Succeeded);
+}
+
+async fn what_is_given_up_untried_stays_as_a_canceled_row_whichever_way_it_was_held(engine: Engine) {
+    let f = Fixture::new(engine).await;
+    let app = f.application("one").await;
+    let endpoint = f.endpoint(&app).await.key;
+    let fresh = f.accept(&app, &[(endpoint, Admission::Handoff)]).await;
+    let parked = f.accept(&app, &[(endpoint, Admission::Park)]).await;
+    let claimed = f.claim(endpoint, 1).await[0];
+    assert_eq!(f.store.wakes().take().len(), 1);
+    let given_up = |key, held| Parked { key, held, due_at: START, state: RowState::Canceled };
+    let both = vec![
+        given_up(main_run(fresh.id, endpoint), Held::Fresh),
+        given_up(claimed.key, Held::Claimed(claimed.claim)),
+    ];
+    f.store.park(both).await.unwrap();
+    for message in [&fresh, &parked] {
+        assert_eq!(state(&f, message, endpoint).await.0, DeliveryState::Canceled);
+    }
+    assert_eq!(f.store.backlog().await.unwrap().0, 0);
+    assert_eq!(f.claim(endpoint, 5).await, []);
 }
 
 async fn a_paused_endpoint_keeps_its_rows_and_a_deleted_one_has_them_canceled(engine: Engine) {
@@ -206,6 +225,7 @@ each_engine!(
     exhaustion_ends_a_delivery,
     what_was_canceled_while_it_was_held_stays_canceled,
     an_old_claim_changes_nothing_after_its_row_was_claimed_anew,
+    what_is_given_up_untried_stays_as_a_canceled_row_whichever_way_it_was_held,
     a_paused_endpoint_keeps_its_rows_and_a_deleted_one_has_them_canceled,
     a_disabled_endpoints_message_is_kept_as_canceled,
     a_resend_is_a_run_of_its_own_and_leaves_the_pending_retry_as_it_was,

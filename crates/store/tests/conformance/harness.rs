@@ -5,6 +5,7 @@ use bytes::Bytes;
 use domain::application::{Application, ApplicationFields};
 use domain::attempt::{NewAttempt, Outcome, Trigger};
 use domain::clock::{Clock, ManualClock, Timestamp};
+use domain::credentials::Credentials;
 use domain::delivery::{DeliveryKey, MAIN_RUN, Next};
 use domain::endpoint::{Endpoint, EndpointFields, EndpointSecret};
 use domain::environment::{Environment, SignatureHeaders};
@@ -223,6 +224,7 @@ impl Fixture {
             fields,
             headers: vec![("X-Canary".into(), "canary-header-value".into())],
             secrets: vec![secret],
+            credentials: Credentials::default(),
         };
         self.store.endpoint_create(new).await.unwrap()
     }

@@ -2,7 +2,8 @@
 
 use crate::harness::{Fixture, main_run};
 use domain::clock::Clock;
-use domain::delivery::Next;
+use domain::credentials::Credentials;
+use domain::delivery::{Next, RowState};
 use domain::page::{Order, Page};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -92,6 +93,7 @@ async fn an_endpoint_made_while_its_application_is_deleted_does_not_stay() {
             fields: Default::default(),
             headers: Vec::new(),
             secrets: Vec::new(),
+            credentials: Credentials::default(),
         };
         let made = futures_util::future::join_all((0..5).map(|_| b.store.endpoint_create(new())));
         let (deleted, made) = futures_util::future::join(a.store.application_delete(app.key), made).await;
@@ -243,6 +245,7 @@ async fn requests_are_not_sent_under_a_lease_that_is_lost() {
         key: main_run(message.id, endpoint),
         held: Held::Fresh,
         due_at: a.clock.now(),
+        state: RowState::Pending,
     };
     eventually("the park", async || a.store.park(vec![parked]).await.ok()).await;
     eventually("a new lease", async || a.store.lease_is_valid().then_some(())).await;

@@ -1,0 +1,419 @@
+//! What a webhook can be told beyond the wire's fields: the shape of its requests, its retries, its pace.
+//!
+//! All of it is optional, and an endpoint that uses none of it is served as if there were none. What is sealed is in
+//! [`crate::credentials`].
+
+use crate::format::{Encoding, Format, Method, check_content_type};
+use crate::limit::{
+    ENDPOINT_IN_FLIGHT_MAX, ENDPOINT_NAME_CHARS_MAX, FIELD_BYTES_MAX, FIELDS_MAX, FILTER_BYTES_MAX,
+    MAX_ATTEMPTS_MAX, ROUTES_MAX, TEMPLATE_BYTES_MAX, TIMEOUT_SECONDS_MAX, TRANSFORMATION_BYTES_MAX,
+    URL_BYTES_MAX,
+};
+use crate::name::{check_plain, check_text};
+use crate::retry::{RetryPolicy, Schedule};
+use crate::throttle::Period;
+use crate::wrong::Found;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The content type of an endpoint that has not chosen one.
+pub const CONTENT_TYPE: &str = "application/json";
+/// The content type of CloudEvents in structured mode, unless another `+json` was chosen.
+pub const CLOUD_EVENTS_CONTENT_TYPE: &str = "application/cloudevents+json";
+
+/// The options of an endpoint. Stored as JSON: what is at its default is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EndpointOptions {
+    /// A name for people; none is the host of the URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The method.
+    #[serde(skip_serializing_if = "is_default")]
+    pub method: Method,
+    /// The content type; none is the format's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// How an event becomes a body.
+    #[serde(skip_serializing_if = "is_default")]
+    pub format: Format,
+    /// JSON paths of the payload to keep; none is all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fields: Option<Vec<String>>,
+    /// A text, or JSON whose texts are each one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<Value>,
+    /// JavaScript.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transformation: Option<Transformation>,
+    /// A predicate: only events that it holds for are sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Leaves `X-Event-Type` and `X-Event-Origin` out.
+    #[serde(skip_serializing_if = "is_default")]
+    pub without_event_headers: bool,
+    /// Event mappings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Mapping>,
+    /// Tries after the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u8>,
+    /// Seconds between tries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_schedule: Option<Vec<u32>>,
+    /// The deadline of one request, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u8>,
+    /// What `throttleRate` counts in.
+    #[serde(skip_serializing_if = "is_default")]
+    pub throttle_period: Period,
+    /// Requests in flight at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<u8>,
+    /// The next waits until the one before is settled.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ordered: bool,
+}
+
+/// A transformation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transformation {
+    /// JavaScript with a function `handler(webhook)`.
+    pub code: String,
+    /// Whether it is used.
+    pub enabled: bool,
+}
+
+/// An event mapping: events of this type go to this URL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mapping {
+    /// The event type.
+    pub event_type: String,
+    /// Where they go.
+    pub url: String,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl EndpointOptions {
+    /// The content type that requests carry.
+    #[must_use]
+    pub fn content_type(&self) -> &str {
+        self.content_type.as_deref().unwrap_or_else(|| self.own_content_type())
+    }
+
+    /// The content type that the format has by itself.
+    #[must_use]
+    pub const fn own_content_type(&self) -> &'static str {
+        match self.format {
+            Format::CloudEvents => CLOUD_EVENTS_CONTENT_TYPE,
+            _ => CONTENT_TYPE,
+        }
+    }
+
+    /// How bodies are written.
+    #[must_use]
+    pub fn encoding(&self) -> Encoding {
+        Encoding::of(self.content_type())
+    }
+
+    /// Where events of this type go, if it is mapped.
+    #[must_use]
+    pub fn mapped(&self, event_type: &str) -> Option<&Mapping> {
+        self.routes.iter().find(|mapping| mapping.event_type == event_type)
+    }
+
+    /// What it says about retries.
+    #[must_use]
+    pub fn retries(&self) -> RetryPolicy {
+        RetryPolicy { max_attempts: self.max_attempts, retry_schedule: self.retry_schedule.clone() }
+    }
+
+    /// Whether bodies are the payload's own bytes.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.format == Format::Raw
+            && self.method != Method::Get
+            && self.fields.is_none()
+            && self.template.is_none()
+            && !self.transformation.as_ref().is_some_and(|t| t.enabled)
+            && self.encoding() == Encoding::Json
+    }
+
+    /// Notes what is wrong with each option by itself. Whether paths, templates, code, filters and URLs can be used is asked by
+    /// whoever can use them.
+    pub fn check(&self, found: &mut Found<'_>) {
+        if let Some(name) = &self.name {
+            found.check("name", check_endpoint_name(name));
+        }
+        if let Some(content_type) = &self.content_type {
+            found.check("contentType", check_content_type(content_type));
+        }
+        self.check_fields(found);
+        self.check_texts(found);
+        self.check_routes(found);
+        self.check_retries(found);
+        if let Some(most) = self.max_in_flight
+            && !(1..=ENDPOINT_IN_FLIGHT_MAX).contains(&u32::from(most))
+        {
+            found.wrong(
+                "maxInFlight",
+                format!("{most}: 1 to {ENDPOINT_IN_FLIGHT_MAX} are allowed (endpoint_in_flight_max)"),
+            );
+        }
+    }
+
+    fn check_fields(&self, found: &mut Found<'_>) {
+        let Some(fields) = &self.fields else { return };
+        let mut found = found.below("fields");
+        if !(1..=FIELDS_MAX).contains(&fields.len()) {
+            found.add(format!("has {} paths: 1 to {FIELDS_MAX} are allowed (fields_max)", fields.len()));
+        }
+        for (index, path) in fields.iter().enumerate() {
+            if path.len() > FIELD_BYTES_MAX {
+                found
+                    .item(index)
+                    .add(format!("has {} bytes: at most {FIELD_BYTES_MAX} (field_bytes_max)", path.len()));
+            }
+        }
+    }
+
+    fn check_texts(&self, found: &mut Found<'_>) {
+        if let Some(template) = &self.template {
+            let bytes = template.as_str().map_or_else(|| template.to_string().len(), str::len);
+            if bytes > TEMPLATE_BYTES_MAX {
+                found.wrong(
+                    "template",
+                    format!("has {bytes} bytes: at most {TEMPLATE_BYTES_MAX} (template_bytes_max)"),
+                );
+            }
+        }
+        if let Some(code) = self.transformation.as_ref().map(|t| &t.code)
+            && code.len() > TRANSFORMATION_BYTES_MAX
+        {
+            let bytes = code.len();
+            found.wrong(
+                "transformation",
+                format!("has {bytes} bytes: at most {TRANSFORMATION_BYTES_MAX} (transformation_bytes_max)"),
+            );
+        }
+        if let Some(filter) = &self.filter
+            && filter.len() > FILTER_BYTES_MAX
+        {
+            found.wrong(
+                "filter",
+                format!("has {} bytes: at most {FILTER_BYTES_MAX} (filter_bytes_max)", filter.len()),
+            );
+        }
+    }
+
+    fn check_routes(&self, found: &mut Found<'_>) {
+        let mut found = found.below("routes");
+        if self.routes.len() > ROUTES_MAX {
+            return found
+                .add(format!("has {} mappings: at most {ROUTES_MAX} (routes_max)", self.routes.len()));
+        }
+        let mut seen = std::collections::HashSet::new();
+        for (index, Mapping { event_type, url }) in self.routes.iter().enumerate() {
+            let mut found = found.item(index);
+            found.check("eventType", check_plain(event_type));
+            if !seen.insert(event_type) {
+                found.wrong(
+                    "eventType",
+                    format!("`{event_type}` is mapped twice: one URL for each event type"),
+                );
+            }
+            if url.len() > URL_BYTES_MAX {
+                found.wrong(
+                    "url",
+                    format!("has {} bytes: at most {URL_BYTES_MAX} (url_bytes_max)", url.len()),
+                );
+            }
+        }
+    }
+
+    fn check_retries(&self, found: &mut Found<'_>) {
+        if let Some(most) = self.max_attempts.filter(|most| *most > MAX_ATTEMPTS_MAX) {
+            found.wrong(
+                "maxAttempts",
+                format!(
+                    "{most}: 0 to {MAX_ATTEMPTS_MAX} tries after the first are allowed (max_attempts_max)"
+                ),
+            );
+        }
+        if let Some(seconds) = &self.retry_schedule {
+            found.check("retrySchedule", Schedule::new(seconds.clone()).map(|_| ()));
+        }
+        if let Some(seconds) =
+            self.timeout_seconds.filter(|seconds| !(1..=TIMEOUT_SECONDS_MAX).contains(seconds))
+        {
+            found.wrong(
+                "timeoutSeconds",
+                format!("{seconds}: 1 to {TIMEOUT_SECONDS_MAX} are allowed (timeout_seconds_max)"),
+            );
+        }
+    }
+}
+
+/// Notes which options make no sense beside each other: the table in docs/endpoints.md.
+pub fn check_together(options: &EndpointOptions, found: &mut Found<'_>) {
+    let encoding = options.encoding();
+    let has_content_type = options.content_type.is_some();
+    if options.method == Method::Get {
+        let body = [
+            ("template", options.template.is_some()),
+            ("format", options.format != Format::Raw),
+            ("contentType", has_content_type),
+        ];
+        for (name, _) in body.into_iter().filter(|(_, given)| *given) {
+            found.wrong(
+                name,
+                "shapes a body, and `method` GET sends none: the event stands in headers and in the query",
+            );
+        }
+    }
+    match options.format {
+        Format::CloudEvents | Format::CloudEventsBinary if encoding != Encoding::Json => {
+            let format = options.format;
+            found.wrong(
+                "contentType",
+                format!(
+                    "`format` {} is JSON: leave `contentType` out, or choose a JSON one",
+                    crate::word::Worded::word(format)
+                ),
+            );
+        }
+        Format::Slack if encoding != Encoding::Json || options.method != Method::Post => {
+            let name = if encoding == Encoding::Json { "method" } else { "contentType" };
+            found.wrong(name, "Slack takes JSON by POST: leave this out, or choose another `format`");
+        }
+        _ => {}
+    }
+    if options.template.is_some() && !matches!(options.format, Format::Raw | Format::Slack) {
+        found.wrong("template", "makes the whole body, and so does `format`: keep `format` raw or slack, or leave the template out");
+    }
+    if options.template.as_ref().is_some_and(|template| !template.is_string()) && encoding == Encoding::Text {
+        found.wrong("template", "is JSON, and `contentType` is text: give the template as a text");
+    }
+    if options.ordered && options.max_in_flight.is_some_and(|most| most > 1) {
+        found.wrong("maxInFlight", "must be 1 or left out: `ordered` sends one after the other");
+    }
+}
+
+/// Checks an endpoint's name: 1–128 characters, no control characters.
+fn check_endpoint_name(name: &str) -> Result<(), crate::name::BadName> {
+    let chars = name.chars().count();
+    if !(1..=ENDPOINT_NAME_CHARS_MAX).contains(&chars) {
+        let most = format!("1 to {ENDPOINT_NAME_CHARS_MAX} are allowed (endpoint_name_chars_max)");
+        return Err(crate::name::BadName(format!("has {chars} characters: {most}")));
+    }
+    check_text(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn wrong(options: &EndpointOptions) -> Vec<String> {
+        let mut found = Vec::new();
+        options.check(&mut Found::new(&mut found));
+        check_together(options, &mut Found::new(&mut found));
+        found.into_iter().map(|wrong| wrong.at.join("/")).collect()
+    }
+
+    #[test]
+    fn defaults_are_stored_as_nothing_and_read_back() {
+        assert_eq!(serde_json::to_string(&EndpointOptions::default()).unwrap(), "{}");
+        assert_eq!(serde_json::from_str::<EndpointOptions>("{}").unwrap(), EndpointOptions::default());
+        assert!(EndpointOptions::default().is_plain());
+    }
+
+    #[test]
+    fn each_wrong_value_is_named() {
+        let mapping = |event_type: &str| Mapping {
+            event_type: event_type.to_owned(),
+            url: "https://a.test".to_owned(),
+        };
+        let wrong_ones = EndpointOptions {
+            name: Some(String::new()),
+            content_type: Some("json".to_owned()),
+            fields: Some(vec![]),
+            template: Some(json!("x".repeat(TEMPLATE_BYTES_MAX + 1))),
+            transformation: Some(Transformation {
+                code: "x".repeat(TRANSFORMATION_BYTES_MAX + 1),
+                enabled: true,
+            }),
+            filter: Some("x".repeat(FILTER_BYTES_MAX + 1)),
+            routes: vec![mapping("a"), mapping("a"), mapping("b c")],
+            max_attempts: Some(26),
+            retry_schedule: Some(vec![1; 26]),
+            timeout_seconds: Some(31),
+            max_in_flight: Some(129),
+            ..EndpointOptions::default()
+        };
+        assert_eq!(
+            wrong(&wrong_ones).join(" "),
+            "name contentType fields template transformation filter \
+            routes/[1]/eventType routes/[2]/eventType maxAttempts retrySchedule timeoutSeconds maxInFlight"
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_together_is_named() {
+        let options = EndpointOptions::default;
+        let text = |text: &str| Some(text.to_owned());
+        let table = [
+            (EndpointOptions { method: Method::Get, template: Some(json!("x")), ..options() }, "template"),
+            (EndpointOptions { method: Method::Get, format: Format::Envelope, ..options() }, "format"),
+            (
+                EndpointOptions { method: Method::Get, content_type: text("text/plain"), ..options() },
+                "contentType",
+            ),
+            (
+                EndpointOptions {
+                    format: Format::CloudEventsBinary,
+                    content_type: text("application/x-www-form-urlencoded"),
+                    ..options()
+                },
+                "contentType",
+            ),
+            (
+                EndpointOptions { format: Format::CloudEvents, content_type: text("text/xml"), ..options() },
+                "contentType",
+            ),
+            (
+                EndpointOptions { format: Format::Slack, content_type: text("text/xml"), ..options() },
+                "contentType",
+            ),
+            (EndpointOptions { format: Format::Slack, method: Method::Put, ..options() }, "method"),
+            (
+                EndpointOptions { format: Format::Envelope, template: Some(json!("x")), ..options() },
+                "template",
+            ),
+            (
+                EndpointOptions {
+                    content_type: text("text/plain"),
+                    template: Some(json!({"a": 1})),
+                    ..options()
+                },
+                "template",
+            ),
+            (EndpointOptions { ordered: true, max_in_flight: Some(2), ..options() }, "maxInFlight"),
+        ];
+        for (options, expected) in table {
+            assert_eq!(wrong(&options), [expected], "{options:?}");
+        }
+        let good = EndpointOptions {
+            format: Format::Slack,
+            template: Some(json!("x")),
+            ordered: true,
+            max_in_flight: Some(1),
+            ..options()
+        };
+        assert!(wrong(&good).is_empty());
+    }
+}

@@ -1,0 +1,206 @@
+//! Filters: a predicate in CEL (the Common Expression Language) over `type`, `data`, `context` and `headers`.
+//!
+//! It holds or it does not. Whatever else comes of it (a member that is not there, an error, a value that is not true or
+//! false) is that it does not: an event is never sent by mistake. CEL has no loops but those over lists (`all`, `exists`,
+//! `map`, `filter`), and those may stand inside each other only once, so that its time is bounded by the payload's size
+//! squared at worst.
+
+use crate::event::Event;
+use crate::tree::Tree;
+use cel::common::ast::{EntryExpr, Expr, IdedExpr};
+use cel::{Context, Env, Program, Value};
+use std::sync::{Arc, LazyLock};
+
+/// Names that a filter may use.
+const NAMES: [&str; 4] = ["type", "data", "context", "headers"];
+/// Loops inside of loops.
+const LOOPS_MAX: usize = 2;
+/// Parts inside of parts.
+const DEPTH_MAX: usize = 64;
+
+static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
+/// A filter that was read.
+#[derive(Debug)]
+pub struct Filter(Program);
+
+/// An event as filters see it, read once for all of them.
+#[derive(Debug)]
+pub struct Seen([Value; 4]);
+
+impl Seen {
+    /// Reads an event.
+    ///
+    /// # Errors
+    /// A sentence, when it is not JSON.
+    pub fn new(event: &Event<'_>) -> Result<Self, String> {
+        let value = |json: &[u8]| {
+            let tree = Tree::parse(json).map_err(|error| error.to_string())?;
+            cel::to_value(tree).map_err(|error| error.to_string())
+        };
+        let headers: std::collections::HashMap<String, String> =
+            event.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
+        let headers = cel::to_value(headers).map_err(|error| error.to_string())?;
+        let kind = Value::String(Arc::new(event.event_type.to_owned()));
+        Ok(Self([kind, value(event.payload)?, value(event.context_json())?, headers]))
+    }
+}
+
+impl Filter {
+    /// Reads a filter.
+    ///
+    /// # Errors
+    /// A sentence on where it does not read, or which name it must not use.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        check_depth(text)?;
+        let program = Program::compile(text).map_err(|errors| format!("does not read as CEL: {errors}"))?;
+        let mut bound = Vec::new();
+        let loops = loops(program.expression(), &mut bound);
+        let known = |name: &str| NAMES.contains(&name) || bound.contains(&name);
+        if let Some(name) = program.references().variables().into_iter().find(|name| !known(name)) {
+            return Err(format!(
+                "`{name}` is not known: a filter sees `type`, `data`, `context` and `headers`"
+            ));
+        }
+        if loops > LOOPS_MAX {
+            return Err(format!("has more than {LOOPS_MAX} loops inside each other (filter_loops_max)"));
+        }
+        Ok(Self(program))
+    }
+
+    /// Whether it holds for an event.
+    #[must_use]
+    pub fn holds(&self, seen: &Seen) -> bool {
+        let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
+        for (name, value) in NAMES.iter().zip(&seen.0) {
+            context.add_variable_from_value(*name, value.clone());
+        }
+        matches!(self.0.execute(&context), Ok(Value::Bool(true)))
+    }
+}
+
+/// The parser goes as deep as its text: brackets are counted before it does.
+fn check_depth(text: &str) -> Result<(), String> {
+    let (mut depth, mut deepest) = (0_usize, 0_usize);
+    let mut marks = 0_usize;
+    for c in text.chars() {
+        match c {
+            '(' | '[' | '{' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            '!' | '-' | '?' => marks += 1,
+            _ => {}
+        }
+    }
+    if deepest > DEPTH_MAX || marks > 4 * DEPTH_MAX {
+        return Err(format!("is nested deeper than {DEPTH_MAX} (filter_depth_max)"));
+    }
+    Ok(())
+}
+
+/// How many loops stand inside each other at most; and the names that they bind.
+fn loops<'a>(expression: &'a IdedExpr, bound: &mut Vec<&'a str>) -> usize {
+    let mut most = |parts: &mut dyn Iterator<Item = &'a IdedExpr>| {
+        parts.map(|part| loops(part, bound)).max().unwrap_or(0)
+    };
+    match &expression.expr {
+        Expr::Call(call) => most(&mut call.target.as_deref().into_iter().chain(&call.args)),
+        Expr::Comprehension(inner) => {
+            let parts = [&inner.loop_cond, &inner.loop_step, &inner.accu_init, &inner.result];
+            let within =
+                (1 + most(&mut parts.into_iter())).max(most(&mut std::iter::once(&inner.iter_range)));
+            bound.extend([&*inner.iter_var, &*inner.accu_var].into_iter().chain(inner.iter_var2.as_deref()));
+            within
+        }
+        Expr::List(list) => most(&mut list.elements.iter()),
+        Expr::Select(select) => most(&mut std::iter::once(&*select.operand)),
+        Expr::Map(map) => most(&mut map.entries.iter().flat_map(entry)),
+        Expr::Struct(object) => most(&mut object.entries.iter().flat_map(entry)),
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => 0,
+    }
+}
+
+fn entry(entry: &cel::common::ast::IdedEntryExpr) -> Vec<&IdedExpr> {
+    match &entry.expr {
+        EntryExpr::StructField(field) => vec![&field.value],
+        EntryExpr::MapEntry(pair) => vec![&pair.key, &pair.value],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use domain::clock::Timestamp;
+
+    fn holds(filter: &str) -> bool {
+        let payload = Bytes::from_static(
+            br#"{"amount":120,"rate":1.5,"user":{"name":"Ann","roles":["admin"]},"tags":["a","b"],"none":null}"#,
+        );
+        let headers = [("X-Source".to_owned(), "shop".to_owned())];
+        let event = Event {
+            id: "msg_1",
+            event_type: "invoice.paid",
+            time: Timestamp(0),
+            payload: &payload,
+            context: Some(r#"{"tenant":"t1"}"#),
+            headers: &headers,
+        };
+        Filter::parse(filter).unwrap().holds(&Seen::new(&event).unwrap())
+    }
+
+    #[test]
+    fn a_predicate_sees_type_data_context_and_headers() {
+        for filter in [
+            "data.amount > 100",
+            "type == 'invoice.paid' && data.user.name == 'Ann'",
+            "type.startsWith('invoice.')",
+            "'admin' in data.user.roles",
+            "data.tags.exists(t, t == 'b')",
+            "context.tenant == 't1'",
+            "headers['x-source'] == 'shop'",
+            "has(data.user.name) && !has(data.user.mail)",
+            "data.rate < 2.0",
+            "data.none == null",
+            "data.user.name.matches('^A.n$')",
+        ] {
+            assert!(holds(filter), "{filter}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_wrong_or_no_truth_value_does_not_hold() {
+        for filter in [
+            "data.amount > 1000",
+            "data.nobody == 1",
+            "!(data.nobody == 1)",
+            "data.nobody != 1",
+            "data.user.mail.endsWith('x')",
+            "data.amount",
+            "'text'",
+            "data.user.name > 5",
+            "headers['x-none'] != 'a'",
+            "1 / 0 == 1",
+        ] {
+            assert!(!holds(filter), "{filter}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_read_or_could_run_long_is_refused() {
+        for filter in [
+            "",
+            "data.",
+            "nobody == 1",
+            "data.a == ",
+            &"(".repeat(100),
+            &format!("{}true", "!".repeat(1000)),
+            "data.a.all(x, data.a.all(y, data.a.all(z, x == y && y == z)))",
+        ] {
+            assert!(Filter::parse(filter).is_err(), "{filter}");
+        }
+        assert!(Filter::parse("data.a.all(x, data.b.all(y, x != y))").is_ok());
+    }
+}

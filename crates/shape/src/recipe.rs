@@ -1,0 +1,377 @@
+//! How the requests of one endpoint are made: read once from its configuration, used for each attempt.
+//!
+//! The order is: `fields`, `transformation`, `template` or `format`, the encoding of the content type, authentication,
+//! and last the signatures over the final bytes. For an endpoint that asks for none of it, the body is the payload's own
+//! bytes and nothing is parsed.
+
+use crate::event::Event;
+use crate::fields::Fields;
+use crate::sign::Signatures;
+use crate::template::Template;
+use crate::transformation::{Call, Changed, Webhook};
+use crate::tree::Tree;
+use crate::{authenticate, form, sign, slack, xml};
+use bytes::Bytes;
+use domain::clock::Timestamp;
+use domain::endpoint::Endpoint;
+use domain::environment::SignatureHeaders;
+use domain::format::{Encoding, Format, Method};
+use domain::header;
+use domain::limit::{GET_QUERY_BYTES_MAX, SHAPED_BODY_BYTES_MAX, URL_BYTES_MAX};
+use domain::word::Worded;
+use http::HeaderMap;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// What receivers see of us.
+pub const AGENT: &str = concat!("Posthaste/", env!("CARGO_PKG_VERSION"));
+const EVENT_TYPE: HeaderName = HeaderName::from_static("x-event-type");
+/// Headers that each request has beside those of its endpoint: room made at once.
+const HEADERS_MORE: usize = 8;
+
+/// What is the same for all endpoints of an instance or an environment.
+#[derive(Clone, Debug)]
+pub struct Surroundings<'a> {
+    /// What `X-Event-Origin` says.
+    pub event_origin: &'a str,
+    /// Which names the standard's headers have.
+    pub signature_headers: SignatureHeaders,
+}
+
+/// How the requests of an endpoint are made.
+#[derive(Debug)]
+pub struct Recipe {
+    method: http::Method,
+    /// Content type, agent, origin, and authentication.
+    own_headers: HeaderMap,
+    /// The same with the endpoint's headers.
+    headers: HeaderMap,
+    with_event_type: bool,
+    signatures: Signatures,
+    shaping: Option<Box<Shaping>>,
+}
+
+/// What is beyond the payload's own bytes. What cannot be read any more is told by each attempt.
+#[derive(Debug)]
+struct Shaping {
+    format: Format,
+    encoding: Encoding,
+    fields: Option<Result<Fields, String>>,
+    script: Option<Arc<str>>,
+    template: Option<Result<Template, String>>,
+    source: String,
+    /// The endpoint's own headers, as a transformation sees them.
+    given_headers: Vec<(String, String)>,
+}
+
+/// A request but for what hangs on the time of the attempt.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Where it goes, if elsewhere than the endpoint says.
+    pub url: Option<String>,
+    method: http::Method,
+    /// The headers, where they are not the endpoint's.
+    headers: Option<HeaderMap>,
+    body: Bytes,
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method.
+    pub method: http::Method,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Recipe {
+    /// Reads an endpoint's configuration.
+    #[must_use]
+    pub fn new(endpoint: &Endpoint, around: &Surroundings<'_>) -> Self {
+        let options = &endpoint.fields.options;
+        let mut own_headers = HeaderMap::new();
+        if options.method != Method::Get {
+            sign::insert(&mut own_headers, &CONTENT_TYPE, options.content_type());
+        }
+        own_headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        let with_event_type = !options.without_event_headers;
+        if let (true, Ok(origin)) = (with_event_type, HeaderValue::from_str(around.event_origin)) {
+            own_headers.insert("x-event-origin", origin);
+        }
+        authenticate::add(&endpoint.credentials.auth, &mut own_headers);
+        let mut headers = own_headers.clone();
+        add_headers(&mut headers, &endpoint.headers);
+        Self {
+            method: options.method.word().parse().unwrap_or(http::Method::POST),
+            own_headers,
+            headers,
+            with_event_type,
+            signatures: Signatures::of(endpoint, around.signature_headers),
+            shaping: (!options.is_plain()).then(|| Box::new(Shaping::new(endpoint, around))),
+        }
+    }
+
+    /// The script that must have run before a draft can be made of this event, as a call to go to `url`.
+    ///
+    /// # Errors
+    /// A sentence, when the event cannot be shaped that far.
+    pub fn call(&self, event: &Event<'_>, url: &str, now: Timestamp) -> Result<Option<Call>, String> {
+        let Some(shaping) = &self.shaping else { return Ok(None) };
+        let Some(code) = &shaping.script else { return Ok(None) };
+        let data = shaping.kept(event)?;
+        let headers = shaping.given_headers.iter().chain(event.headers).cloned().collect();
+        let raw = |json: &[u8]| {
+            let text = String::from_utf8_lossy(json).into_owned();
+            RawValue::from_string(text).map_err(|error| format!("the event is not JSON: {error}"))
+        };
+        let webhook = Webhook {
+            method: self.method.as_str().to_owned(),
+            url: url.to_owned(),
+            headers,
+            event_type: event.event_type.to_owned(),
+            payload: raw(&data)?,
+            context: raw(event.context_json())?,
+        };
+        let seed =
+            event.id.bytes().fold(0_i32, |sum, byte| sum.wrapping_mul(31).wrapping_add(i32::from(byte)));
+        Ok(Some(Call { code: Arc::clone(code), webhook, now_ms: now.0, seed }))
+    }
+
+    /// Makes everything of a request that is the same on every try. `changed` is what the script made of it, where there
+    /// is one; `url` is where the event goes otherwise.
+    ///
+    /// # Errors
+    /// A sentence on what cannot be shaped, and why.
+    pub fn draft(&self, event: &Event<'_>, url: &str, changed: Option<Changed>) -> Result<Draft, String> {
+        let Some(shaping) = &self.shaping else { return Ok(self.as_it_is(event.payload.clone())) };
+        let changed = changed.unwrap_or_default();
+        let data = match &changed.payload {
+            Some(json) => Cow::Borrowed(json.as_bytes()),
+            None => shaping.kept(event)?,
+        };
+        let mut draft = self.as_it_is(Bytes::new());
+        if let Some(method) = changed.method {
+            let known = Method::from_word(&method).and_then(|method| method.word().parse().ok());
+            draft.method = known.ok_or_else(|| {
+                format!(
+                    "the transformation set the method `{method}`: POST, PUT, PATCH, DELETE and GET are sent"
+                )
+            })?;
+        }
+        if let Some(given) = changed.headers {
+            draft.headers = Some(self.with(&given.into_iter().collect::<Vec<_>>())?);
+        }
+        draft.url = changed.url.filter(|there| there != url);
+        if draft.method == http::Method::GET {
+            let query = shaping.query(event, &data)?;
+            let mut there = url::Url::parse(draft.url.as_deref().unwrap_or(url))
+                .map_err(|error| format!("the URL cannot be requested: {error}"))?;
+            let whole = there.query().map(|before| format!("{before}&{query}")).unwrap_or(query);
+            there.set_query(Some(&whole));
+            draft.url = Some(there.into());
+            draft.headers.get_or_insert_with(|| self.headers.clone()).remove(CONTENT_TYPE);
+        } else {
+            draft.body = shaping.body(event, &data)?;
+        }
+        if draft.url.as_ref().is_some_and(|url| url.len() > URL_BYTES_MAX) {
+            return Err(format!("the URL has more than {URL_BYTES_MAX} bytes (url_bytes_max)"));
+        }
+        if shaping.format == Format::CloudEventsBinary {
+            shaping.attributes(event, draft.headers.get_or_insert_with(|| self.headers.clone()));
+        }
+        Ok(draft)
+    }
+
+    /// The same for a body that was posted to be sent as it is (`rawPayload`).
+    #[must_use]
+    pub fn as_it_is(&self, body: Bytes) -> Draft {
+        Draft { url: None, method: self.method.clone(), headers: None, body }
+    }
+
+    /// Makes the request of an attempt at `now`: `token` is what an authorization server gave.
+    #[must_use]
+    pub fn request(&self, event: &Event<'_>, draft: &Draft, now: Timestamp, token: Option<&str>) -> Request {
+        let (mut headers, scripted) = match &draft.headers {
+            Some(headers) => (headers.clone(), self.is_scripted()),
+            None => (self.headers.clone(), false),
+        };
+        headers.reserve(HEADERS_MORE);
+        if self.with_event_type {
+            sign::insert(&mut headers, &EVENT_TYPE, event.event_type);
+        }
+        // A transformation has seen the message's headers, and decided.
+        if !scripted {
+            add_headers(&mut headers, event.headers);
+        }
+        if let Some(token) = token {
+            authenticate::add_token(token, &mut headers);
+        }
+        self.signatures.add(&mut headers, event.id, now, &draft.body);
+        Request { method: draft.method.clone(), headers, body: draft.body.clone() }
+    }
+
+    fn is_scripted(&self) -> bool {
+        self.shaping.as_ref().is_some_and(|shaping| shaping.script.is_some())
+    }
+
+    /// Our own headers with those that a transformation gave.
+    fn with(&self, given: &[(String, String)]) -> Result<HeaderMap, String> {
+        header::check(given)
+            .map_err(|bad| format!("the transformation set headers that cannot be sent: {bad}"))?;
+        let mut headers = self.own_headers.clone();
+        add_headers(&mut headers, given);
+        Ok(headers)
+    }
+}
+
+impl Draft {
+    /// The body.
+    #[must_use]
+    pub const fn body(&self) -> &Bytes {
+        &self.body
+    }
+}
+
+impl Shaping {
+    fn new(endpoint: &Endpoint, around: &Surroundings<'_>) -> Self {
+        let options = &endpoint.fields.options;
+        let fields = options.fields.as_ref().map(|paths| {
+            Fields::parse(paths).map_err(|wrong| {
+                let told: Vec<_> = wrong.into_iter().map(|(_, what)| what).collect();
+                told.join("; ")
+            })
+        });
+        Self {
+            format: options.format,
+            encoding: options.encoding(),
+            fields,
+            script: options.transformation.as_ref().filter(|t| t.enabled).map(|t| Arc::from(&*t.code)),
+            template: options.template.as_ref().map(Template::parse),
+            source: format!("https://{}", around.event_origin),
+            given_headers: endpoint.headers.clone(),
+        }
+    }
+
+    /// The payload, or the chosen parts of it.
+    fn kept<'a>(&self, event: &'a Event<'_>) -> Result<Cow<'a, [u8]>, String> {
+        match &self.fields {
+            None => Ok(Cow::Borrowed(event.payload)),
+            Some(Ok(fields)) => fields.keep(event.payload).map(Cow::Owned),
+            Some(Err(what)) => Err(format!("`fields` cannot be used: {what}")),
+        }
+    }
+
+    fn body(&self, event: &Event<'_>, data: &[u8]) -> Result<Bytes, String> {
+        let body = match &self.template {
+            Some(Err(what)) => return Err(format!("the template cannot be used: {what}")),
+            Some(Ok(template)) => self.filled(template, event, data)?,
+            None => self.formatted(event, data)?,
+        };
+        if body.len() > SHAPED_BODY_BYTES_MAX {
+            return Err(format!(
+                "the body has more than {SHAPED_BODY_BYTES_MAX} bytes (shaped_body_bytes_max)"
+            ));
+        }
+        Ok(body.into())
+    }
+
+    fn filled(&self, template: &Template, event: &Event<'_>, data: &[u8]) -> Result<Vec<u8>, String> {
+        let out = template.render(event, data).map_err(|what| format!("the template failed: {what}"))?;
+        if template.is_json() {
+            return self.encoded(out);
+        }
+        if self.format == Format::Slack {
+            return Ok(slack::message(&String::from_utf8_lossy(&out)));
+        }
+        let wrong = match self.encoding {
+            Encoding::Json => {
+                serde_json::from_slice::<IgnoredAny>(&out).err().map(|error| format!("JSON: {error}"))
+            }
+            Encoding::Xml => xml::wrong(&String::from_utf8_lossy(&out)).map(|error| format!("XML: {error}")),
+            Encoding::Form => form::wrong(&out).map(|error| format!("a form: {error}")),
+            Encoding::Text => None,
+        };
+        wrong.map_or(Ok(out), |what| Err(format!("the template did not make {what}")))
+    }
+
+    fn formatted(&self, event: &Event<'_>, data: &[u8]) -> Result<Vec<u8>, String> {
+        let json = match self.format {
+            Format::Raw | Format::CloudEventsBinary => data.to_vec(),
+            Format::Standard => event.standard(data),
+            Format::Envelope => event.envelope(data),
+            Format::CloudEvents => event.cloud_event(&self.source, data),
+            Format::Slack => slack::message(&slack::default_text(event, &read(data)?)),
+        };
+        self.encoded(json)
+    }
+
+    /// JSON as the content type has it.
+    fn encoded(&self, json: Vec<u8>) -> Result<Vec<u8>, String> {
+        Ok(match self.encoding {
+            Encoding::Json => json,
+            Encoding::Form => form::write(&read(&json)?).into_bytes(),
+            Encoding::Xml => xml::write(&read(&json)?),
+            Encoding::Text => match read(&json)? {
+                Tree::Text(text) => text.into_owned().into_bytes(),
+                _ => json,
+            },
+        })
+    }
+
+    /// The event as a query.
+    fn query(&self, event: &Event<'_>, data: &[u8]) -> Result<String, String> {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query
+            .append_pair("event_id", event.id)
+            .append_pair("event_type", event.event_type)
+            .append_pair("event_time", &event.time.to_string());
+        let mut query = query.finish();
+        let data = form::write(&read(data)?);
+        if !data.is_empty() {
+            query.push('&');
+            query.push_str(&data);
+        }
+        if query.len() > GET_QUERY_BYTES_MAX {
+            let bytes = query.len();
+            return Err(format!(
+                "the event is {bytes} bytes as a query: at most {GET_QUERY_BYTES_MAX} (get_query_bytes_max) are sent; choose \
+                 less of it with `fields`, or a method with a body"
+            ));
+        }
+        Ok(query)
+    }
+
+    /// CloudEvents in binary mode: attributes as headers (HTTP protocol binding, section 3.1.3).
+    fn attributes(&self, event: &Event<'_>, headers: &mut HeaderMap) {
+        let time = event.time.to_string();
+        let attributes = [
+            ("ce-specversion", "1.0"),
+            ("ce-id", event.id),
+            ("ce-source", &self.source),
+            ("ce-type", event.event_type),
+            ("ce-time", &time),
+        ];
+        for (name, value) in attributes {
+            sign::insert(headers, &HeaderName::from_static(name), value);
+        }
+    }
+}
+
+fn read(json: &[u8]) -> Result<Tree<'_>, String> {
+    Tree::parse(json).map_err(|error| format!("the event is not JSON: {error}"))
+}
+
+fn add_headers(headers: &mut HeaderMap, more: &[(String, String)]) {
+    for (name, value) in more {
+        // What cannot be a header was refused when it was saved.
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value.as_bytes()))
+        {
+            headers.insert(name, value);
+        }
+    }
+}
