@@ -72,6 +72,13 @@ impl Throttle {
         }
     }
 
+    /// Whether nothing that was sent counts any more.
+    #[must_use]
+    pub fn is_over(&self, rate: Option<Rate>, now: Timestamp) -> bool {
+        let Some(rate) = rate else { return true };
+        self.sent.back().is_none_or(|last| now.since(*last) >= rate.ms)
+    }
+
     /// Notes that a request goes now.
     pub fn sent(&mut self, rate: Rate, now: Timestamp) {
         let count = usize::try_from(rate.count.max(1)).unwrap_or(usize::MAX);

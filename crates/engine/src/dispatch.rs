@@ -9,6 +9,7 @@ use crate::claim::{self, Claimed};
 use crate::due::Due;
 use crate::queue::{Ended, Item, Queues, Turn};
 use crate::request::{Common, Prepared};
+use crate::throttle::Limits;
 use domain::attempt::Trigger;
 use domain::clock::Timestamp;
 use domain::delivery::{DeliveryKey, MAIN_RUN, RowState};
@@ -158,7 +159,8 @@ impl Dispatch {
         if rests || self.claiming.is_some() || !claim::may_claim(&self.queues) {
             return Instant::now() + LOOK_MAX;
         }
-        let wait = self.due.next().map_or(SWEEP_EVERY, |next| {
+        let next = self.due.next().into_iter().chain(self.queues.throttled_until()).min();
+        let wait = next.map_or(SWEEP_EVERY, |next| {
             let ms = next.since(self.now()).max(1).unsigned_abs();
             Duration::from_millis(ms).min(LOOK_MAX)
         });
@@ -189,7 +191,7 @@ impl Dispatch {
         let Some(route) = self.context.store.routing().route(endpoint) else { return self.put_back(item) };
         // The breaker may have opened while the delivery was on its way here.
         if self.queues.line(endpoint).breaker.limit() > 0 {
-            return self.queues.push(item, &route.gauge);
+            return self.queues.push(item, &route.gauge, Limits::of(&route));
         }
         if item.held == Held::Fresh {
             route.gauge.leave(item.bytes());
@@ -235,7 +237,8 @@ impl Dispatch {
 
     /// Gives every delivery that may be sent its turn.
     fn send(&mut self) {
-        while let Some(turn) = self.queues.next() {
+        let now = self.now();
+        while let Some(turn) = self.queues.next(now) {
             let endpoint = turn.item.key.endpoint;
             let line = self.queues.line(endpoint);
             if matches!(turn.item.held, Held::Claimed(_))
@@ -249,7 +252,6 @@ impl Dispatch {
                     self.tasks.spawn(attempt::run(Arc::clone(&self.context), prepared, ticket));
                 }
                 None => {
-                    let now = self.now();
                     self.queues.ended(endpoint, turn.standing, Ended::Nothing, now);
                     self.put_back(turn.item);
                 }
@@ -265,7 +267,7 @@ impl Dispatch {
         if route.endpoint.fields.disabled || route.endpoint.fields.paused {
             return None;
         }
-        let known = self.prepared.get(&endpoint).filter(|p| Arc::ptr_eq(&p.endpoint, &route.endpoint));
+        let known = self.prepared.get(&endpoint).filter(|p| p.is_of(&route));
         if let Some(prepared) = known {
             return Some(Arc::clone(prepared));
         }
@@ -331,7 +333,7 @@ impl Dispatch {
         self.prepared.values().for_each(|prepared| prepared.close_idle());
         self.prepared.retain(|endpoint, p| {
             let route = self.context.store.routing().route(*endpoint);
-            route.is_some_and(|route| Arc::ptr_eq(&p.endpoint, &route.endpoint))
+            route.is_some_and(|route| p.is_of(&route))
         });
         if self.sweeping.is_none() {
             let (store, until) = (Arc::clone(&self.context.store), Timestamp(i64::MAX));

@@ -3,6 +3,7 @@
 use crate::attempt::{Answer, Context};
 use crate::queue::Item;
 use crate::request::{Place, Prepared, Unshaped};
+use crate::token::Tokens;
 use bytes::Bytes;
 use domain::attempt::Outcome;
 use domain::clock::Timestamp;
@@ -43,7 +44,9 @@ pub(crate) async fn send(
     let event = Event::of(&item.message, &id, payload);
     let draft = match item.message.overrides.raw_payload.as_deref() {
         Some(raw) => Ok(prepared.recipe.as_it_is(Bytes::copy_from_slice(raw.as_bytes()))),
-        None => prepared.draft(&event, &place.url, (&context.sandbox, now)).await,
+        None if prepared.recipe.is_plain() => Ok(prepared.recipe.as_it_is(payload.clone())),
+        // Boxed: most requests are plain, and every one under way would carry its state along.
+        None => Box::pin(prepared.draft(&event, &place.url, (&context.sandbox, now))).await,
     };
     let draft = match draft {
         Ok(draft) => draft,
@@ -87,9 +90,16 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    /// Sends it with a token, if its endpoint has those: one that was refused is replaced once, at once.
+    /// Sends it, with a token if its endpoint has those: one that was refused is replaced once, at once.
     async fn authorized(&self, place: &Place) -> Result<Response, SendError> {
-        let Some(tokens) = &self.prepared.tokens else { return self.once(place, None).await };
+        match &self.prepared.tokens {
+            None => self.once(place, None).await,
+            // Boxed: as above.
+            Some(tokens) => Box::pin(self.with_token(tokens, place)).await,
+        }
+    }
+
+    async fn with_token(&self, tokens: &Tokens, place: &Place) -> Result<Response, SendError> {
         let (egress, clock) = (&self.context.egress, &*self.context.clock);
         let token = tokens.get(egress, clock, None, self.deadline).await?;
         let response = self.once(place, Some(&token)).await?;

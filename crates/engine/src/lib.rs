@@ -22,6 +22,7 @@ mod prune;
 mod queue;
 mod record;
 mod request;
+mod throttle;
 mod token;
 
 pub use metrics::EngineMetrics;

@@ -12,12 +12,14 @@
 
 use crate::breaker::Breaker;
 use crate::pace::Pace;
+use crate::throttle::{Limits, Throttles};
 use domain::attempt::Trigger;
 use domain::clock::Timestamp;
 use domain::delivery::DeliveryKey;
 use domain::id::EndpointKey;
 use domain::limit::{IN_FLIGHT_MAX, QUEUED_MS_MAX};
 use domain::message::Message;
+use domain::throttle::Throttle;
 use foldhash::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -107,6 +109,10 @@ pub(crate) struct Line {
     in_round: bool,
     turns: u8,
     gauge: Arc<Gauge>,
+    limits: Limits,
+    throttle: Throttle,
+    /// It waits for its rate, and is not in the round meanwhile.
+    is_throttled: bool,
 }
 
 impl Line {
@@ -122,7 +128,8 @@ impl Line {
 
     /// The limit of requests in flight is shared with the other nodes: each takes its part, and at least one.
     fn may_send(&self, nodes: u32) -> bool {
-        self.in_flight < (self.pace.limit() / nodes).max(1).min(self.breaker.limit())
+        let most = self.limits.in_flight.unwrap_or(u32::MAX).min(self.pace.limit());
+        self.in_flight < (most / nodes).max(1).min(self.breaker.limit())
             && !(self.fresh.is_empty() && self.claimed.is_empty())
     }
 
@@ -170,6 +177,7 @@ pub(crate) struct Queues {
     /// Of those that wait, the claimed ones, and the bytes of their payloads.
     claimed: usize,
     claimed_bytes: usize,
+    throttles: Throttles,
     /// Nodes that send to the same endpoints.
     other_nodes: u32,
 }
@@ -186,11 +194,13 @@ impl Queues {
         endpoints.into_iter().for_each(|endpoint| self.enter_round(endpoint));
     }
 
-    /// Adds a delivery to its endpoint's line. `gauge` is the endpoint's, entered already for a fresh one.
-    pub(crate) fn push(&mut self, item: Item, gauge: &Arc<Gauge>) {
+    /// Adds a delivery to its endpoint's line. `gauge` is the endpoint's, entered already for a fresh one; `limits` are what it
+    /// must keep to from now on.
+    pub(crate) fn push(&mut self, item: Item, gauge: &Arc<Gauge>, limits: Limits) {
         let endpoint = item.key.endpoint;
         let line = self.lines.entry(endpoint).or_default();
         line.gauge = Arc::clone(gauge);
+        line.limits = limits;
         match item.held {
             Held::Fresh => line.fresh.push_back(item),
             Held::Claimed(_) => {
@@ -213,8 +223,19 @@ impl Queues {
         }
     }
 
+    /// When a line that waits for its rate is to be asked again.
+    pub(crate) fn throttled_until(&self) -> Option<Timestamp> {
+        self.throttles.next()
+    }
+
     /// The next delivery to send, if one may be sent now.
-    pub(crate) fn next(&mut self) -> Option<Turn> {
+    pub(crate) fn next(&mut self, now: Timestamp) -> Option<Turn> {
+        while let Some(endpoint) = self.throttles.wake(now) {
+            if let Some(line) = self.lines.get_mut(&endpoint) {
+                line.is_throttled = false;
+                self.enter_round(endpoint);
+            }
+        }
         // Each round has its turn; one whose share is spent, or that is empty, passes it on.
         let mut passed = 0;
         while passed < self.rounds.len() {
@@ -227,6 +248,12 @@ impl Queues {
             let Some(line) = self.lines.get_mut(&endpoint) else { continue };
             line.in_round = false;
             if !line.may_send(self.other_nodes + 1) {
+                continue;
+            }
+            let nodes = self.other_nodes + 1;
+            if let Err(until) = self.throttles.admit((&line.limits, &mut line.throttle), nodes, now) {
+                line.is_throttled = true;
+                self.throttles.wait(endpoint, until);
                 continue;
             }
             let Some(item) = line.pop() else { continue };
@@ -299,8 +326,15 @@ impl Queues {
 
     /// Forgets endpoints that were not used for long: how an endpoint stands, and its pace, are worth keeping meanwhile.
     pub(crate) fn forget_idle(&mut self, now: Timestamp) {
-        self.lines
-            .retain(|_, line| !line.is_idle() || line.in_round || now.since(line.used) < FORGOTTEN_AFTER_MS);
+        self.lines.retain(|_, line| {
+            let rate = line.limits.rate.map(|rate| rate.shared_by(self.other_nodes + 1));
+            let is_kept = line.in_round || line.is_throttled || !line.throttle.is_over(rate, now);
+            !line.is_idle() || is_kept || now.since(line.used) < FORGOTTEN_AFTER_MS
+        });
+        let lines = &self.lines;
+        self.throttles.forget(|application| {
+            lines.values().any(|line| line.limits.application.is_some_and(|(of, _)| of == application))
+        });
     }
 
     /// The endpoint's line, made when there is none.
@@ -330,7 +364,7 @@ impl Queues {
 
     fn enter_round(&mut self, endpoint: EndpointKey) {
         let Some(line) = self.lines.get_mut(&endpoint) else { return };
-        if line.in_round || !line.may_send(self.other_nodes + 1) {
+        if line.in_round || line.is_throttled || !line.may_send(self.other_nodes + 1) {
             return;
         }
         line.in_round = true;

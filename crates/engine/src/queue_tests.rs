@@ -36,17 +36,17 @@ fn item(endpoint: i64, number: i64, held: Held) -> Item {
 fn push(queues: &mut Queues, endpoint: i64, number: i64) {
     let gauge = Arc::new(Gauge::default());
     assert!(gauge.enter(2));
-    queues.push(item(endpoint, number, Held::Fresh), &gauge);
+    queues.push(item(endpoint, number, Held::Fresh), &gauge, Limits::default());
 }
 
 fn take_all(queues: &mut Queues) -> Vec<Turn> {
-    std::iter::from_fn(|| queues.next()).collect()
+    std::iter::from_fn(|| queues.next(NOW)).collect()
 }
 
 /// Sends one delivery to the endpoint and lets it end so.
 fn end_one(queues: &mut Queues, endpoint: i64, ended: Ended) {
     push(queues, endpoint, 1);
-    let turn = queues.next().unwrap();
+    let turn = queues.next(NOW).unwrap();
     queues.ended(turn.item.key.endpoint, turn.standing, ended, NOW);
 }
 
@@ -97,21 +97,21 @@ fn a_proven_endpoint_stays_proven_while_it_is_in_use() {
     end_one(&mut queues, 1, Ended::Succeeded);
     queues.forget_idle(NOW.plus_ms(60_000));
     push(&mut queues, 1, 2);
-    assert_eq!(queues.next().unwrap().standing, Standing::Proven);
+    assert_eq!(queues.next(NOW).unwrap().standing, Standing::Proven);
     queues.ended(EndpointKey(1), Standing::Proven, Ended::Succeeded, NOW);
     queues.forget_idle(NOW.plus_ms(FORGOTTEN_AFTER_MS));
     push(&mut queues, 1, 3);
-    assert_eq!(queues.next().unwrap().standing, Standing::New);
+    assert_eq!(queues.next(NOW).unwrap().standing, Standing::New);
 }
 
 #[test]
 fn fresh_deliveries_go_first_with_a_floor_for_claimed_ones() {
     let mut queues = Queues::default();
     let gauge = Arc::new(Gauge::default());
-    (0..3).for_each(|n| queues.push(item(1, 100 + n, Held::Claimed(ClaimId(n))), &gauge));
+    (0..3).for_each(|n| queues.push(item(1, 100 + n, Held::Claimed(ClaimId(n))), &gauge, Limits::default()));
     (0..9).for_each(|n| push(&mut queues, 1, n));
     let mut order = Vec::new();
-    while let Some(turn) = queues.next() {
+    while let Some(turn) = queues.next(NOW) {
         order.push(turn.item.key.message.0);
         queues.ended(EndpointKey(1), turn.standing, Ended::Nothing, NOW);
     }
@@ -127,5 +127,5 @@ fn what_waited_too_long_and_what_was_drained_leaves_memory() {
     (0..2).for_each(|n| push(&mut queues, 1, n));
     assert_eq!(queues.drain(EndpointKey(1)).len(), 2);
     assert_eq!(queues.waiting(), 0);
-    assert!(queues.next().is_none());
+    assert!(queues.next(NOW).is_none());
 }

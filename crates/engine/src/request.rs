@@ -6,6 +6,7 @@ use domain::attempt::Outcome;
 use domain::auth::Auth;
 use domain::clock::Timestamp;
 use domain::endpoint::Endpoint;
+use domain::environment::Environment;
 use domain::retry::{RetryPolicy, Schedule};
 use egress::{Client, Destination, Identity, SendError, TlsError, TlsOptions};
 use foldhash::HashMap;
@@ -27,6 +28,7 @@ pub(crate) struct Common<'a> {
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) endpoint: Arc<Endpoint>,
+    environment: Arc<Environment>,
     pub(crate) recipe: Recipe,
     /// Where requests go unless their event type is mapped.
     own: Place,
@@ -83,8 +85,14 @@ impl Prepared {
             tokens,
             timeout: timeout.unwrap_or(common.request_timeout),
             schedule: (!retries.is_empty()).then(|| RetryPolicy::resolve([&retries], common.schedule)),
+            environment: Arc::clone(&route.environment),
             endpoint,
         }
+    }
+
+    /// Whether it was made of this very configuration.
+    pub(crate) fn is_of(&self, route: &Route) -> bool {
+        Arc::ptr_eq(&self.endpoint, &route.endpoint) && Arc::ptr_eq(&self.environment, &route.environment)
     }
 
     /// Where events of this type go.

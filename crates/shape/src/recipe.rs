@@ -116,6 +116,12 @@ impl Recipe {
         }
     }
 
+    /// Whether the body is the payload as it is: nothing has to be shaped.
+    #[must_use]
+    pub const fn is_plain(&self) -> bool {
+        self.shaping.is_none()
+    }
+
     /// The script that must have run before a draft can be made of this event, as a call to go to `url`.
     ///
     /// # Errors

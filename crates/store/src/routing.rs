@@ -18,6 +18,8 @@ use std::sync::Arc;
 pub struct Route {
     /// Its configuration of this moment.
     pub endpoint: Arc<Endpoint>,
+    /// Its application, for its rate.
+    pub application: Arc<Application>,
     /// Its environment, for the names of the headers.
     pub environment: Arc<Environment>,
     /// How full its queue is; the same over all changes of configuration.
@@ -29,6 +31,20 @@ struct Workspace {
     application: Arc<Application>,
     /// Ordered by key.
     routes: Arc<Vec<Route>>,
+}
+
+impl Workspace {
+    /// Gives all routes what their application and environment are by now.
+    fn refresh(&mut self, environment: &Arc<Environment>, endpoints: &mut HashMap<EndpointKey, Route>) {
+        let renew = |route: &Route| Route {
+            application: Arc::clone(&self.application),
+            environment: Arc::clone(environment),
+            ..route.clone()
+        };
+        let routes: Vec<_> = self.routes.iter().map(renew).collect();
+        endpoints.extend(routes.iter().map(|route| (route.endpoint.key, route.clone())));
+        self.routes = Arc::new(routes);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -97,14 +113,21 @@ impl Routing {
 
     /// Puts an environment in, or its new state.
     pub fn put_environment(&self, environment: Environment) {
-        let mut tables = self.tables.write();
+        let mut guard = self.tables.write();
+        let tables = &mut *guard;
+        let environment = Arc::new(environment);
         tables.environment_ids.insert(environment.id.clone(), environment.key);
-        tables.environments.insert(environment.key, Arc::new(environment));
+        if tables.environments.insert(environment.key, Arc::clone(&environment)).is_none() {
+            return;
+        }
+        let members = tables.workspaces.values_mut().filter(|w| w.application.environment == environment.key);
+        members.for_each(|workspace| workspace.refresh(&environment, &mut tables.endpoints));
     }
 
     /// Puts an application in, or its new state.
     pub fn put_application(&self, application: Application) {
-        let mut tables = self.tables.write();
+        let mut guard = self.tables.write();
+        let tables = &mut *guard;
         let key = application.key;
         let old_uid = tables.workspaces.get(&key).and_then(|w| w.application.fields.uid.clone());
         let uids = tables.application_uids.entry(application.environment).or_default();
@@ -115,12 +138,16 @@ impl Routing {
             uids.insert(uid.clone(), key);
         }
         tables.application_ids.insert(application.id.clone(), key);
+        let environment = tables.environments.get(&application.environment).cloned();
         let application = Arc::new(application);
-        tables
+        let workspace = tables
             .workspaces
             .entry(key)
             .and_modify(|w| w.application = Arc::clone(&application))
             .or_insert_with(|| Workspace { application, routes: Arc::default() });
+        if let Some(environment) = environment {
+            workspace.refresh(&environment, &mut tables.endpoints);
+        }
     }
 
     /// Takes an application out, its endpoints with it.
@@ -155,7 +182,8 @@ impl Routing {
             let key = endpoint.key;
             let found = routes.binary_search_by_key(&key, |r| r.endpoint.key);
             let gauge = found.map_or_else(|_| Arc::default(), |index| Arc::clone(&routes[index].gauge));
-            let route = Route { endpoint: Arc::new(endpoint), environment: Arc::clone(environment), gauge };
+            let (endpoint, application) = (Arc::new(endpoint), Arc::clone(&workspace.application));
+            let route = Route { endpoint, application, environment: Arc::clone(environment), gauge };
             tables.endpoints.insert(key, route.clone());
             match found {
                 Ok(index) => routes[index] = route,
