@@ -7,6 +7,7 @@
 
 use crate::App;
 use crate::error::{AppError, Problems, Result};
+use crate::filter::Asked;
 use crate::idempotency::{Posted, message_key, other_body};
 use crate::list::{CHANNELS, TAGS, unique};
 use crate::principal::{Principal, Right};
@@ -156,15 +157,17 @@ impl App {
     fn admit(
         &self,
         application: &Application,
-        event: NewEvent,
+        mut event: NewEvent,
         key: Option<MessageKey>,
         now: Timestamp,
     ) -> Result<NewMessage> {
         check(&event, now)?;
         let routes = self.store().routing().routes(application.key);
         let bytes = event.bytes();
-        let channels = unique(event.channels.unwrap_or_default());
+        let channels = unique(event.channels.take().unwrap_or_default());
+        let asked = Asked::new(&event);
         let wanting = routes.iter().filter(|route| route.endpoint.wants(&event.event_type, &channels));
+        let wanting = wanting.filter(|route| self.inner.filters.hold(route, &asked));
         let (deliveries, slot) = self.admissions(wanting, event.deliver_at.is_some(), bytes);
         let kept_ms = event.retention_hours.map(|hours| hours * HOUR_MS);
         let kept_ms = kept_ms.or_else(|| event.retention_days.map(|days| days * DAY_MS));
@@ -199,6 +202,8 @@ impl App {
                 let fields = &route.endpoint.fields;
                 let admission = if fields.disabled {
                     Admission::Cancel
+                } else if fields.options.ordered {
+                    Admission::Order
                 } else if !scheduled && !fields.paused && route.gauge.enter(bytes) {
                     entered.push(Arc::clone(&route.gauge));
                     Admission::Handoff

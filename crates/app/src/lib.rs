@@ -18,6 +18,7 @@ pub mod endpoint;
 pub mod error;
 pub mod event_type;
 pub mod example;
+mod filter;
 mod flight;
 pub mod header;
 pub mod health;
@@ -89,6 +90,7 @@ struct Inner {
     parts: AppParts,
     sessions: Sessions,
     idempotency: Idempotency,
+    filters: filter::Filters,
     stopping: AtomicBool,
 }
 
@@ -107,6 +109,7 @@ impl App {
             parts,
             sessions: Sessions::default(),
             idempotency: Idempotency::new(started_at),
+            filters: filter::Filters::default(),
             stopping: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }

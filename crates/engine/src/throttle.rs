@@ -30,7 +30,10 @@ impl Limits {
         let own = fields.throttle_rate.map(|count| rate(count, fields.options.throttle_period));
         let shared =
             application.fields.throttle_rate.map(|count| (application.key, rate(count, Period::Second)));
-        Self { in_flight: fields.options.max_in_flight.map(u32::from), rate: own, application: shared }
+        // Strict order: one after the other.
+        let in_flight =
+            if fields.options.ordered { Some(1) } else { fields.options.max_in_flight.map(u32::from) };
+        Self { in_flight, rate: own, application: shared }
     }
 
     /// Whether it has a rate at all: most have none, and pay for nothing.

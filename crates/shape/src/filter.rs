@@ -2,8 +2,8 @@
 //!
 //! It holds or it does not. Whatever else comes of it (a member that is not there, an error, a value that is not true or
 //! false) is that it does not: an event is never sent by mistake. CEL has no loops but those over lists (`all`, `exists`,
-//! `map`, `filter`), and those may stand inside each other only once, so that its time is bounded by the payload's size
-//! squared at worst.
+//! `map`, `filter`); how much work they can make of an event is known before, and where it is too much, the filter does not
+//! hold.
 
 use crate::event::Event;
 use crate::tree::Tree;
@@ -13,8 +13,12 @@ use std::sync::{Arc, LazyLock};
 
 /// Names that a filter may use.
 const NAMES: [&str; 4] = ["type", "data", "context", "headers"];
-/// Loops inside of loops.
-const LOOPS_MAX: usize = 2;
+/// Loops inside of loops; one that makes a list (`map`, `filter`) counts twice, for it copies what it has made each time.
+const LOOPS_MAX: u32 = 3;
+/// Steps that the loops of a filter may take.
+const STEPS_MAX: u64 = 5_000_000;
+/// Bytes that loops may make.
+const BYTES_MAX: u64 = 64 << 20;
 /// Parts inside of parts.
 const DEPTH_MAX: usize = 64;
 
@@ -22,11 +26,19 @@ static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()
 
 /// A filter that was read.
 #[derive(Debug)]
-pub struct Filter(Program);
+pub struct Filter {
+    program: Program,
+    loops: u32,
+}
 
 /// An event as filters see it, read once for all of them.
 #[derive(Debug)]
-pub struct Seen([Value; 4]);
+pub struct Seen {
+    values: [Value; 4],
+    /// Values in the event, and bytes.
+    nodes: u64,
+    bytes: u64,
+}
 
 impl Seen {
     /// Reads an event.
@@ -34,15 +46,19 @@ impl Seen {
     /// # Errors
     /// A sentence, when it is not JSON.
     pub fn new(event: &Event<'_>) -> Result<Self, String> {
-        let value = |json: &[u8]| {
+        let mut nodes = 0;
+        let mut value = |json: &[u8]| {
             let tree = Tree::parse(json).map_err(|error| error.to_string())?;
+            nodes += tree.nodes();
             cel::to_value(tree).map_err(|error| error.to_string())
         };
         let headers: std::collections::HashMap<String, String> =
             event.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
         let headers = cel::to_value(headers).map_err(|error| error.to_string())?;
         let kind = Value::String(Arc::new(event.event_type.to_owned()));
-        Ok(Self([kind, value(event.payload)?, value(event.context_json())?, headers]))
+        let values = [kind, value(event.payload)?, value(event.context_json())?, headers];
+        let bytes = event.payload.len() + event.context.map_or(0, str::len);
+        Ok(Self { values, nodes, bytes: bytes as u64 })
     }
 }
 
@@ -65,17 +81,22 @@ impl Filter {
         if loops > LOOPS_MAX {
             return Err(format!("has more than {LOOPS_MAX} loops inside each other (filter_loops_max)"));
         }
-        Ok(Self(program))
+        Ok(Self { program, loops })
     }
 
     /// Whether it holds for an event.
     #[must_use]
     pub fn holds(&self, seen: &Seen) -> bool {
+        let steps = seen.nodes.saturating_pow(self.loops);
+        let makes_much = self.loops > 1 && seen.nodes.saturating_mul(seen.bytes) > BYTES_MAX;
+        if self.loops > 0 && (steps > STEPS_MAX || makes_much) {
+            return false;
+        }
         let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
-        for (name, value) in NAMES.iter().zip(&seen.0) {
+        for (name, value) in NAMES.iter().zip(&seen.values) {
             context.add_variable_from_value(*name, value.clone());
         }
-        matches!(self.0.execute(&context), Ok(Value::Bool(true)))
+        matches!(self.program.execute(&context), Ok(Value::Bool(true)))
     }
 }
 
@@ -101,7 +122,7 @@ fn check_depth(text: &str) -> Result<(), String> {
 }
 
 /// How many loops stand inside each other at most; and the names that they bind.
-fn loops<'a>(expression: &'a IdedExpr, bound: &mut Vec<&'a str>) -> usize {
+fn loops<'a>(expression: &'a IdedExpr, bound: &mut Vec<&'a str>) -> u32 {
     let mut most = |parts: &mut dyn Iterator<Item = &'a IdedExpr>| {
         parts.map(|part| loops(part, bound)).max().unwrap_or(0)
     };
@@ -109,8 +130,9 @@ fn loops<'a>(expression: &'a IdedExpr, bound: &mut Vec<&'a str>) -> usize {
         Expr::Call(call) => most(&mut call.target.as_deref().into_iter().chain(&call.args)),
         Expr::Comprehension(inner) => {
             let parts = [&inner.loop_cond, &inner.loop_step, &inner.accu_init, &inner.result];
-            let within =
-                (1 + most(&mut parts.into_iter())).max(most(&mut std::iter::once(&inner.iter_range)));
+            let makes_list = u32::from(matches!(inner.accu_init.expr, Expr::List(_)));
+            let inside = 1 + makes_list + most(&mut parts.into_iter());
+            let within = inside.max(most(&mut std::iter::once(&inner.iter_range)));
             bound.extend([&*inner.iter_var, &*inner.accu_var].into_iter().chain(inner.iter_var2.as_deref()));
             within
         }
@@ -197,10 +219,41 @@ mod tests {
             "data.a == ",
             &"(".repeat(100),
             &format!("{}true", "!".repeat(1000)),
-            "data.a.all(x, data.a.all(y, data.a.all(z, x == y && y == z)))",
+            "data.a.all(x, data.a.all(y, data.a.all(z, data.a.all(w, w == x))))",
         ] {
             assert!(Filter::parse(filter).is_err(), "{filter}");
         }
         assert!(Filter::parse("data.a.all(x, data.b.all(y, x != y))").is_ok());
+    }
+
+    #[test]
+    fn loops_over_large_events_end_soon() {
+        let numbers: Vec<_> = (0..400_000).map(|n| n.to_string()).collect();
+        let payload = Bytes::from(format!(r#"{{"a":[{}]}}"#, numbers.join(",")));
+        let event = Event {
+            id: "",
+            event_type: "t",
+            time: Timestamp(0),
+            payload: &payload,
+            context: None,
+            headers: &[],
+        };
+        let seen = Seen::new(&event).unwrap();
+        let holds = |filter: &str| {
+            let started = std::time::Instant::now();
+            let held = Filter::parse(filter).unwrap().holds(&seen);
+            println!("{:?} {filter}", started.elapsed());
+            assert!(started.elapsed().as_secs() < 10, "{filter} took {:?}", started.elapsed());
+            held
+        };
+        assert!(holds("data.a.all(x, x >= 0)"));
+        assert!(holds("data.a.exists(x, x == 399999)"));
+        for long in [
+            "data.a.all(x, data.a.exists(y, y == x))",
+            "data.a.map(x, x).size() > 0",
+            "data.a.filter(x, x > 1).size() > 0",
+        ] {
+            assert!(!holds(long), "{long}");
+        }
     }
 }

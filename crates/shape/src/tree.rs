@@ -31,6 +31,15 @@ impl<'a> Tree<'a> {
         serde_json::from_slice::<&RawValue>(json).and_then(|raw| Self::read(raw.get(), JSON_DEPTH_MAX))
     }
 
+    /// Values in it, itself included.
+    pub(crate) fn nodes(&self) -> u64 {
+        match self {
+            Self::List(items) => 1 + items.iter().map(Self::nodes).sum::<u64>(),
+            Self::Object(members) => 1 + members.iter().map(|(_, value)| value.nodes()).sum::<u64>(),
+            _ => 1,
+        }
+    }
+
     fn read(json: &'a str, deeper: usize) -> serde_json::Result<Self> {
         let below = deeper.checked_sub(1);
         let inner = |raw: &'a RawValue| {

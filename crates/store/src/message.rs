@@ -17,6 +17,8 @@ pub enum Admission {
     Handoff,
     /// Written as a row that is due at once, or at `deliverAt`.
     Park,
+    /// The same, with its place in the endpoint's order (PROTOCOL rule 16).
+    Order,
     /// Written as a canceled row: the endpoint is disabled.
     Cancel,
 }

@@ -111,6 +111,12 @@ impl Routing {
         self.tables.read().endpoints.get(&endpoint).cloned()
     }
 
+    /// Whether an endpoint is sent to in strict order.
+    #[must_use]
+    pub fn is_ordered(&self, endpoint: EndpointKey) -> bool {
+        self.tables.read().endpoints.get(&endpoint).is_some_and(|route| route.endpoint.fields.options.ordered)
+    }
+
     /// Puts an environment in, or its new state.
     pub fn put_environment(&self, environment: Environment) {
         let mut guard = self.tables.write();

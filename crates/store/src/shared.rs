@@ -63,7 +63,7 @@ impl Shared {
         for (endpoint, admission) in &new.deliveries {
             match admission {
                 Admission::Handoff => fresh.push(*endpoint),
-                Admission::Park => {
+                Admission::Park | Admission::Order => {
                     parked += 1;
                     self.wakes.note(*endpoint, due_at);
                 }

@@ -16,6 +16,7 @@ mod dev;
 mod disk_full;
 mod endpoint_auth;
 mod endpoint_body;
+mod endpoint_delivery;
 mod fairness;
 mod fsync;
 mod key;

@@ -176,6 +176,14 @@ impl World {
         answer
     }
 
+    /// A POST below the application that is refused with 422; its answer.
+    pub(crate) async fn refused(&self, path: &str, body: &Value) -> Value {
+        let path = format!("/api/v1/app/{}{path}", self.application);
+        let (status, answer) = self.client.post(&path, &self.token, body).await;
+        assert_eq!(status, 422, "{path} {body}: {answer}");
+        answer
+    }
+
     /// A call below the application.
     pub(crate) async fn of_application(&self, method: &str, path: &str, body: &Value) -> Value {
         self.call(method, &format!("/api/v1/app/{}{path}", self.application), body).await

@@ -2,3 +2,7 @@
 ALTER TABLE endpoint ADD COLUMN options TEXT NOT NULL DEFAULT '{}';
 -- Authentication, certificates and signatures; NULL where all are at their defaults.
 ALTER TABLE endpoint ADD COLUMN sealed_credentials BLOB;
+-- What an ordered endpoint is to get next (PROTOCOL rule 16): its order is that of ids, which one writer gives.
+CREATE INDEX delivery_ordered ON delivery (endpoint, message) WHERE state = 0 AND run = 0;
+-- What goes beside that order: resends and the like.
+CREATE INDEX delivery_again ON delivery (endpoint, due_at, message) WHERE state = 0 AND run > 0;

@@ -17,6 +17,8 @@ pub(super) struct NewRow {
     key: DeliveryKey,
     state: RowState,
     due_at: Timestamp,
+    /// Whether it takes the next place in its endpoint's order.
+    ordered: bool,
 }
 
 /// A held row, or none, that a record or a park changes.
@@ -37,11 +39,12 @@ pub(super) fn accepted_rows(batch: &Batch, lease: LeaseId, now: Timestamp) -> Ve
         for (endpoint, admission) in &one.new.deliveries {
             let state = match admission {
                 Admission::Handoff => continue,
-                Admission::Park => RowState::Pending,
+                Admission::Park | Admission::Order => RowState::Pending,
                 Admission::Cancel => RowState::Canceled,
             };
             let key = DeliveryKey { message: one.id, endpoint: *endpoint, run: MAIN_RUN };
-            rows.push(NewRow { lease, key, state, due_at: one.new.deliver_at.unwrap_or(now) });
+            let (due_at, ordered) = (one.new.deliver_at.unwrap_or(now), *admission == Admission::Order);
+            rows.push(NewRow { lease, key, state, due_at, ordered });
         }
     }
     rows
@@ -55,7 +58,8 @@ pub(super) fn split_parks(batch: &Batch, node: &Node, rows: &mut Vec<NewRow>, pa
         let Some(lease) = book.lease_of(one.key, one.held) else { continue };
         match one.held {
             Held::Fresh => {
-                rows.push(NewRow { lease, key: one.key, state: one.state, due_at: one.due_at });
+                let (state, due_at) = (one.state, one.due_at);
+                rows.push(NewRow { lease, key: one.key, state, due_at, ordered: false });
             }
             Held::Claimed(claim) => parks.push(Effect {
                 lease,
@@ -71,26 +75,60 @@ pub(super) fn split_parks(batch: &Batch, node: &Node, rows: &mut Vec<NewRow>, pa
 }
 
 pub(super) fn add_rows(sql: &mut Sql<'_>, rows: &[NewRow], refused: &str) {
+    let (ordered, rows): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.ordered);
+    if !rows.is_empty() {
+        let text = format!(
+            ", put AS (
+                 INSERT INTO delivery (endpoint, message, run, state, due_at, attempts, trigger)
+                 SELECT new.endpoint, new.message, 0, new.state, new.due_at, 0, 0
+                 FROM {NEW_ROWS}
+                 JOIN fence ON fence.id = new.lease
+                 WHERE true{refused}
+                 ON CONFLICT DO NOTHING)"
+        );
+        sql.part(&text, row_columns(&rows));
+    }
+    if !ordered.is_empty() {
+        add_ordered(sql, &ordered, refused);
+    }
+}
+
+const NEW_ROWS: &str = "unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::smallint[], ?::bigint[])
+                     AS new (lease, endpoint, message, state, due_at)";
+
+fn row_columns<'a>(rows: &[&NewRow]) -> Vec<Value<'a>> {
+    vec![
+        Box::new(rows.iter().map(|row| row.lease.0).collect::<Vec<_>>()),
+        Box::new(rows.iter().map(|row| row.key.endpoint.0).collect::<Vec<_>>()),
+        Box::new(rows.iter().map(|row| row.key.message.0).collect::<Vec<_>>()),
+        Box::new(rows.iter().map(|row| small(row.state.code())).collect::<Vec<_>>()),
+        Box::new(rows.iter().map(|row| row.due_at.0).collect::<Vec<_>>()),
+    ]
+}
+
+/// Rule 16: each row takes the next place of its endpoint. The counters' rows are locked in their order (rule 18), after the
+/// message keys, and until the commit: places become visible in their order, also between nodes.
+fn add_ordered(sql: &mut Sql<'_>, rows: &[&NewRow], refused: &str) {
+    let after_keys = if refused.is_empty() { "" } else { " AND (SELECT count(*) FROM taken) >= 0" };
     let text = format!(
-        ", put AS (
-             INSERT INTO delivery (endpoint, message, run, state, due_at, attempts, trigger)
-             SELECT new.endpoint, new.message, 0, new.state, new.due_at, 0, 0
-             FROM unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::smallint[], ?::bigint[])
-                 AS new (lease, endpoint, message, state, due_at)
+        ", in_line AS MATERIALIZED (
+             SELECT new.*, row_number() OVER (PARTITION BY new.endpoint ORDER BY new.message) AS nth
+             FROM {NEW_ROWS}
              JOIN fence ON fence.id = new.lease
-             WHERE true{refused}
+             WHERE true{refused}{after_keys}),
+         counted AS (
+             INSERT INTO ordered (endpoint, next)
+             SELECT endpoint, count(*) FROM in_line GROUP BY endpoint ORDER BY endpoint
+             ON CONFLICT (endpoint) DO UPDATE SET next = ordered.next + excluded.next
+             RETURNING endpoint, next),
+         placed AS (
+             INSERT INTO delivery (endpoint, message, run, state, due_at, attempts, trigger, position)
+             SELECT in_line.endpoint, in_line.message, 0, in_line.state, in_line.due_at, 0, 0,
+                    counted.next - (SELECT count(*) FROM in_line AS same WHERE same.endpoint = in_line.endpoint) + in_line.nth
+             FROM in_line JOIN counted USING (endpoint)
              ON CONFLICT DO NOTHING)"
     );
-    sql.part(
-        &text,
-        vec![
-            Box::new(rows.iter().map(|row| row.lease.0).collect::<Vec<_>>()),
-            Box::new(rows.iter().map(|row| row.key.endpoint.0).collect::<Vec<_>>()),
-            Box::new(rows.iter().map(|row| row.key.message.0).collect::<Vec<_>>()),
-            Box::new(rows.iter().map(|row| small(row.state.code())).collect::<Vec<_>>()),
-            Box::new(rows.iter().map(|row| row.due_at.0).collect::<Vec<_>>()),
-        ],
-    );
+    sql.part(&text, row_columns(rows));
 }
 
 fn small(code: i64) -> i16 {

@@ -31,7 +31,7 @@ const CLAIM: &str = "
     wanted AS MATERIALIZED (
         SELECT w.endpoint, w.room, w.place,
                coalesce(endpoint.deleted_at IS NULL AND NOT endpoint.disabled AND application.deleted_at IS NULL, false) AS alive,
-               coalesce(endpoint.paused, false) AS paused
+               coalesce(endpoint.paused, false) AS paused, coalesce(endpoint.ordered, false) AS ordered
         FROM unnest($2::bigint[], $3::int[]) WITH ORDINALITY AS w (endpoint, room, place)
         CROSS JOIN fence
         LEFT JOIN endpoint ON endpoint.key = w.endpoint
@@ -46,18 +46,40 @@ const CLAIM: &str = "
               AND delivery.due_at <= $4::bigint
             ORDER BY delivery.due_at, delivery.message LIMIT wanted.room
             FOR UPDATE SKIP LOCKED) AS d
-        WHERE wanted.alive AND NOT wanted.paused),
+        WHERE wanted.alive AND NOT wanted.paused AND NOT wanted.ordered),
+    -- What goes beside an ordered endpoint's order: resends and the like.
+    again AS MATERIALIZED (
+        SELECT wanted.place, d.*
+        FROM wanted CROSS JOIN LATERAL (
+            SELECT delivery.endpoint, delivery.message, delivery.run, delivery.due_at, delivery.attempts, delivery.trigger,
+                   delivery.rescued >= $8::smallint AS suspect
+            FROM delivery
+            WHERE delivery.endpoint = wanted.endpoint AND delivery.state = 0 AND delivery.lease IS NULL AND delivery.run > 0
+              AND delivery.due_at <= $4::bigint
+            ORDER BY delivery.due_at, delivery.message LIMIT wanted.room
+            FOR UPDATE SKIP LOCKED) AS d
+        WHERE wanted.alive AND NOT wanted.paused AND wanted.ordered),
+    -- Rule 16: of an ordered endpoint only the first one in its order, whatever its due time. It is looked at without a lock, for
+    -- skipping a locked one would take the next; the update below looks again at what it locks.
+    first AS MATERIALIZED (
+        SELECT wanted.place, d.endpoint, d.message, d.run, d.due_at, d.attempts, d.trigger, d.rescued >= $8::smallint AS suspect
+        FROM wanted CROSS JOIN LATERAL (
+            SELECT delivery.* FROM delivery
+            WHERE delivery.endpoint = wanted.endpoint AND delivery.state = 0 AND delivery.run = 0
+            ORDER BY delivery.position NULLS FIRST, delivery.message LIMIT 1) AS d
+        WHERE wanted.alive AND NOT wanted.paused AND wanted.ordered AND d.lease IS NULL AND d.due_at <= $4::bigint),
     sized AS MATERIALIZED (
         SELECT due.*, message.id IS NULL AS missing,
                count(*) FILTER (WHERE due.suspect) OVER (ORDER BY due.place, due.due_at, due.message, due.run) AS suspects,
                sum(coalesce(message.payload_bytes, 0)) OVER (ORDER BY due.place, due.due_at, due.message, due.run)
                    - coalesce(message.payload_bytes, 0) AS before
-        FROM due LEFT JOIN message ON message.id = due.message),
+        FROM (SELECT * FROM due UNION ALL SELECT * FROM first UNION ALL SELECT * FROM again) AS due LEFT JOIN message ON message.id = due.message),
     claimed AS (
         UPDATE delivery SET lease = $1::bigint, claim = $5::bigint
         FROM sized
         WHERE delivery.endpoint = sized.endpoint AND delivery.message = sized.message AND delivery.run = sized.run
           AND NOT sized.missing AND sized.before < $6::bigint AND (NOT sized.suspect OR sized.suspects = 1)
+          AND delivery.state = 0 AND delivery.lease IS NULL
         RETURNING delivery.endpoint, delivery.message, delivery.run, delivery.due_at, delivery.attempts, delivery.trigger),
     -- The message is gone, so that nothing can ever ask for this row again.
     dropped AS (
@@ -93,9 +115,23 @@ const NEXT_DUE: &str = "
     FROM unnest($1::bigint[]) AS w (endpoint)
     LEFT JOIN endpoint ON endpoint.key = w.endpoint
     CROSS JOIN LATERAL (
-        SELECT delivery.due_at FROM delivery
-        WHERE delivery.endpoint = w.endpoint AND delivery.state = 0 AND delivery.lease IS NULL
-        ORDER BY delivery.due_at, delivery.message LIMIT 1) AS next
+        SELECT free.due_at FROM (
+            SELECT delivery.due_at FROM delivery
+            WHERE NOT coalesce(endpoint.ordered, false)
+              AND delivery.endpoint = w.endpoint AND delivery.state = 0 AND delivery.lease IS NULL
+            ORDER BY delivery.due_at, delivery.message LIMIT 1) AS free
+        UNION ALL
+        SELECT first.due_at FROM (
+            SELECT delivery.due_at, delivery.lease FROM delivery
+            WHERE endpoint.ordered AND delivery.endpoint = w.endpoint AND delivery.state = 0 AND delivery.run = 0
+            ORDER BY delivery.position NULLS FIRST, delivery.message LIMIT 1) AS first
+        WHERE first.lease IS NULL
+        UNION ALL
+        SELECT again.due_at FROM (
+            SELECT delivery.due_at FROM delivery
+            WHERE endpoint.ordered AND delivery.endpoint = w.endpoint AND delivery.state = 0 AND delivery.lease IS NULL
+              AND delivery.run > 0
+            ORDER BY delivery.due_at, delivery.message LIMIT 1) AS again) AS next
     WHERE NOT coalesce(endpoint.paused AND NOT endpoint.disabled AND endpoint.deleted_at IS NULL, false)";
 
 /// Claims due rows under the current lease with the fresh token `claim`, up to so many for each endpoint.
@@ -131,7 +167,11 @@ pub(super) async fn claim(
     let mut by_endpoint = claimed(&rows, ClaimId(claim)).map_err(Trouble::Refused)?;
     // The claim is committed: when this fails, the sweep tells of the rest.
     let later = session.run(NEXT_DUE, &[&endpoints]).await.unwrap_or_default();
-    let next: HashMap<i64, i64> = later.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let mut next: HashMap<i64, i64> = HashMap::new();
+    for row in &later {
+        let due_at: i64 = row.get(1);
+        next.entry(row.get(0)).and_modify(|earliest| *earliest = due_at.min(*earliest)).or_insert(due_at);
+    }
     let answer = wanted.iter().map(|(endpoint, _)| Claims {
         endpoint: *endpoint,
         rows: by_endpoint.remove(endpoint).unwrap_or_default(),

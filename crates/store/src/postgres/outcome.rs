@@ -45,6 +45,7 @@ impl Loop {
             for parked in &one.parked {
                 left(node, parked.key, parked.held, true);
                 if parked.state == RowState::Canceled {
+                    settled(node, parked.key, parked.held);
                     continue;
                 }
                 node.shared.wakes.note(parked.key.endpoint, parked.due_at);
@@ -118,6 +119,15 @@ fn recorded(node: &Node, record: &Record) {
     left(node, key, record.held, true);
     if let Next::Retry(due_at) = record.next {
         node.shared.wakes.note(key.endpoint, due_at);
+    } else {
+        settled(node, key, record.held);
+    }
+}
+
+/// With an ordered endpoint it is the next one's turn (PROTOCOL rule 16).
+fn settled(node: &Node, key: DeliveryKey, held: Held) {
+    if held != Held::Fresh && node.shared.routing.is_ordered(key.endpoint) {
+        node.shared.wakes.note(key.endpoint, node.now());
     }
 }
 

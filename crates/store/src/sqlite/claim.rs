@@ -64,29 +64,32 @@ fn claim_one(
     bytes_left: &mut i64,
 ) -> Result<()> {
     let endpoint = claims.endpoint;
-    match memory.shared.routing.route(endpoint) {
+    let ordered = match memory.shared.routing.route(endpoint) {
         Some(route) if !route.endpoint.fields.disabled => {
             // Resuming notes a wake, and the sweep comes by: nothing to remember for a paused endpoint.
             if route.endpoint.fields.paused {
                 return Ok(());
             }
+            route.endpoint.fields.options.ordered
         }
         _ => {
             let canceled = cancel_rows(connection, endpoint)?;
             claims.next_due = (canceled == CANCELED_ROWS_MAX).then_some(now);
             return Ok(());
         }
-    }
-    let mut statement = connection.prepare_cached(
-        "SELECT message, run, due_at, attempts, trigger, (SELECT coalesce(length(payload), 0) FROM message WHERE id = delivery.message)
-         FROM delivery WHERE endpoint = ?1 AND state = 0 ORDER BY due_at, message",
-    )?;
+    };
+    let mut statement = connection.prepare_cached(if ordered { FIRST_DUE } else { ALL_DUE })?;
     let mut rows = statement.query([endpoint.0])?;
     // The walk passes rows that are held already; those are at most what dispatch keeps for one endpoint.
     while let Some(row) = rows.next()? {
         let key = DeliveryKey { message: MessageId(row.get(0)?), endpoint, run: row.get(1)? };
         let due_at = Timestamp(row.get(2)?);
+        // The next one of an ordered endpoint waits until the held one is settled, which notes a wake.
         if memory.claims.contains_key(&key) {
+            continue;
+        }
+        if ordered && due_at > now {
+            claims.next_due = claims.next_due.into_iter().chain([due_at]).min();
             continue;
         }
         if due_at > now || claims.rows.len() >= room as usize || *bytes_left <= 0 {
@@ -106,6 +109,18 @@ fn claim_one(
     }
     Ok(())
 }
+
+/// An endpoint's rows, oldest due first.
+const ALL_DUE: &str =
+    "SELECT message, run, due_at, attempts, trigger, (SELECT coalesce(length(payload), 0) FROM message WHERE id = delivery.message)
+     FROM delivery WHERE endpoint = ?1 AND state = 0 ORDER BY due_at, message";
+/// The one of an ordered endpoint whose turn it is, whatever its due time; and what goes beside that order.
+const FIRST_DUE: &str =
+    "SELECT message, run, due_at, attempts, trigger, (SELECT coalesce(length(payload), 0) FROM message WHERE id = first.message)
+     FROM (SELECT * FROM delivery WHERE endpoint = ?1 AND state = 0 AND run = 0 ORDER BY message LIMIT 1) AS first
+     UNION ALL
+     SELECT message, run, due_at, attempts, trigger, (SELECT coalesce(length(payload), 0) FROM message WHERE id = again.message)
+     FROM (SELECT * FROM delivery WHERE endpoint = ?1 AND state = 0 AND run > 0 ORDER BY due_at, message LIMIT 512) AS again";
 
 fn cancel_rows(connection: &Connection, endpoint: EndpointKey) -> Result<i64> {
     let canceled = connection

@@ -22,6 +22,8 @@ struct Left {
     held: Held,
     /// When its row is due; none when it has no pending row.
     due_at: Option<Timestamp>,
+    /// When it left.
+    at: Timestamp,
 }
 
 /// Applies a batch of attempts.
@@ -44,7 +46,7 @@ pub(super) fn record(
             Next::Retry(due_at) => Some(due_at),
             Next::Succeeded | Next::Failed => None,
         };
-        left.push(Left { key: key_of(record), held: record.held, due_at });
+        left.push(Left { key: key_of(record), held: record.held, due_at, at: batch.now });
     }
     Ok(Box::new(move |memory, committed| {
         // The caller may have gone away; what was recorded stays recorded.
@@ -89,7 +91,8 @@ pub(super) fn park(
                 if one.held == Held::Fresh && waits {
                     memory.shared.metrics.parked.fetch_add(1, Ordering::Relaxed);
                 }
-                leave(memory, Left { key: one.key, held: one.held, due_at: waits.then_some(one.due_at) });
+                let due_at = waits.then_some(one.due_at);
+                leave(memory, Left { key: one.key, held: one.held, due_at, at: one.due_at });
             }
         }));
     }))
@@ -114,8 +117,12 @@ fn leave(memory: &mut Memory, left: Left) {
             }
         }
     }
+    let endpoint = left.key.endpoint;
     if let Some(due_at) = left.due_at {
-        memory.shared.wakes.note(left.key.endpoint, due_at);
+        memory.shared.wakes.note(endpoint, due_at);
+    } else if left.held != Held::Fresh && memory.shared.routing.is_ordered(endpoint) {
+        // It is the next one's turn (PROTOCOL rule 16).
+        memory.shared.wakes.note(endpoint, left.at);
     }
 }
 

@@ -153,7 +153,8 @@ fn insert_rows(connection: &Connection, new: &NewMessage, id: MessageId, now: Ti
     for (endpoint, admission) in &new.deliveries {
         let state = match admission {
             Admission::Handoff => continue,
-            Admission::Park => RowState::Pending,
+            // Its place is its id, which one writer gives.
+            Admission::Park | Admission::Order => RowState::Pending,
             Admission::Cancel => RowState::Canceled,
         };
         connection

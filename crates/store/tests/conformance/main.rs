@@ -12,6 +12,7 @@ mod delivery;
 mod harness;
 mod message;
 mod nodes;
+mod ordered;
 mod plans;
 mod protocol;
 mod prune;
