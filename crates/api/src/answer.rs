@@ -65,6 +65,7 @@ impl IntoResponse for Answer {
         }
         match self.status {
             StatusCode::SERVICE_UNAVAILABLE => _ = headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS),
+            StatusCode::TOO_MANY_REQUESTS => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
             StatusCode::REQUEST_TIMEOUT => _ = headers.insert(CONNECTION, HeaderValue::from_static("close")),
             StatusCode::UNAUTHORIZED => {
                 _ = headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))

@@ -33,7 +33,9 @@ impl FromRequestParts<Api> for Caller {
 pub(crate) async fn principal(parts: &Parts, api: &Api) -> Result<Arc<Principal>, Failure> {
     let header = parts.headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
     let credential = header.and_then(bearer).ok_or(AppError::Unauthenticated)?;
-    Ok(api.app.session(credential).await?)
+    let principal = api.app.session(credential).await?;
+    api.app.count_request(&principal)?;
+    Ok(principal)
 }
 
 /// The scheme's name is the same in any case (RFC 9110, section 11.1).

@@ -203,11 +203,11 @@ impl OptionsIn {
     }
 }
 
-fn byte(number: u16) -> u8 {
+pub(crate) fn byte(number: u16) -> u8 {
     u8::try_from(number).unwrap_or(u8::MAX)
 }
 
-fn seconds(given: Vec<u64>) -> Vec<u32> {
+pub(crate) fn seconds(given: Vec<u64>) -> Vec<u32> {
     given.into_iter().map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX)).collect()
 }
 

@@ -158,6 +158,7 @@ fn app_error(error: AppError) -> Answer {
         AppError::NotFound => (StatusCode::NOT_FOUND, "not_found", text),
         AppError::Conflict { code, .. } => (StatusCode::CONFLICT, code, text),
         AppError::Refused { code, .. } => (StatusCode::BAD_REQUEST, code, text),
+        AppError::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", text),
         AppError::Unavailable(why) => {
             tracing::warn!(%why, "a request was refused: the store cannot write");
             let detail = "Nothing was stored: the server cannot write right now. Try again in a few seconds.";

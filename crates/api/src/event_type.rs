@@ -2,6 +2,8 @@
 
 use crate::answer::Answer;
 use crate::caller::Caller;
+use crate::endpoint_options::{byte, seconds};
+use crate::environment::RetriesIn;
 use crate::error::{Errors, Outcome};
 use crate::json::Field;
 use crate::once::once;
@@ -17,6 +19,7 @@ use domain::clock::Timestamp;
 use domain::event_type::{EventType, EventTypeFields};
 use domain::name::check_plain;
 use domain::page::Order;
+use domain::retry::RetryPolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -77,6 +80,8 @@ pub(crate) struct EventTypeUpsertIn {
     #[serde(default)]
     #[schema(value_type = Option<String>, deprecated)]
     feature_flag: Field<String>,
+    #[serde(flatten)]
+    retries: RetriesIn,
 }
 
 /// What changes of an event type: absent keeps, null clears.
@@ -107,6 +112,8 @@ pub(crate) struct EventTypePatch {
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     feature_flags: Field<Vec<String>>,
+    #[serde(flatten)]
+    retries: RetriesIn,
 }
 
 /// An event type.
@@ -131,6 +138,10 @@ pub(crate) struct EventTypeOut {
     /// The first flag, under the old name.
     #[schema(deprecated)]
     feature_flag: Option<String>,
+    /// Tries after the first one; null is as the environment says.
+    max_attempts: Option<u8>,
+    /// Seconds between tries; null is as the environment says.
+    retry_schedule: Option<Vec<u32>>,
     /// When it was created.
     #[serde(serialize_with = "wire::time")]
     #[schema(value_type = String, format = DateTime)]
@@ -181,6 +192,10 @@ impl EventTypeUpsertIn {
     fn read(self, problems: &mut Problems) -> EventTypeFields {
         let flag = self.feature_flag.optional("featureFlag", problems);
         let flags = self.feature_flags.optional("featureFlags", problems);
+        let retries = RetryPolicy {
+            max_attempts: self.retries.max_attempts.optional("maxAttempts", problems).map(byte),
+            retry_schedule: self.retries.retry_schedule.optional("retrySchedule", problems).map(seconds),
+        };
         EventTypeFields {
             description: self.description.required("description", problems),
             archived: self.archived.optional("archived", problems).unwrap_or_default(),
@@ -188,6 +203,7 @@ impl EventTypeUpsertIn {
             schemas: self.schemas.optional("schemas", problems),
             group_name: self.group_name.optional("groupName", problems),
             feature_flags: flags.or(flag.map(|flag| vec![flag])),
+            retries,
         }
     }
 }
@@ -202,6 +218,8 @@ impl EventTypePatch {
             schemas: self.schemas.change("schemas", &mut problems),
             group_name: self.group_name.change("groupName", &mut problems),
             feature_flags: self.feature_flags.change("featureFlags", &mut problems),
+            max_attempts: self.retries.max_attempts.change("maxAttempts", &mut problems).map(byte),
+            retry_schedule: self.retries.retry_schedule.change("retrySchedule", &mut problems).map(seconds),
         };
         problems.finish()?;
         Ok(patch)
@@ -210,8 +228,15 @@ impl EventTypePatch {
 
 impl EventTypeOut {
     fn of(event_type: EventType, with_content: bool) -> Self {
-        let EventTypeFields { description, archived, deprecated, schemas, group_name, feature_flags } =
-            event_type.fields;
+        let EventTypeFields {
+            description,
+            archived,
+            deprecated,
+            schemas,
+            group_name,
+            feature_flags,
+            retries,
+        } = event_type.fields;
         Self {
             name: event_type.name,
             description,
@@ -221,6 +246,8 @@ impl EventTypeOut {
             group_name,
             feature_flag: feature_flags.as_ref().and_then(|flags| flags.first().cloned()),
             feature_flags,
+            max_attempts: retries.max_attempts,
+            retry_schedule: retries.retry_schedule,
             created_at: event_type.created_at,
             updated_at: event_type.updated_at,
         }

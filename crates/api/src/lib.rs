@@ -25,6 +25,7 @@ mod destination;
 mod endpoint;
 mod endpoint_auth;
 mod endpoint_options;
+mod environment;
 mod error;
 mod event_type;
 mod fallback;
@@ -46,6 +47,7 @@ mod secret;
 mod service;
 mod session;
 mod stats;
+mod trial;
 mod wire;
 
 pub use service::Service;

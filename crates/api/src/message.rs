@@ -105,8 +105,13 @@ where
 async fn accept(app: &App, application: &str, received: Received) -> Outcome {
     let ContentQuery { with_content } = received.query()?;
     let event = message_in::read(&received.body)?;
-    let message = app.message_create(received.posted(), application, event).await?;
-    Ok(answer(StatusCode::ACCEPTED, app, &message, with_content))
+    let (message, warnings) = app.message_create(received.posted(), application, event).await?;
+    let mut out = Vec::new();
+    message_out::write(&mut out, app, &message, with_content);
+    if !warnings.is_empty() {
+        message_out::add_warnings(&mut out, &warnings);
+    }
+    Ok(Answer { status: StatusCode::ACCEPTED, body: out.into() })
 }
 
 /// Lists an application's messages, newest first.

@@ -81,6 +81,14 @@ pub(crate) fn write(out: &mut Vec<u8>, app: &App, message: &Message, with_conten
     out.push(b'}');
 }
 
+/// Puts what is worth knowing about an accepted message before its closing brace.
+pub(crate) fn add_warnings(out: &mut Vec<u8>, warnings: &[String]) {
+    out.pop();
+    out.extend_from_slice(b",\"warnings\":");
+    put(out, &warnings);
+    out.push(b'}');
+}
+
 /// A message as a piece of JSON; none for what the store's checks make impossible, a payload that is not JSON.
 pub(crate) fn raw(app: &App, message: &Message, with_content: bool) -> Option<Box<RawValue>> {
     let mut out = Vec::new();

@@ -3,8 +3,8 @@
 use crate::answer::Answer;
 use crate::guard::guard;
 use crate::{
-    Api, api_key, application, attempt, credentials, destination, endpoint, event_type, header, health,
-    message, resend, secret, session, stats,
+    Api, api_key, application, attempt, credentials, destination, endpoint, environment, event_type, header,
+    health, message, resend, secret, session, stats, trial,
 };
 use axum::Router;
 use axum::middleware::from_fn;
@@ -41,6 +41,8 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(endpoint::router())
         .merge(secret::router())
         .merge(credentials::router())
+        .merge(environment::router())
+        .merge(trial::router())
         .merge(header::router())
         .merge(event_type::router())
         .merge(message::router())

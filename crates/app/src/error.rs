@@ -31,6 +31,9 @@ pub enum AppError {
     /// Fields with wrong values, all of them at once.
     #[error("{} field(s) cannot be accepted", .0.len())]
     Invalid(Vec<Problem>),
+    /// The credential has asked too often.
+    #[error("{0}")]
+    TooMany(String),
     /// The request is well formed and cannot be done.
     #[error("{detail}")]
     Refused {

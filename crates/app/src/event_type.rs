@@ -2,6 +2,7 @@
 
 use crate::App;
 use crate::change::Change;
+use crate::environment::check_retries;
 use crate::error::{AppError, Problems, Result};
 use crate::list::{Rule, unique};
 use crate::principal::{Principal, Right};
@@ -30,6 +31,10 @@ pub struct EventTypePatch {
     pub group_name: Change<String>,
     /// Who sees it.
     pub feature_flags: Change<Vec<String>>,
+    /// Tries after the first one.
+    pub max_attempts: Change<u8>,
+    /// Seconds between tries.
+    pub retry_schedule: Change<Vec<u32>>,
 }
 
 impl App {
@@ -50,7 +55,10 @@ impl App {
                 code: "event_type_exists",
                 detail: format!("The event type `{name}` exists: change it with PUT or PATCH."),
             }),
-            created => Ok(created?),
+            created => {
+                self.inner.schemas.forget();
+                Ok(created?)
+            }
         }
     }
 
@@ -91,8 +99,17 @@ impl App {
         fields: EventTypeFields,
     ) -> Result<(EventType, bool)> {
         principal.may_in_environment(Right::Administer)?;
-        let fields = checked(Some(name), fields)?;
-        Ok(self.store().event_type_put(principal.environment.key, name, fields).await?)
+        let environment = principal.environment.key;
+        let mut fields = checked(Some(name), fields)?;
+        // SDKs cannot send these: they stay.
+        if let Ok(there) = self.store().event_type_get(environment, name).await
+            && fields.retries.is_empty()
+        {
+            fields.retries = there.fields.retries;
+        }
+        let put = self.store().event_type_put(environment, name, fields).await;
+        self.inner.schemas.forget();
+        Ok(put?)
     }
 
     /// Changes some of an event type's fields.
@@ -115,7 +132,9 @@ impl App {
             patch.clone().apply(&mut fields);
             fields
         };
-        Ok(self.store().event_type_update(environment, name, Box::new(change)).await?)
+        let changed = self.store().event_type_update(environment, name, Box::new(change)).await;
+        self.inner.schemas.forget();
+        Ok(changed?)
     }
 
     /// Archives an event type, or deletes it for good.
@@ -125,6 +144,7 @@ impl App {
     pub async fn event_type_delete(&self, principal: &Principal, name: &str, expunge: bool) -> Result<()> {
         principal.may_in_environment(Right::Administer)?;
         let environment = principal.environment.key;
+        self.inner.schemas.forget();
         if expunge {
             return Ok(self.store().event_type_expunge(environment, name).await?);
         }
@@ -139,6 +159,8 @@ impl EventTypePatch {
         self.schemas.apply_to(&mut fields.schemas);
         self.group_name.apply_to(&mut fields.group_name);
         self.feature_flags.apply_to(&mut fields.feature_flags);
+        self.max_attempts.apply_to(&mut fields.retries.max_attempts);
+        self.retry_schedule.apply_to(&mut fields.retries.retry_schedule);
         if let Some(description) = self.description {
             fields.description = description;
         }
@@ -159,6 +181,7 @@ fn checked(name: Option<&str>, fields: EventTypeFields) -> Result<EventTypeField
     let flags = fields.feature_flags.as_deref();
     let rule = Rule { least: 1, most: FEATURE_FLAGS_MAX, limit: "feature_flags_max", item: check_plain };
     rule.check(&mut problems, "featureFlags", flags);
+    check_retries(&fields.retries, &mut problems);
     for (version, schema) in fields.schemas.iter().flatten() {
         if let Some(wrong) = wrong_schema(schema) {
             problems.add_at(["schemas".into(), version.clone().into()], wrong);

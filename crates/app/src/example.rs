@@ -4,6 +4,7 @@ use crate::App;
 use crate::delivery::refuse_disabled;
 use crate::error::{AppError, Result};
 use crate::principal::{Place, Principal, Right};
+use crate::schema::newest;
 use bytes::Bytes;
 use domain::event_type::EventType;
 use domain::message::{Message, Overrides};
@@ -47,7 +48,7 @@ impl App {
         Ok(self.store().accept(new).await?)
     }
 
-    async fn example(&self, principal: &Principal, name: &str, index: usize) -> Result<Bytes> {
+    pub(crate) async fn example(&self, principal: &Principal, name: &str, index: usize) -> Result<Bytes> {
         if name == PING {
             return Ok(Bytes::from_static(PING_PAYLOAD));
         }
@@ -68,9 +69,7 @@ impl App {
 
 /// The example of the newest schema: its `example`, or one of its `examples`.
 fn pick(event_type: &EventType, index: usize) -> Option<&Map<String, Value>> {
-    let newest =
-        event_type.fields.schemas.as_ref()?.iter().max_by_key(|(version, _)| version.parse::<u64>().ok())?;
-    let schema = newest.1;
+    let schema = newest(event_type)?;
     let listed = schema.get("examples").and_then(Value::as_array).and_then(|list| list.get(index));
     let single = if index == 0 { schema.get("example") } else { None };
     listed.or(single)?.as_object()

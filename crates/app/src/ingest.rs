@@ -14,6 +14,7 @@ use crate::principal::{Principal, Right};
 use bytes::Bytes;
 use domain::application::{Application, ApplicationFields};
 use domain::clock::Timestamp;
+use domain::environment::SchemaValidation;
 use domain::header;
 use domain::id::{EndpointKey, MessageId};
 use domain::limit::{
@@ -64,7 +65,8 @@ impl NewEvent {
 }
 
 impl App {
-    /// Accepts an event. `Ok` means that it is fsynced and will be delivered.
+    /// Accepts an event. `Ok` means that it is fsynced and will be delivered; with it comes what does not fit the event type's
+    /// schema, where the environment asks to be warned of that.
     ///
     /// # Errors
     /// `Invalid`, `NotFound`, `Conflict`; `Forbidden`, also when the application is to be created on the way and the
@@ -74,10 +76,25 @@ impl App {
         posted: Posted<'_>,
         application: &str,
         event: NewEvent,
+    ) -> Result<(Arc<Message>, Vec<String>)> {
+        posted.principal.may_in_environment(Right::Send)?;
+        let environment = self.store().routing().environment_by_key(posted.principal.environment.key);
+        let checked = environment.filter(|e| e.settings.schema_validation != SchemaValidation::Off);
+        let mut warnings = Vec::new();
+        if let Some(environment) = checked {
+            // Before anything is made on the way. Boxed: it is rare.
+            warnings = Box::pin(self.check_schema(&environment, &event)).await?;
+        }
+        Ok((self.message_accept(posted, application, event).await?, warnings))
+    }
+
+    async fn message_accept(
+        &self,
+        posted: Posted<'_>,
+        application: &str,
+        event: NewEvent,
     ) -> Result<Arc<Message>> {
-        let principal = posted.principal;
-        principal.may_in_environment(Right::Send)?;
-        let now = self.now();
+        let (principal, now) = (posted.principal, self.now());
         let application = self.addressed(principal, application, &event, now).await?;
         let Some(key) = message_key(posted, Some(application.key))? else {
             return Ok(self.store().accept(self.admit(&application, event, None, now)?).await?);

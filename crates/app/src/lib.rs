@@ -12,9 +12,12 @@ pub mod api_key;
 pub mod application;
 pub mod attempt;
 pub mod change;
+pub mod check;
 pub mod credentials;
 pub mod delivery;
+pub mod dry_run;
 pub mod endpoint;
+pub mod environment;
 pub mod error;
 pub mod event_type;
 pub mod example;
@@ -31,6 +34,8 @@ pub mod message;
 pub mod options;
 pub mod principal;
 pub mod random;
+mod rate;
+mod schema;
 pub mod secret;
 pub mod session;
 mod window;
@@ -76,6 +81,10 @@ pub struct AppSettings {
     pub jwt: jwt::Jwt,
     /// The signature headers of new environments.
     pub signature_headers: SignatureHeaders,
+    /// What `X-Event-Origin` says.
+    pub event_origin: String,
+    /// Requests of one credential in a second; 0 is no limit.
+    pub api_rate_limit: u32,
     /// Days that messages are kept: a payload is never kept longer.
     pub retention_days: u32,
 }
@@ -91,6 +100,8 @@ struct Inner {
     sessions: Sessions,
     idempotency: Idempotency,
     filters: filter::Filters,
+    schemas: schema::Schemas,
+    rates: rate::Rates,
     stopping: AtomicBool,
 }
 
@@ -110,6 +121,8 @@ impl App {
             sessions: Sessions::default(),
             idempotency: Idempotency::new(started_at),
             filters: filter::Filters::default(),
+            schemas: schema::Schemas::default(),
+            rates: rate::Rates::default(),
             stopping: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }

@@ -2,6 +2,8 @@
 
 use crate::clock::Timestamp;
 use crate::id::EnvironmentKey;
+use crate::retry::RetryPolicy;
+use crate::word::worded;
 use serde::{Deserialize, Serialize};
 
 /// Which names the three headers of a delivery carry.
@@ -29,6 +31,16 @@ impl SignatureHeaders {
         }
     }
 
+    /// Its word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Svix => "svix",
+            Self::Both => "both",
+        }
+    }
+
     /// The prefixes to send.
     #[must_use]
     pub const fn prefixes(self) -> &'static [&'static str] {
@@ -40,6 +52,34 @@ impl SignatureHeaders {
     }
 }
 
+worded!(
+    /// What becomes of messages whose payload does not fit the schema of their event type.
+    SchemaValidation {
+        /// Nobody looks.
+        Off = "off",
+        /// They are accepted, and the answer and the log say so.
+        Warn = "warn",
+        /// They are refused.
+        Enforce = "enforce",
+    }
+);
+
+/// What an environment can be told. Stored as JSON: what is at its default is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EnvironmentSettings {
+    /// Whether payloads are checked.
+    #[serde(skip_serializing_if = "is_off")]
+    pub schema_validation: SchemaValidation,
+    /// Retries of its endpoints that say nothing themselves.
+    #[serde(flatten)]
+    pub retries: RetryPolicy,
+}
+
+fn is_off(validation: &SchemaValidation) -> bool {
+    *validation == SchemaValidation::Off
+}
+
 /// An environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Environment {
@@ -49,6 +89,8 @@ pub struct Environment {
     pub id: String,
     /// Which signature headers its deliveries carry.
     pub signature_headers: SignatureHeaders,
+    /// What it was told besides.
+    pub settings: EnvironmentSettings,
     /// When it was first seen.
     pub created_at: Timestamp,
 }

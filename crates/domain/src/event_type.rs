@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::id::EnvironmentKey;
+use crate::retry::RetryPolicy;
 
 /// What a client may set of an event type.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,6 +19,8 @@ pub struct EventTypeFields {
     pub group_name: Option<String>,
     /// Hidden from tokens without one of these flags; none is visible to all.
     pub feature_flags: Option<Vec<String>>,
+    /// Retries of its messages at endpoints that say nothing themselves.
+    pub retries: RetryPolicy,
 }
 
 impl EventTypeFields {

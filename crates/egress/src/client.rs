@@ -11,11 +11,12 @@ use http::{HeaderMap, Method, Uri, uri::PathAndQuery};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    Limits, Policy, Resolve, SendError, TlsError, TlsOptions,
+    Limits, Policy, Probed, Resolve, SendError, TlsDetails, TlsError, TlsOptions,
     connect::{Connector, Target},
     connection::{Connection, ExchangeError},
     error::Progress,
     pool::Pool,
+    stream::Transport,
     tls,
 };
 
@@ -133,6 +134,31 @@ impl Client {
         let outgoing = Outgoing { method, headers, body };
         let make = || still_allowed().then(|| outgoing.clone());
         self.send_to(&Destination::of(&uri)?, deadline, &make).await
+    }
+
+    /// Sends one request over a connection of its own, and tells what that connection says.
+    pub async fn probe(&self, request: Request) -> Probed {
+        let Request { method, uri, headers, body, deadline } = request;
+        let (started, progress) = (Instant::now(), Progress::default());
+        let (mut address, mut tls) = (None, None);
+        let look = async {
+            let destination = Destination::of(&uri)?;
+            let (connector, target) = (&self.0.connector, &destination.target);
+            let transport = connector.connect_told(target, &progress, &mut address).await?;
+            if let Transport::Tls(stream) = &transport {
+                tls = TlsDetails::of(stream);
+            }
+            let mut connection = Connection::new(transport, target, &connector.limits).await?;
+            let outgoing = Outgoing { method, headers, body };
+            let sent =
+                connection.exchange(destination.origin_form, outgoing, &connector.limits, &progress).await;
+            sent.map_err(|failure| match failure {
+                ExchangeError::Silent(failure) | ExchangeError::Broken(failure) => failure,
+            })
+        };
+        let looked = timeout_at(deadline, look).await;
+        let outcome = looked.unwrap_or_else(|_| Err(progress.timed_out(started.elapsed())));
+        Probed { outcome, address, tls }
     }
 
     /// The same for a destination that is asked often. `make` is asked for the request right before anything is written,

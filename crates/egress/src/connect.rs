@@ -62,6 +62,21 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
+    /// A connection for a look: with the address that it went to, once there is one.
+    pub(crate) async fn connect_told(
+        &self,
+        target: &Target,
+        progress: &Progress,
+        address: &mut Option<SocketAddr>,
+    ) -> Result<Transport, SendError> {
+        let transport = self.connect(target, progress).await?;
+        *address = match &transport {
+            Transport::Plain(tcp) => tcp.peer_addr().ok(),
+            Transport::Tls(tls) => tls.get_ref().0.peer_addr().ok(),
+        };
+        Ok(transport)
+    }
+
     pub(crate) async fn connect(&self, target: &Target, progress: &Progress) -> Result<Transport, SendError> {
         let addresses = self.resolve(target, progress).await?;
         progress.enter(Phase::Connecting);

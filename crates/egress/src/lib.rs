@@ -8,6 +8,7 @@
 //! | `policy`, `range` | which addresses may be reached: public unicast, and what the operator opened |
 //! | `resolve`, `connect`, `tls` | a name becomes a checked socket address, and that address becomes a connection |
 //! | `connection`, `pool` | one HTTP/1.1 exchange; connections kept for the next one |
+//! | `probe`, `client_credentials` | a look at a server, with what its connection says; a token of an authorization server |
 //! | `client` | the deadline around it all, and the one retry of a connection that went stale |
 //!
 //! Promises: the address that was checked is the address connected to; no redirect is followed, no proxy is taken
@@ -19,20 +20,24 @@
 //! name's lookup borrows one of tokio's blocking threads.)
 
 mod client;
+mod client_credentials;
 mod connect;
 mod connection;
 mod error;
 mod limits;
 mod policy;
 mod pool;
+mod probe;
 mod range;
 mod resolve;
 mod stream;
 mod tls;
 
 pub use client::{Client, Destination, Outgoing, Request, Response};
+pub use client_credentials::{ClientCredentials, Granted};
 pub use error::SendError;
 pub use limits::Limits;
 pub use policy::{Blocked, Policy};
+pub use probe::{Probed, TlsDetails};
 pub use resolve::{LOOKUPS_MAX, Resolve, SystemResolver};
 pub use tls::{Identity, TlsError, TlsOptions, certificate_validity};

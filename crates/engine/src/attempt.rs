@@ -4,13 +4,16 @@ use crate::exchange::{self, Sent};
 use crate::metrics::EngineMetrics;
 use crate::queue::{Ended, Item, Turn};
 use crate::request::Prepared;
+use crate::retries::Retries;
 use crate::{Settings, dispatch::Done};
 use bytes::Bytes;
 use domain::attempt::{NewAttempt, Outcome};
 use domain::clock::{Clock, Timestamp};
 use domain::delivery::{MAIN_RUN, Next, Seen, Try, Wish, decide};
+use domain::retry::Schedule;
 use domain::wire_id::IdCodec;
 use parking_lot::Mutex;
+use std::borrow::Cow;
 use std::sync::Arc;
 use store::Store;
 use store::delivery::Record;
@@ -26,6 +29,7 @@ pub(crate) struct Context {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) egress: egress::Client,
     pub(crate) sandbox: shape::Sandbox,
+    pub(crate) retries: Retries,
     pub(crate) ids: IdCodec,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Mutex<fastrand::Rng>,
@@ -96,9 +100,12 @@ pub(crate) async fn run(context: Arc<Context>, prepared: Arc<Prepared>, ticket: 
     let next = match answer.seen.outcome {
         // Without a payload no later try can do better.
         Outcome::Unreachable if item.message.body().is_none() => Next::Failed,
+        Outcome::Succeeded => Next::Succeeded,
         _ => {
             let this = Try { number, trigger: item.trigger, ended_at: now, jitter };
-            decide(answer.seen, this, prepared.schedule.as_ref().unwrap_or(&context.settings.schedule))
+            // Boxed: it is rare, and every attempt under way would carry its state along.
+            let schedule = Box::pin(schedule(&context, &prepared, &item.message.event_type)).await;
+            decide(answer.seen, this, &schedule)
         }
     };
     count(&context, &item, answer.seen.outcome, now);
@@ -125,6 +132,16 @@ pub(crate) async fn run(context: Arc<Context>, prepared: Arc<Prepared>, ticket: 
     if answer.seen.wish == Some(Wish::Disable) {
         disable(&context, &prepared).await;
     }
+}
+
+/// The schedule that holds: endpoint before event type before environment before setting.
+async fn schedule<'a>(context: &'a Context, prepared: &'a Prepared, event_type: &str) -> Cow<'a, Schedule> {
+    if let Some(own) = &prepared.schedule {
+        return Cow::Borrowed(own);
+    }
+    let asked = (&context.store, &*context.clock);
+    let of = (&*prepared.environment, event_type);
+    Cow::Owned(context.retries.schedule(asked, of, &context.settings.schedule).await)
 }
 
 /// What the attempt tells about its endpoint.

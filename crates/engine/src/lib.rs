@@ -22,6 +22,7 @@ mod prune;
 mod queue;
 mod record;
 mod request;
+mod retries;
 mod throttle;
 mod token;
 
@@ -93,6 +94,7 @@ impl Engine {
             store: Arc::clone(&parts.store),
             egress: parts.egress,
             sandbox: parts.sandbox,
+            retries: retries::Retries::default(),
             ids: parts.ids,
             clock: Arc::clone(&parts.clock),
             random: Mutex::new(fastrand::Rng::with_seed(parts.settings.seed)),

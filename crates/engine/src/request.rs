@@ -28,7 +28,7 @@ pub(crate) struct Common<'a> {
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) endpoint: Arc<Endpoint>,
-    environment: Arc<Environment>,
+    pub(crate) environment: Arc<Environment>,
     pub(crate) recipe: Recipe,
     /// Where requests go unless their event type is mapped.
     own: Place,
@@ -84,7 +84,7 @@ impl Prepared {
             client: own_client(&endpoint, common.egress),
             tokens,
             timeout: timeout.unwrap_or(common.request_timeout),
-            schedule: (!retries.is_empty()).then(|| RetryPolicy::resolve([&retries], common.schedule)),
+            schedule: own_schedule(&retries, &route.environment, common.schedule),
             environment: Arc::clone(&route.environment),
             endpoint,
         }
@@ -133,6 +133,12 @@ impl Prepared {
         };
         self.recipe.draft(event, url, changed).map_err(failed)
     }
+}
+
+/// The endpoint's own schedule. One that says only how often leaves how far apart to its environment: its event types are not
+/// asked, for then each failure would have to.
+fn own_schedule(own: &RetryPolicy, environment: &Environment, otherwise: &Schedule) -> Option<Schedule> {
+    (!own.is_empty()).then(|| RetryPolicy::resolve([own, &environment.settings.retries], otherwise))
 }
 
 /// Connections under the endpoint's own certificates: none where it has none, so that it shares those of all.

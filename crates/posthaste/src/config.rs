@@ -61,6 +61,8 @@ pub struct Config {
     pub public_url: String,
     /// The value of `X-Event-Origin`.
     pub event_origin: String,
+    /// Requests of one credential in a second; 0 is no limit.
+    pub api_rate_limit: u32,
     /// Proxies whose `Forwarded` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The log filter.

@@ -85,6 +85,8 @@ impl Core {
                 jwt: keys.jwt(config)?,
                 signature_headers: config.signature_headers,
                 retention_days: config.retention_days,
+                api_rate_limit: config.api_rate_limit,
+                event_origin: config.event_origin.clone(),
             },
         });
         Ok(Self { store, app, egress, ids, handoff, clock, sandbox })

@@ -78,7 +78,7 @@ const fn table(name: &'static str, columns: &'static str) -> Table {
 
 /// All tables, each after what it refers to.
 pub(crate) const TABLES: [Table; 11] = [
-    table("environment", "key, id, signature_headers, created_at, version"),
+    table("environment", "key, id, signature_headers, created_at, settings, version"),
     table(
         "application",
         "key, environment, id, uid, name, throttle_rate, metadata, created_at, updated_at, version",
@@ -91,7 +91,7 @@ pub(crate) const TABLES: [Table; 11] = [
     table(
         "event_type",
         "environment, name, description, archived, deprecated, schemas, group_name, feature_flags, created_at, updated_at, \
-         version",
+         retries, version",
     ),
     table("api_key", "id, environment, application, role, name, prefix, sha256, created_at, revoked_at"),
     Table {

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use domain::event_type::{EventType, EventTypeFields};
 use domain::id::EnvironmentKey;
 use domain::page::{Page, Slice};
+use domain::retry::RetryPolicy;
 
 /// What the store does with event types.
 #[async_trait]
@@ -55,3 +56,8 @@ pub trait EventTypes: Send + Sync {
 /// Decides, on the event type as it is in the transaction, what its fields become. It is asked again when another node
 /// changed the event type in between.
 pub type ChangeEventType = Box<dyn FnMut(&EventType) -> EventTypeFields + Send>;
+
+/// What an event type says about retries as it is stored: none where it says nothing.
+pub(crate) fn retries_column(retries: &RetryPolicy) -> Option<String> {
+    (!retries.is_empty()).then(|| serde_json::to_string(retries).unwrap_or_default())
+}

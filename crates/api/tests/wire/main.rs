@@ -5,6 +5,7 @@ mod application;
 mod attempt;
 mod endpoint;
 mod endpoint_options;
+mod environment;
 mod event_type;
 mod everywhere;
 mod idempotency;

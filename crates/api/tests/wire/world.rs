@@ -55,15 +55,21 @@ impl World {
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let options = Options { encryption_key: vec![7; 32], clock: Arc::clone(&shared), probe: None };
         let store = Sqlite::open(&folder.path().join("store.db"), options).unwrap();
-        let (app, handoff) = use_cases(&store, shared);
+        let (app, handoff) = use_cases(&store, shared, 0);
         let service = Service::new(app.clone(), ApiSettings::default(), Router::new());
         let token = grant(&app, ORG, None);
         Self { app, store, clock, handoff, service, token, _folder: folder }
     }
 
+    /// Makes the use cases anew, with so many requests of one credential in a second.
+    pub(crate) fn limit_requests(&mut self, most: u32) {
+        (self.app, self.handoff) = use_cases(&self.store, Arc::clone(&self.clock) as _, most);
+        self.service = Service::new(self.app.clone(), ApiSettings::default(), Router::new());
+    }
+
     /// Makes the use cases anew, as a restart does: what they had in memory is lost.
     pub(crate) fn restart(&mut self) {
-        (self.app, self.handoff) = use_cases(&self.store, Arc::clone(&self.clock) as _);
+        (self.app, self.handoff) = use_cases(&self.store, Arc::clone(&self.clock) as _, 0);
         self.service = Service::new(self.app.clone(), ApiSettings::default(), Router::new());
     }
 
@@ -155,7 +161,7 @@ impl World {
     }
 }
 
-fn use_cases(store: &Arc<Sqlite>, clock: Arc<dyn Clock>) -> (App, HandoffReceiver) {
+fn use_cases(store: &Arc<Sqlite>, clock: Arc<dyn Clock>, api_rate_limit: u32) -> (App, HandoffReceiver) {
     let (sender, handoff) = handoff::channel();
     let policy = egress::Policy::new(vec!["10.1.0.0/16".parse().unwrap()], true);
     let app = App::new(AppParts {
@@ -174,6 +180,8 @@ fn use_cases(store: &Arc<Sqlite>, clock: Arc<dyn Clock>) -> (App, HandoffReceive
             jwt: Jwt::new("HS256", b"a secret of enough bytes").unwrap(),
             signature_headers: SignatureHeaders::Webhook,
             retention_days: 90,
+            api_rate_limit,
+            event_origin: "posthaste.test".into(),
         },
     });
     (app, handoff)

@@ -121,6 +121,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         put: |config, text| value::put(&mut config.schedule, value::schedule(text)),
     },
     Setting {
+        name: "API_RATE_LIMIT",
+        meaning: "Requests to the API that one credential may make in a second; more are answered with 429. 0 is no limit.",
+        secret: false,
+        fallback: Fallback::Text("0"),
+        put: |config, text| value::put(&mut config.api_rate_limit, value::number(text, 0..=100_000)),
+    },
+    Setting {
         name: "EGRESS_ALLOW",
         meaning: "Subnets opened to delivery beside the public addresses, separated by commas (10.0.0.0/8). Cloud \
                   metadata services stay closed.",

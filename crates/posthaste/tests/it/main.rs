@@ -17,6 +17,7 @@ mod disk_full;
 mod endpoint_auth;
 mod endpoint_body;
 mod endpoint_delivery;
+mod endpoint_trial;
 mod fairness;
 mod fsync;
 mod key;

@@ -4,7 +4,7 @@ use super::Postgres;
 use super::query::{Conditions, bounded};
 use super::row::json;
 use crate::error::{Result, StoreError};
-use crate::event_type::{ChangeEventType, EventTypes};
+use crate::event_type::{ChangeEventType, EventTypes, retries_column};
 use async_trait::async_trait;
 use domain::clock::Timestamp;
 use domain::event_type::{EventType, EventTypeFields};
@@ -12,7 +12,7 @@ use domain::id::EnvironmentKey;
 use domain::page::{Page, Slice};
 use tokio_postgres::Row;
 
-const COLUMNS: &str = "environment, name, description, archived, deprecated, schemas, group_name, feature_flags::text, created_at, updated_at, version";
+const COLUMNS: &str = "environment, name, description, archived, deprecated, schemas, group_name, feature_flags::text, created_at, updated_at, version, retries";
 
 fn read(row: &Row) -> Result<EventType> {
     Ok(EventType {
@@ -25,6 +25,7 @@ fn read(row: &Row) -> Result<EventType> {
             schemas: row.get::<_, Option<&str>>(5).map(json).transpose()?,
             group_name: row.get(6),
             feature_flags: row.get::<_, Option<&str>>(7).map(json).transpose()?,
+            retries: row.get::<_, Option<&str>>(11).map(json).transpose()?.unwrap_or_default(),
         },
         created_at: Timestamp(row.get(8)),
         updated_at: Timestamp(row.get(9)),
@@ -51,14 +52,14 @@ impl Postgres {
     ) -> Result<Option<(EventType, bool)>> {
         let schemas = fields.schemas.as_ref().map(|s| serde_json::to_string(s).unwrap_or_default());
         let flags = fields.feature_flags.as_ref().map(|f| serde_json::to_string(f).unwrap_or_default());
-        let now = self.node.now().0;
+        let (now, retries) = (self.node.now().0, retries_column(&fields.retries));
         let sql = format!(
             "INSERT INTO event_type AS there (environment, name, description, archived, deprecated, schemas, group_name,
-                                              feature_flags, created_at, updated_at, version)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9, $9, 0)
+                                              feature_flags, created_at, updated_at, retries, version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9, $9, $11, 0)
              ON CONFLICT (environment, name) DO UPDATE
                  SET description = $3, archived = $4, deprecated = $5, schemas = $6, group_name = $7,
-                     feature_flags = $8::text::jsonb, updated_at = $9, version = there.version + 1
+                     feature_flags = $8::text::jsonb, updated_at = $9, retries = $11, version = there.version + 1
                  WHERE $10::bigint IS NOT NULL AND {replaced}
              RETURNING {COLUMNS}"
         );
@@ -77,6 +78,7 @@ impl Postgres {
                     &flags,
                     &now,
                     &version,
+                    &retries,
                 ],
             )
             .await?;

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_init.sql"),
     include_str!("../../migrations/postgres/0002_copying.sql"),
     include_str!("../../migrations/postgres/0003_endpoint_options.sql"),
+    include_str!("../../migrations/postgres/0004_settings.sql"),
 ];
 /// One migration at a time in the whole store.
 const LOCK: i64 = 0x706f_7374_0001;

@@ -4,7 +4,7 @@ use super::Sqlite;
 use super::query::{Conditions, json};
 use super::row::collect_page;
 use crate::error::{Result, StoreError};
-use crate::event_type::{ChangeEventType, EventTypes};
+use crate::event_type::{ChangeEventType, EventTypes, retries_column};
 use async_trait::async_trait;
 use domain::clock::Timestamp;
 use domain::event_type::{EventType, EventTypeFields};
@@ -12,11 +12,12 @@ use domain::id::EnvironmentKey;
 use domain::page::{Page, Slice};
 use rusqlite::{Connection, Row, params};
 
-const COLUMNS: &str = "environment, name, description, archived, deprecated, schemas, group_name, feature_flags, created_at, updated_at";
+const COLUMNS: &str = "environment, name, description, archived, deprecated, schemas, group_name, feature_flags, created_at, updated_at, retries";
 
 fn read(row: &Row<'_>) -> Result<EventType> {
     let schemas: Option<String> = row.get(5)?;
     let flags: Option<String> = row.get(7)?;
+    let retries: Option<String> = row.get(10)?;
     Ok(EventType {
         environment: EnvironmentKey(row.get(0)?),
         name: row.get(1)?,
@@ -27,6 +28,7 @@ fn read(row: &Row<'_>) -> Result<EventType> {
             schemas: schemas.map(|text| json(&text)).transpose()?,
             group_name: row.get(6)?,
             feature_flags: flags.map(|text| json(&text)).transpose()?,
+            retries: retries.map(|text| json(&text)).transpose()?.unwrap_or_default(),
         },
         created_at: Timestamp(row.get(8)?),
         updated_at: Timestamp(row.get(9)?),
@@ -49,13 +51,14 @@ fn put(
 ) -> Result<EventType> {
     let schemas = fields.schemas.as_ref().map(|s| serde_json::to_string(s).unwrap_or_default());
     let flags = fields.feature_flags.as_ref().map(|f| serde_json::to_string(f).unwrap_or_default());
+    let retries = retries_column(&fields.retries);
     connection
         .prepare_cached(
             "INSERT INTO event_type (environment, name, description, archived, deprecated, schemas, group_name,
-                                     feature_flags, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)
+                                     feature_flags, created_at, updated_at, retries)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)
              ON CONFLICT DO UPDATE SET description = ?3, archived = ?4, deprecated = ?5, schemas = ?6, group_name = ?7,
-                                       feature_flags = ?8, updated_at = ?9",
+                                       feature_flags = ?8, updated_at = ?9, retries = ?10",
         )?
         .execute(params![
             environment.0,
@@ -66,7 +69,8 @@ fn put(
             schemas,
             fields.group_name,
             flags,
-            now.0
+            now.0,
+            retries
         ])?;
     find(connection, environment, name)?.ok_or(StoreError::NotFound)
 }
