@@ -125,7 +125,19 @@ impl Posthaste {
 
     /// Creates an endpoint that takes every event type; its id.
     pub(crate) async fn endpoint(&self, application: &str, url: &str) -> Outcome<String> {
-        self.create(&format!("/app/{application}/endpoint"), &json!({ "url": url })).await
+        self.endpoint_with(application, url, &json!({})).await
+    }
+
+    /// The same with these options.
+    pub(crate) async fn endpoint_with(
+        &self,
+        application: &str,
+        url: &str,
+        options: &Value,
+    ) -> Outcome<String> {
+        let mut endpoint = options.clone();
+        endpoint["url"] = json!(url);
+        self.create(&format!("/app/{application}/endpoint"), &endpoint).await
     }
 
     /// A page of a list.

@@ -5,6 +5,7 @@ mod copy;
 mod dev;
 mod key;
 mod migrate;
+mod secrets;
 mod serve;
 mod token;
 
@@ -54,6 +55,9 @@ enum Verb {
     ///
     /// When it is cut short, the same command goes on where it ended. Rows are counted on both sides at the end.
     Copy(copy::Arguments),
+    /// Look after the key that seals secrets at rest.
+    #[command(subcommand)]
+    Secrets(secrets::Verb),
     /// Run customers' scripts for a server, which starts this by itself.
     #[command(name = shape::WORKER, hide = true)]
     ScriptWorker,
@@ -93,6 +97,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Verb::Config => config::run(&report),
         Verb::Migrate => migrate::run(&config),
         Verb::Copy(arguments) => runtime()?.block_on(copy::run(config, arguments)),
+        Verb::Secrets(verb) => runtime()?.block_on(secrets::run(config, verb)),
         Verb::Token(verb) => token::run(&config, verb),
         Verb::Key(verb) => runtime()?.block_on(key::run(config, verb)),
     }

@@ -45,6 +45,8 @@ pub struct Config {
     pub jwt_public_key: Option<String>,
     /// The key that seals secrets at rest.
     pub encryption_key: Option<SecretText>,
+    /// The key before that one, while not everything is sealed with the new one.
+    pub encryption_key_old: Option<SecretText>,
     /// The intervals between tries.
     pub schedule: Schedule,
     /// Subnets opened to delivery beside the public ones.

@@ -52,6 +52,43 @@ impl DataFolder {
             .map_err(|error| format!("the secret {} cannot be read or made: {error}", path.display()))
     }
 
+    /// Begins to replace a generated secret: the one that is there is kept under `old`, and a new one takes its place. Begun
+    /// already, it stays as it is.
+    ///
+    /// # Errors
+    /// A sentence that names the file.
+    pub fn replace(&self, name: &str, old: &str) -> Result<(), String> {
+        let told = |error: io::Error| format!("{} cannot be replaced: {error}", self.0.join(name).display());
+        let there = self.secret(name)?;
+        match self.note(old) {
+            // The new one is in its place.
+            Some(kept) if kept != there.reveal() => return Ok(()),
+            _ => self.write_whole(old, there.reveal()).map_err(told)?,
+        }
+        let mut random = [0; SECRET_BYTES];
+        rand::fill(&mut random).map_err(|_| told(io::Error::other("the system gave no randomness")))?;
+        self.write_whole(name, &hex::encode(random)).map_err(told)
+    }
+
+    /// Takes away what was kept.
+    ///
+    /// # Errors
+    /// A sentence that names the file.
+    pub fn forget(&self, name: &str) -> Result<(), String> {
+        let path = self.0.join(name);
+        fs::remove_file(&path).map_err(|error| format!("{} cannot be removed: {error}", path.display()))
+    }
+
+    /// The file is the old one or the new one, whole and synced, whenever the power goes.
+    fn write_whole(&self, name: &str, text: &str) -> io::Result<()> {
+        let draft = self.0.join(format!("{name}.{}.draft", std::process::id()));
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&draft, self.0.join(name))?;
+        File::open(&self.0)?.sync_all()
+    }
+
     /// Keeps a line of text under this name.
     ///
     /// # Errors

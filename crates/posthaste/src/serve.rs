@@ -24,7 +24,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::handoff::{self, HandoffReceiver};
 use store::postgres::{self, DatabaseClock, Postgres};
-use store::seal;
 use store::sqlite::{self, Sqlite};
 use store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -67,8 +66,8 @@ impl Core {
     /// A sentence: the file is another process's, the database does not answer, what is there was sealed with another
     /// key or cannot be written.
     pub fn open(config: &Config, keys: &Keys, present: Present) -> Result<Self, String> {
-        let ids = IdCodec::new(&seal::derive(keys.encryption_key.reveal().as_bytes(), "wire ids"));
         let (store, clock) = open_store(config, keys, present)?;
+        let ids = IdCodec::new(&store.wire_id_key());
         let (sender, handoff) = handoff::channel();
         let policy = Policy::new(config.egress_allow.clone(), config.https_only);
         let egress = egress::Client::new(policy, Limits::default(), Arc::new(SystemResolver::new()));
@@ -212,15 +211,21 @@ impl Server {
 type Opened = (Arc<dyn Store>, Arc<dyn Clock>);
 
 /// Opens the store that the settings name, and tells whose present everything goes by.
-fn open_store(config: &Config, keys: &Keys, present: Present) -> Result<Opened, String> {
+pub(crate) fn open_store(config: &Config, keys: &Keys, present: Present) -> Result<Opened, String> {
     let encryption_key = keys.encryption_key.reveal().as_bytes().to_vec();
+    let old_encryption_keys = keys.old_encryption_keys();
     match &config.store {
         StoreAddress::Sqlite(path) => {
             let clock: Arc<dyn Clock> = match present {
                 Present::OfStore => Arc::new(SystemClock),
                 Present::Handed(clock) => clock,
             };
-            let options = sqlite::Options { encryption_key, clock: Arc::clone(&clock), probe: None };
+            let options = sqlite::Options {
+                encryption_key,
+                old_encryption_keys,
+                clock: Arc::clone(&clock),
+                probe: None,
+            };
             let opened = Sqlite::open(path, options);
             let refused = |error| format!("the store {} cannot be opened: {}", path.display(), reason(error));
             Ok((opened.map_err(refused)?, clock))
@@ -232,6 +237,7 @@ fn open_store(config: &Config, keys: &Keys, present: Present) -> Result<Opened, 
             };
             let options = postgres::Options {
                 encryption_key,
+                old_encryption_keys,
                 time: Arc::clone(&time),
                 lease_ttl: LEASE_TTL,
                 retention_days: config.retention_days,
@@ -252,7 +258,7 @@ fn reason(error: StoreError) -> String {
 }
 
 /// The writer is joined off the async threads: it finishes its queue first.
-async fn close(store: Arc<dyn Store>) {
+pub(crate) async fn close(store: Arc<dyn Store>) {
     if let Err(error) = tokio::task::spawn_blocking(move || store.close()).await {
         tracing::error!(%error, "the store did not close well");
     }

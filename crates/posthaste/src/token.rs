@@ -10,6 +10,8 @@ pub const ENVIRONMENT_DEFAULT: &str = "org_00000000000000000000default";
 
 /// The file of the generated encryption key.
 pub(crate) const ENCRYPTION_KEY: &str = "encryption-key";
+/// The file of the one before, while a rotation is under way.
+pub(crate) const ENCRYPTION_KEY_OLD: &str = "encryption-key.old";
 
 /// The keys of this instance, from the settings or from the data folder.
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub struct Keys {
     pub jwt_secret: Option<SecretText>,
     /// Seals secrets at rest.
     pub encryption_key: SecretText,
+    /// The one before, while not everything is sealed with the new one yet.
+    pub old_encryption_key: Option<SecretText>,
 }
 
 impl Keys {
@@ -46,7 +50,17 @@ impl Keys {
         };
         let symmetric = config.jwt_algorithm.is_symmetric();
         let jwt_secret = symmetric.then(|| or_made(&config.jwt_secret, "jwt-secret")).transpose()?;
-        Ok(Self { jwt_secret, encryption_key: or_made(&config.encryption_key, ENCRYPTION_KEY)? })
+        let old_encryption_key = match &config.encryption_key {
+            Some(_) => config.encryption_key_old.clone(),
+            None => folder.note(ENCRYPTION_KEY_OLD).map(SecretText::new),
+        };
+        let encryption_key = or_made(&config.encryption_key, ENCRYPTION_KEY)?;
+        Ok(Self { jwt_secret, encryption_key, old_encryption_key })
+    }
+
+    /// The old key as the store takes it.
+    pub(crate) fn old_encryption_keys(&self) -> Vec<Vec<u8>> {
+        self.old_encryption_key.iter().map(|key| key.reveal().as_bytes().to_vec()).collect()
     }
 
     /// What checks tokens and, where it holds the key, makes them.

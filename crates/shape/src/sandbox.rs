@@ -1,22 +1,25 @@
-//! The sandbox from outside: one process beside this one that runs scripts, started when it is needed and again when it dies.
+//! The sandbox from outside: processes beside this one that run scripts, started when they are needed and again when they die.
 //!
-//! One call at a time, in the order in which they came. Attempts wait for their turn, of which there are never more than
+//! Each makes one call at a time; calls are made in the order in which they came. Attempts wait for their turn, of which there are never more than
 //! requests in flight; of those that people ask for (checks, dry runs) few may wait. A call whose script never ends takes its
 //! process with it, and nothing else.
 
 use crate::transformation::{Call, Changed, ScriptError};
 use crate::worker::{Answer, Task, frame_of, length_of};
+use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 /// Checks and dry runs that may wait or be made.
 const ASKED_MAX: usize = 32;
+/// Processes: while one hangs until it is ended, another goes on.
+const WORKERS: usize = 2;
 /// How long one call may take by the clock on the wall: on a machine so busy that it is not over by then, nothing runs well.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// The argument that makes the program a worker.
@@ -31,7 +34,9 @@ struct Inner {
     /// The program, which becomes a worker by its argument.
     program: PathBuf,
     places: Semaphore,
-    worker: Mutex<Option<Worker>>,
+    /// Calls that are being made.
+    turns: Semaphore,
+    idle: Mutex<Vec<Worker>>,
 }
 
 #[derive(Debug)]
@@ -47,7 +52,12 @@ impl Sandbox {
     #[must_use]
     pub fn new(program: Option<PathBuf>) -> Self {
         let program = program.unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
-        Self(Arc::new(Inner { program, places: Semaphore::new(ASKED_MAX), worker: Mutex::new(None) }))
+        Self(Arc::new(Inner {
+            program,
+            places: Semaphore::new(ASKED_MAX),
+            turns: Semaphore::new(WORKERS),
+            idle: Mutex::default(),
+        }))
     }
 
     /// Runs a script for somebody who asks what it would do.
@@ -89,12 +99,12 @@ impl Sandbox {
 
     async fn ask(&self, task: Task) -> Result<Answer, ScriptError> {
         let frame = frame_of(&task).map_err(|error| ScriptError::NotRun(error.to_string()))?;
-        let mut place = self.0.worker.lock().await;
+        let closed = |_| ScriptError::NotRun("it is closed".to_owned());
+        let _turn = self.0.turns.acquire().await.map_err(closed)?;
         // Out of its place while it works: when this future is dropped, the process goes with its answer.
-        let (mut worker, fresh) = match place.take() {
-            Some(worker) => (worker, false),
-            None => (self.start()?, true),
-        };
+        let kept = self.0.idle.lock().pop();
+        let fresh = kept.is_none();
+        let mut worker = kept.map_or_else(|| self.start(), Ok)?;
         let mut answer = timeout(ANSWER_WITHIN, worker.exchange(&frame)).await;
         if !fresh && matches!(&answer, Ok(Err(Broken::BeforeAsked))) {
             // It had died since it was last used.
@@ -103,7 +113,7 @@ impl Sandbox {
         }
         match answer {
             Ok(Ok(answer)) => {
-                *place = Some(worker);
+                self.0.idle.lock().push(worker);
                 Ok(answer)
             }
             Ok(Err(Broken::BeforeAsked)) => Err(ScriptError::NotRun("its process cannot be used".to_owned())),

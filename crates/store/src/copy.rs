@@ -15,6 +15,8 @@ use std::path::Path;
 pub struct Options {
     /// The key with which the source's secrets are sealed. It stays the same: the wire ids hang on it.
     pub encryption_key: Vec<u8>,
+    /// Keys that it had before, newest first.
+    pub old_encryption_keys: Vec<Vec<u8>>,
     /// The present.
     pub now: Timestamp,
     /// Days that messages are kept on the target.
@@ -168,7 +170,7 @@ pub async fn copy(
     }
     let begun = Begun { mark: source.mark(), retention_days: i64::from(options.retention_days) };
     if held != Held::Part(begun) {
-        target.begin(begun, options).await?;
+        target.begin(begun, (options, source.wire_id_key())).await?;
     }
     let (mut counts, mut positions, mut left) = (Vec::new(), Vec::new(), 0);
     for table in &TABLES {

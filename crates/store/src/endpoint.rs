@@ -71,7 +71,7 @@ pub type ChangeEndpoint = Box<dyn FnMut(&Endpoint) -> Result<EndpointChange> + S
 /// What the sealed columns are bound to.
 pub(crate) const HEADERS_PLACE: &str = "endpoint.headers";
 pub(crate) const SECRETS_PLACE: &str = "endpoint.secrets";
-const CREDENTIALS_PLACE: &str = "endpoint.credentials";
+pub(crate) const CREDENTIALS_PLACE: &str = "endpoint.credentials";
 
 /// Credentials as they are stored: none where all are at their defaults, so that they cost nothing to most endpoints.
 pub(crate) fn seal_credentials(credentials: &Credentials, sealer: &Sealer) -> Result<Option<Vec<u8>>> {

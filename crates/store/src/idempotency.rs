@@ -5,6 +5,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use domain::clock::Timestamp;
 
+/// What a sealed answer is bound to.
+pub(crate) const REPLAY_PLACE: &str = "replay.body";
+
 /// What was answered to a request with an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replay {

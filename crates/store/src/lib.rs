@@ -23,6 +23,7 @@ pub mod message;
 pub mod metrics;
 pub mod postgres;
 pub mod prune;
+pub mod reseal;
 pub mod routing;
 pub mod seal;
 mod shared;
@@ -49,6 +50,7 @@ pub trait Store:
     + idempotency::IdempotencyKeys
     + message::Messages
     + prune::Prune
+    + reseal::Reseal
 {
     /// Who gets what: kept in step with every commit.
     fn routing(&self) -> &routing::Routing;

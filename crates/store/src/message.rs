@@ -10,6 +10,9 @@ use domain::message::{Message, Overrides};
 use domain::page::{Page, Slice};
 use std::sync::Arc;
 
+/// What sealed overrides are bound to.
+pub(crate) const OVERRIDES_PLACE: &str = "message.overrides";
+
 /// What becomes of one matched endpoint when a message is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {

@@ -14,10 +14,15 @@ const VERSION: u8 = 1;
 pub(crate) const CHECK: &[u8] = b"posthaste";
 /// What [`CHECK`] is bound to.
 pub(crate) const CHECK_PLACE: &str = "seal_check.value";
+/// What the key of the wire ids is bound to.
+pub(crate) const IDS_PLACE: &str = "seal_check.ids";
 
-/// Seals and opens values.
+/// Seals values under one key, and opens those that were sealed under it or under an old one.
 pub struct Sealer {
-    key: LessSafeKey,
+    /// The current one first.
+    keys: Vec<LessSafeKey>,
+    /// Made from the oldest one.
+    first_wire_id_key: [u8; 32],
 }
 
 impl std::fmt::Debug for Sealer {
@@ -41,14 +46,41 @@ pub fn derive(encryption_key: &[u8], purpose: &str) -> [u8; 32] {
 }
 
 impl Sealer {
-    /// A sealer under the instance's encryption key.
+    /// A sealer under the instance's encryption key, which opens also what was sealed under `old` ones, newest first.
     ///
     /// # Panics
     /// Never: the derived key has AES-256's length.
     #[must_use]
-    pub fn new(encryption_key: &[u8]) -> Self {
-        let key = UnboundKey::new(&AES_256_GCM, &derive(encryption_key, "seal")).expect("a key of 32 bytes");
-        Self { key: LessSafeKey::new(key) }
+    pub fn new(encryption_key: &[u8], old: &[Vec<u8>]) -> Self {
+        let all = || std::iter::once(encryption_key).chain(old.iter().map(Vec::as_slice));
+        let ready = |key: &[u8]| {
+            let key = UnboundKey::new(&AES_256_GCM, &derive(key, "seal")).expect("a key of 32 bytes");
+            LessSafeKey::new(key)
+        };
+        let oldest = old.last().map_or(encryption_key, Vec::as_slice);
+        Self { keys: all().map(ready).collect(), first_wire_id_key: derive(oldest, "wire ids") }
+    }
+
+    /// The key of the wire ids, for a store that has none yet.
+    pub(crate) const fn first_wire_id_key(&self) -> &[u8; 32] {
+        &self.first_wire_id_key
+    }
+
+    /// Opens the key of the wire ids.
+    pub(crate) fn open_ids(&self, sealed: &[u8]) -> Result<[u8; 32]> {
+        let plain = self.open(IDS_PLACE, sealed)?;
+        plain.try_into().map_err(|_| StoreError::Broken("the key of the wire ids has another length".into()))
+    }
+
+    /// The same value under the current key; none when it is under that already.
+    ///
+    /// # Errors
+    /// As [`Sealer::open`].
+    pub(crate) fn reseal(&self, place: &str, sealed: &[u8]) -> Result<Option<Vec<u8>>> {
+        if self.open_under(&self.keys[..1], place, sealed).is_some() {
+            return Ok(None);
+        }
+        self.seal(place, &self.open(place, sealed)?).map(Some)
     }
 
     /// Seals `plain` for the column `place`.
@@ -59,7 +91,7 @@ impl Sealer {
         let mut nonce = [0; NONCE_LEN];
         rand::fill(&mut nonce).map_err(|_| StoreError::Broken("the system gave no randomness".into()))?;
         let mut text = plain.to_vec();
-        self.key
+        self.keys[0]
             .seal_in_place_append_tag(
                 Nonce::assume_unique_for_key(nonce),
                 Aad::from(place.as_bytes()),
@@ -74,20 +106,24 @@ impl Sealer {
     /// # Errors
     /// `Broken` when it was sealed under another key or for another place, or was changed.
     pub fn open(&self, place: &str, sealed: &[u8]) -> Result<Vec<u8>> {
-        let refuse = || {
+        self.open_under(&self.keys, place, sealed).ok_or_else(|| {
             StoreError::Broken(format!(
                 "{place} does not open: POSTHASTE_ENCRYPTION_KEY is not the key that it was sealed with"
             ))
-        };
-        let (head, text) = sealed.split_at_checked(1 + NONCE_LEN).ok_or_else(refuse)?;
+        })
+    }
+
+    fn open_under(&self, keys: &[LessSafeKey], place: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (head, text) = sealed.split_at_checked(1 + NONCE_LEN)?;
         if head[0] != VERSION {
-            return Err(refuse());
+            return None;
         }
-        let nonce = Nonce::try_assume_unique_for_key(&head[1..]).map_err(|_| refuse())?;
-        let mut text = text.to_vec();
-        let plain =
-            self.key.open_in_place(nonce, Aad::from(place.as_bytes()), &mut text).map_err(|_| refuse())?;
-        Ok(plain.to_vec())
+        keys.iter().find_map(|key| {
+            let nonce = Nonce::try_assume_unique_for_key(&head[1..]).ok()?;
+            let mut text = text.to_vec();
+            let plain = key.open_in_place(nonce, Aad::from(place.as_bytes()), &mut text).ok()?;
+            Some(plain.to_vec())
+        })
     }
 }
 
@@ -97,12 +133,18 @@ mod tests {
 
     #[test]
     fn a_sealed_value_opens_only_under_its_key_at_its_place_and_unchanged() {
-        let sealer = Sealer::new(b"key");
+        let sealer = Sealer::new(b"key", &[]);
         let sealed = sealer.seal("endpoint.secrets", b"whsec_canary").unwrap();
         assert!(!sealed.windows(6).any(|w| w == b"canary"));
         assert_eq!(sealer.open("endpoint.secrets", &sealed).unwrap(), b"whsec_canary");
         assert!(sealer.open("endpoint.headers", &sealed).is_err());
-        assert!(Sealer::new(b"other").open("endpoint.secrets", &sealed).is_err());
+        assert!(Sealer::new(b"other", &[]).open("endpoint.secrets", &sealed).is_err());
+        let rotated = Sealer::new(b"new", &[b"key".to_vec()]);
+        assert_eq!(rotated.open("endpoint.secrets", &sealed).unwrap(), b"whsec_canary");
+        let anew = rotated.reseal("endpoint.secrets", &sealed).unwrap().unwrap();
+        assert_eq!(rotated.reseal("endpoint.secrets", &anew).unwrap(), None);
+        assert_eq!(Sealer::new(b"new", &[]).open("endpoint.secrets", &anew).unwrap(), b"whsec_canary");
+        assert_eq!(rotated.first_wire_id_key(), sealer.first_wire_id_key());
         let mut changed = sealed.clone();
         *changed.last_mut().unwrap() ^= 1;
         assert!(sealer.open("endpoint.secrets", &changed).is_err());

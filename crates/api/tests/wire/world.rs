@@ -53,7 +53,12 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(START));
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
-        let options = Options { encryption_key: vec![7; 32], clock: Arc::clone(&shared), probe: None };
+        let options = Options {
+            encryption_key: vec![7; 32],
+            old_encryption_keys: Vec::new(),
+            clock: Arc::clone(&shared),
+            probe: None,
+        };
         let store = Sqlite::open(&folder.path().join("store.db"), options).unwrap();
         let (app, handoff) = use_cases(&store, shared, 0);
         let service = Service::new(app.clone(), ApiSettings::default(), Router::new());

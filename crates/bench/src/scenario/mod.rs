@@ -9,6 +9,7 @@ mod history;
 mod idempotency;
 mod nodes;
 mod pages;
+mod shaped;
 mod steady;
 
 use clap::ValueEnum;
@@ -35,6 +36,8 @@ pub(crate) enum Name {
     History,
     /// What the idempotency key of each POST costs.
     Idempotency,
+    /// Templates, transformations, and a script that never ends.
+    Shaped,
     /// Three nodes on one PostgreSQL beside one (with --store postgres).
     Nodes,
     /// Ten minutes with 5 % failures, and what they leave behind (with --store postgres).
@@ -97,6 +100,7 @@ async fn run_one(name: Name, context: &Context, report: &mut Report) -> Outcome<
         Name::Backlog => backlog::run(context, report).await,
         Name::History => history::run(context, report).await,
         Name::Idempotency => idempotency::run(context, report).await,
+        Name::Shaped => shaped::run(context, report).await,
         Name::Nodes => nodes::run(context, report).await,
         Name::Churn => churn::run(context, report).await,
     }

@@ -44,6 +44,11 @@ pub(super) async fn run(config: Config, arguments: Arguments) -> Result<(), Fail
     }
     let options = Options {
         encryption_key: encryption_key(&config)?,
+        old_encryption_keys: config
+            .encryption_key_old
+            .iter()
+            .map(|key| key.reveal().as_bytes().to_vec())
+            .collect(),
         now: SystemClock.now(),
         retention_days: config.retention_days,
         step_rows: STEP_ROWS,

@@ -114,6 +114,19 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "ENCRYPTION_KEY_OLD",
+        meaning: "The encryption key before POSTHASTE_ENCRYPTION_KEY, until `posthaste secrets rotate` has sealed everything \
+                  with the new one.",
+        secret: true,
+        fallback: Fallback::Absent("there is none"),
+        put: |config, text| {
+            value::put(
+                &mut config.encryption_key_old,
+                value::secret(text, value::ENCRYPTION_KEY_CHARS_MIN).map(Some),
+            )
+        },
+    },
+    Setting {
         name: "RETRY_SCHEDULE",
         meaning: "Seconds between tries after the first has failed, separated by commas. Empty is a single try.",
         secret: false,

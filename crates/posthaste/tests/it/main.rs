@@ -27,6 +27,7 @@ mod live;
 mod nodes;
 mod receivers;
 mod sdk;
+mod secrets;
 mod serve;
 mod shim;
 mod simulation;

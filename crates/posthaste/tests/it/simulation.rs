@@ -65,7 +65,12 @@ struct Life {
 
 impl Life {
     fn begin(path: &Path, clock: Arc<ManualClock>, probe: Option<Arc<dyn Probe>>) -> Self {
-        let options = Options { encryption_key: b"k".repeat(32), clock: Arc::clone(&clock) as _, probe };
+        let options = Options {
+            encryption_key: b"k".repeat(32),
+            old_encryption_keys: Vec::new(),
+            clock: Arc::clone(&clock) as _,
+            probe,
+        };
         let store: Arc<dyn Store> = Sqlite::open(path, options).unwrap();
         let (handoff, accepted) = channel();
         let policy = egress::Policy::new(vec!["127.0.0.0/8".parse().unwrap()], true);

@@ -5,7 +5,7 @@ use super::partition::{Partitions, day_of_id};
 use super::{schema, seal_check};
 use crate::copy::{Begun, Chunk, Held, Options, Partition, TABLES, Table};
 use crate::error::{Result, StoreError};
-use crate::seal::Sealer;
+use crate::seal::{IDS_PLACE, Sealer};
 use bytes::Bytes;
 use futures_util::SinkExt;
 use std::pin::pin;
@@ -62,8 +62,15 @@ impl Target {
 
     /// Begins a copy anew. The key is known to be the file's. What is there goes only if it is a copy's; and nodes, which take
     /// their lease under the same lock, find that one has begun.
-    pub(crate) async fn begin(&self, begun: Begun, options: &Options) -> Result<()> {
-        seal_check::check(&self.client, &Sealer::new(&options.encryption_key)).await?;
+    pub(crate) async fn begin(
+        &self,
+        begun: Begun,
+        (options, wire_id_key): (&Options, &[u8; 32]),
+    ) -> Result<()> {
+        let sealer = Sealer::new(&options.encryption_key, &options.old_encryption_keys);
+        seal_check::check(&self.client, &sealer).await?;
+        let ids = sealer.seal(IDS_PLACE, wire_id_key)?;
+        self.client.execute("UPDATE seal_check SET sealed_ids = $1", &[&ids]).await?;
         let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
         let (Begun { mark, retention_days }, tables) = (begun, names.join(", "));
         let sql = format!(

@@ -155,7 +155,7 @@ impl EventTypes for Postgres {
         let table = bounded(("event_type", "name", "octet_length(schemas)"), &mut conditions, &page);
         let sql = format!("SELECT {COLUMNS}, found FROM {table}");
         let rows = self.readers.rows(&sql, &conditions.parameters()).await?;
-        let cut = rows.first().is_some_and(|row| row.get::<_, i64>(11) > rows.len() as i64);
+        let cut = rows.first().is_some_and(|row| row.get::<_, i64>(12) > rows.len() as i64);
         let found: Result<Vec<_>> = rows.iter().map(read).collect();
         Ok(page.slice_of(found?, cut))
     }

@@ -2,19 +2,16 @@
 
 use super::Postgres;
 use crate::error::Result;
-use crate::idempotency::{IdempotencyKeys, Replay};
+use crate::idempotency::{IdempotencyKeys, REPLAY_PLACE, Replay};
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::clock::Timestamp;
 use domain::id::MessageId;
 
-/// What a kept answer is bound to.
-const PLACE: &str = "replay.body";
-
 #[async_trait]
 impl IdempotencyKeys for Postgres {
     async fn replay_put(&self, hash: [u8; 16], replay: Replay) -> Result<()> {
-        let sealed = self.node.sealer.seal(PLACE, &replay.body)?;
+        let sealed = self.node.sealer.seal(REPLAY_PLACE, &replay.body)?;
         self.own_readers
             .execute(
                 "INSERT INTO replay (hash, body_hash, status, sealed_body, expires_at) VALUES ($1, $2, $3, $4, $5)
@@ -46,7 +43,7 @@ impl IdempotencyKeys for Postgres {
         Ok(Some(Replay {
             body_hash: body_hash.try_into().unwrap_or_default(),
             status: u16::try_from(status).unwrap_or_default(),
-            body: Bytes::from(self.node.sealer.open(PLACE, row.get(2))?),
+            body: Bytes::from(self.node.sealer.open(REPLAY_PLACE, row.get(2))?),
             expires_at: Timestamp(row.get(3)),
         }))
     }

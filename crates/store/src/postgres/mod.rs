@@ -42,6 +42,7 @@ mod prune;
 mod query;
 mod readers;
 mod rescue;
+mod reseal;
 mod row;
 mod schema;
 mod seal_check;

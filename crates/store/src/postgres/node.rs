@@ -9,8 +9,8 @@ use crate::seal::Sealer;
 use crate::shared::Shared;
 use domain::clock::{Clock, Timestamp};
 use parking_lot::Mutex;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,8 @@ pub(super) struct Node {
     pub(super) validity: Validity,
     pub(super) time: Arc<DatabaseClock>,
     pub(super) sealer: Sealer,
+    /// Known once the store is open.
+    pub(super) wire_id_key: OnceLock<[u8; 32]>,
     pub(super) server: Server,
     pub(super) lease_ttl: Duration,
     pub(super) retention_days: u32,
@@ -49,6 +51,14 @@ impl std::fmt::Debug for Node {
 impl Node {
     pub(super) fn now(&self) -> Timestamp {
         self.time.now()
+    }
+
+    pub(super) fn learn_wire_id_key(&self, key: [u8; 32]) {
+        self.wire_id_key.get_or_init(|| key);
+    }
+
+    pub(super) fn wire_id_key(&self) -> [u8; 32] {
+        self.wire_id_key.get().copied().unwrap_or(*self.sealer.first_wire_id_key())
     }
 
     /// Waits for a heartbeat that is sent from now on.

@@ -42,6 +42,8 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Options {
     /// Seals secrets; the wire ids' key is derived from it too. The same on every node, for the life of the database.
     pub encryption_key: Vec<u8>,
+    /// Keys that they had before, newest first: they open, and seal nothing.
+    pub old_encryption_keys: Vec<Vec<u8>>,
     /// The time that all nodes share. Whoever opens the store goes by it too.
     pub time: Arc<DatabaseClock>,
     /// How long a lease lives that is not renewed: a dead process's work is taken over after it.
@@ -80,7 +82,8 @@ impl Postgres {
             book: Mutex::new(Book::new(options.lease_ttl)),
             validity: Validity::default(),
             time: options.time,
-            sealer: Sealer::new(&options.encryption_key),
+            sealer: Sealer::new(&options.encryption_key, &options.old_encryption_keys),
+            wire_id_key: std::sync::OnceLock::new(),
             server,
             lease_ttl: options.lease_ttl,
             retention_days: options.retention_days,
@@ -174,7 +177,7 @@ async fn prepare(node: &Arc<Node>, sync: &Sync) -> Result<Session> {
     let client = connect(&node.server, Purpose::Other, &node.tasks, None).await?;
     schema::migrate(&client).await?;
     copy::check_whole(&client).await?;
-    seal_check::check(&client, &node.sealer).await?;
+    node.learn_wire_id_key(seal_check::check(&client, &node.sealer).await?);
     sync.catch_up(&client, node).await?;
     let mut session = Session::open(node).await?;
     let lease = lease::acquire(&session.client, node).await?;

@@ -22,16 +22,15 @@ pub(super) const MESSAGE_FROM: &str =
 pub(super) const ATTEMPT: &str = "attempt.id, attempt.message, attempt.endpoint, attempt.run, attempt.number, attempt.trigger, attempt.outcome,
      attempt.disposition, attempt.started_at, attempt.duration_ms, attempt.status, attempt.url, attempt.response";
 
-/// Where the overrides of messages are sealed: their headers may be credentials.
-pub(super) const OVERRIDES_PLACE: &str = "message.overrides";
-
 /// Reads a row of [`MESSAGE`]. An expired payload is gone, also while its partition still stands.
 pub(super) fn message(row: &Row, node: &Node) -> Result<Message> {
     let expires_at = row.get::<_, Option<i64>>(7).map(Timestamp);
     let expired = expires_at.is_some_and(|end| end <= node.now());
     let sealed: Option<&[u8]> = row.get::<_, Option<&[u8]>>(9).filter(|_| !expired);
     let overrides: Overrides = match sealed {
-        Some(sealed) => json(&String::from_utf8_lossy(&node.sealer.open(OVERRIDES_PLACE, sealed)?))?,
+        Some(sealed) => {
+            json(&String::from_utf8_lossy(&node.sealer.open(crate::message::OVERRIDES_PLACE, sealed)?))?
+        }
         None => Overrides::default(),
     };
     let payload: Option<&[u8]> = row.get::<_, Option<&[u8]>>(6).filter(|_| !expired);

@@ -20,6 +20,7 @@ const STEP_BYTES: usize = 8 << 20;
 /// The file, locked.
 pub(crate) struct Source {
     connection: Connection,
+    wire_id_key: [u8; 32],
     mark: i64,
     retention_days: u32,
     step_rows: u32,
@@ -35,10 +36,10 @@ impl Source {
         let lock = FileLock::take(path)?;
         let mut connection = connect(lock.path(), None)?;
         schema::migrate(&mut connection)?;
-        let sealer = Sealer::new(&options.encryption_key);
+        let sealer = Sealer::new(&options.encryption_key, &options.old_encryption_keys);
         // Everything sealed opens with this key, before the key is written down where none was.
         load_routing(&connection, &Routing::default(), &sealer)?;
-        seal_check::check(&connection, &sealer)?;
+        let wire_id_key = seal_check::check(&connection, &sealer)?;
         let mark = match mark(&connection)? {
             Some(mark) => mark,
             None => {
@@ -49,7 +50,12 @@ impl Source {
             }
         };
         let Options { retention_days, step_rows, .. } = *options;
-        Ok(Self { connection, mark, retention_days, step_rows, _lock: lock })
+        Ok(Self { connection, wire_id_key, mark, retention_days, step_rows, _lock: lock })
+    }
+
+    /// The key of the wire ids, which stay what they are.
+    pub(crate) const fn wire_id_key(&self) -> &[u8; 32] {
+        &self.wire_id_key
     }
 
     /// What the file carries since a copy of it began. It stands in the place of its lease's node, so that the next server, which

@@ -2,7 +2,7 @@
 
 use super::{Sqlite, message};
 use crate::error::Result;
-use crate::idempotency::{IdempotencyKeys, Replay};
+use crate::idempotency::{IdempotencyKeys, REPLAY_PLACE, Replay};
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::clock::Timestamp;
@@ -10,13 +10,10 @@ use domain::id::MessageId;
 use rusqlite::{OptionalExtension, params};
 use std::sync::Arc;
 
-/// What a kept answer is bound to.
-const PLACE: &str = "replay.body";
-
 #[async_trait]
 impl IdempotencyKeys for Sqlite {
     async fn replay_put(&self, hash: [u8; 16], replay: Replay) -> Result<()> {
-        let sealed = self.sealer.seal(PLACE, &replay.body)?;
+        let sealed = self.sealer.seal(REPLAY_PLACE, &replay.body)?;
         self.writer
             .write(
                 move |c, _| {
@@ -50,7 +47,7 @@ impl IdempotencyKeys for Sqlite {
                     .query_row(params![&hash[..], now.0], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))
                     .optional()?;
                 let Some((body_hash, status, sealed, expires_at)) = found else { return Ok(None) };
-                let body = Bytes::from(sealer.open(PLACE, &sealed)?);
+                let body = Bytes::from(sealer.open(REPLAY_PLACE, &sealed)?);
                 let body_hash = body_hash.try_into().unwrap_or_default();
                 Ok(Some(Replay { body_hash, status, body, expires_at: Timestamp(expires_at) }))
             })

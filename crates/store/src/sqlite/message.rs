@@ -7,7 +7,7 @@ use super::query::{Conditions, keys_column, texts_column};
 use super::row::{self, collect, collect_page};
 use crate::error::{Result, StoreError};
 use crate::list::rekey;
-use crate::message::{Admission, MessageFilter, Messages, NewMessage};
+use crate::message::{Admission, MessageFilter, Messages, NewMessage, OVERRIDES_PLACE};
 use crate::seal::Sealer;
 use async_trait::async_trait;
 use domain::attempt::Trigger;
@@ -129,7 +129,7 @@ const INSERT: &str =
 
 fn insert(batch: &mut Batch<'_>, new: &NewMessage, id: MessageId, memory: &Memory) -> Result<()> {
     let plain = (!new.overrides.is_empty()).then(|| serde_json::to_vec(&new.overrides).unwrap_or_default());
-    let overrides = plain.map(|plain| memory.sealer.seal(row::OVERRIDES_PLACE, &plain)).transpose()?;
+    let overrides = plain.map(|plain| memory.sealer.seal(OVERRIDES_PLACE, &plain)).transpose()?;
     let key = new.key.as_ref().filter(|k| !k.explicit);
     batch.statement(Hot::InsertMessage, INSERT)?.execute(params![
         id.0,

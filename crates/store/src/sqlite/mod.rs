@@ -25,6 +25,7 @@ mod message;
 mod prune;
 mod query;
 mod readers;
+mod reseal;
 mod row;
 mod schema;
 mod seal_check;
@@ -61,6 +62,8 @@ const OWN_CONNECTIONS: usize = 2;
 pub struct Options {
     /// Seals secrets; the wire ids' key is derived from it too. Must stay the same for the life of the file.
     pub encryption_key: Vec<u8>,
+    /// Keys that it had before, newest first: they open, and seal nothing.
+    pub old_encryption_keys: Vec<Vec<u8>>,
     /// Where the present comes from.
     pub clock: Arc<dyn Clock>,
     /// Sees every commit and can stop it: for simulations of crashes.
@@ -84,6 +87,7 @@ pub struct Sqlite {
     /// For what dispatch and ingest need: no client's list keeps these waiting.
     own_readers: Readers,
     sealer: Arc<Sealer>,
+    wire_id_key: [u8; 32],
     clock: SharedClock,
     _lock: FileLock,
 }
@@ -111,10 +115,10 @@ impl Sqlite {
         let probe = options.probe.as_deref();
         let mut connection = connect(path, probe)?;
         schema::migrate(&mut connection)?;
-        let sealer = Arc::new(Sealer::new(&options.encryption_key));
+        let sealer = Arc::new(Sealer::new(&options.encryption_key, &options.old_encryption_keys));
         let routing = Routing::default();
         load_routing(&connection, &routing, &sealer)?;
-        seal_check::check(&connection, &sealer)?;
+        let wire_id_key = seal_check::check(&connection, &sealer)?;
         let wakes = Wakes::default();
         let start = lease::acquire(&mut connection, options.clock.now(), &wakes)?;
         let shared = Arc::new(Shared::new(routing, wakes, Arc::new(StoreMetrics::default())));
@@ -132,7 +136,17 @@ impl Sqlite {
         let readers = Readers::open(path, LIST_CONNECTIONS, probe)?;
         let own_readers = Readers::open(path, OWN_CONNECTIONS, probe)?;
         let checkpointer = Mutex::new(Some(checkpointer));
-        Ok(Arc::new(Self { shared, writer, checkpointer, readers, own_readers, sealer, clock, _lock: lock }))
+        Ok(Arc::new(Self {
+            shared,
+            writer,
+            checkpointer,
+            readers,
+            own_readers,
+            sealer,
+            wire_id_key,
+            clock,
+            _lock: lock,
+        }))
     }
 }
 

@@ -21,13 +21,10 @@ pub(super) const MESSAGE: &str =
 pub(super) const ATTEMPT: &str = "attempt.id, attempt.message, attempt.endpoint, attempt.run, attempt.number, attempt.trigger, attempt.outcome,
      attempt.disposition, attempt.started_at, attempt.duration_ms, attempt.status, attempt.url, attempt.response";
 
-/// Where the overrides of messages are sealed: their headers may be credentials.
-pub(super) const OVERRIDES_PLACE: &str = "message.overrides";
-
 /// Reads a row of [`MESSAGE`].
 pub(super) fn message(row: &Row<'_>, sealer: &Sealer) -> Result<Message> {
     let sealed: Option<Vec<u8>> = row.get(9)?;
-    let overrides = sealed.map(|sealed| sealer.open(OVERRIDES_PLACE, &sealed)).transpose()?;
+    let overrides = sealed.map(|sealed| sealer.open(crate::message::OVERRIDES_PLACE, &sealed)).transpose()?;
     Ok(Message {
         id: MessageId(row.get(0)?),
         application: ApplicationKey(row.get(1)?),

@@ -29,7 +29,13 @@ use testkit::Cluster;
 
 fn options() -> Options {
     // Steps of few rows, so that every table but the smallest has several.
-    Options { encryption_key: b"k".repeat(32), now: START.plus_ms(60_000), retention_days: 90, step_rows: 3 }
+    Options {
+        encryption_key: b"k".repeat(32),
+        old_encryption_keys: Vec::new(),
+        now: START.plus_ms(60_000),
+        retention_days: 90,
+        step_rows: 3,
+    }
 }
 
 /// A store of everything that there is. Texts with all that the text format of COPY has to escape.

@@ -136,6 +136,7 @@ impl Fixture {
             Place::File(folder) => {
                 let options = Options {
                     encryption_key: b"k".repeat(32),
+                    old_encryption_keys: Vec::new(),
                     clock: Arc::clone(&clock) as _,
                     probe: Some(Arc::new(Plans)),
                 };
@@ -316,6 +317,7 @@ impl Fixture {
 pub(crate) fn shared_options(clock: &Arc<ManualClock>) -> postgres::Options {
     postgres::Options {
         encryption_key: b"k".repeat(32),
+        old_encryption_keys: Vec::new(),
         time: DatabaseClock::handed(Arc::clone(clock) as _),
         lease_ttl: LEASE_TTL,
         retention_days: 90,

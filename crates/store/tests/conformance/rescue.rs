@@ -74,6 +74,7 @@ async fn a_second_process_is_refused_with_a_sentence_and_the_first_goes_on() {
     for path in [f.path(), linked, hard] {
         let options = store::sqlite::Options {
             encryption_key: b"k".repeat(32),
+            old_encryption_keys: Vec::new(),
             clock: std::sync::Arc::clone(&f.clock) as _,
             probe: None,
         };
@@ -96,7 +97,12 @@ async fn a_store_does_not_open_with_another_encryption_key() {
     let copy = path.with_file_name("copy.db");
     std::fs::copy(&path, &copy).unwrap();
     std::fs::copy(path.with_file_name("store.db-wal"), copy.with_file_name("copy.db-wal")).ok();
-    let options = store::sqlite::Options { encryption_key: b"x".repeat(32), clock: clock as _, probe: None };
+    let options = store::sqlite::Options {
+        encryption_key: b"x".repeat(32),
+        old_encryption_keys: Vec::new(),
+        clock: clock as _,
+        probe: None,
+    };
     let refusal = store::sqlite::Sqlite::open(&copy, options).unwrap_err().to_string();
     assert!(refusal.contains("POSTHASTE_ENCRYPTION_KEY"), "{refusal}");
 }
