@@ -184,6 +184,18 @@ impl World {
         answer
     }
 
+    /// Any call below the application; its status and its answer.
+    pub(crate) async fn answer(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let path = format!("/api/v1/app/{}{path}", self.application);
+        match method {
+            "GET" => self.client.get(&path, &self.token).await,
+            "POST" => self.client.post(&path, &self.token, body).await,
+            "PUT" => self.client.put(&path, &self.token, body).await,
+            "PATCH" => self.client.patch(&path, &self.token, body).await,
+            other => panic!("{other} is no method of these tests"),
+        }
+    }
+
     /// A call below the application.
     pub(crate) async fn of_application(&self, method: &str, path: &str, body: &Value) -> Value {
         self.call(method, &format!("/api/v1/app/{}{path}", self.application), body).await
