@@ -7,7 +7,8 @@
 //! a process of their own, [`crate::sandbox`].
 
 use rquickjs::context::{EvalOptions, intrinsic};
-use rquickjs::{CatchResultExt, CaughtError, Context, Ctx, Function, Runtime, Value};
+use rquickjs::function::MutFn;
+use rquickjs::{CatchResultExt, CaughtError, Context, Ctx, Exception, Function, Object, Runtime, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -20,13 +21,14 @@ const SCRIPT_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const SCRIPT_TIME_MAX: Duration = Duration::from_millis(100);
 /// Its stack, in bytes: well under that of the thread.
 const STACK_BYTES_MAX: usize = 256 * 1024;
-const PRELUDE: &str = include_str!("prelude.js");
+const DATE: &str = include_str!("date.js");
 /// What the code is called in messages.
 const FILE: &str = "transformation";
 
-/// Everything that a script may use: the language without clocks, weak references and typed arrays, which cost a third of
-/// a context.
-type Intrinsics = (
+/// What most scripts use. A context is made for each call, and what is in it is most of its cost.
+type Small = (intrinsic::Eval, intrinsic::RegExpCompiler, intrinsic::RegExp, intrinsic::Json);
+/// Everything that a script may use: the language without clocks of its own, weak references and typed arrays.
+type Whole = (
     intrinsic::Date,
     intrinsic::Eval,
     intrinsic::RegExpCompiler,
@@ -36,6 +38,8 @@ type Intrinsics = (
     intrinsic::MapSet,
     intrinsic::Promise,
 );
+/// Words without which a script cannot use what only the whole context has.
+const WHOLE_WORDS: [&str; 8] = ["Date", "Proxy", "Reflect", "Map", "Set", "Promise", "async", "await"];
 
 /// What a script sees.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -103,10 +107,9 @@ pub struct Call {
 /// # Errors
 /// A sentence with the line.
 pub(crate) fn check(code: &str) -> Result<(), String> {
-    within(|ctx| {
+    within(true, |ctx| {
         // A function's body is compiled when the function is made, and run when it is called, which is never.
         let make: Function<'_> = ctx.eval("(code) => { new Function(code) }")?;
-        // The function's head takes two lines.
         make.call::<_, ()>((code,))
     })
     .map_err(|error| match error {
@@ -121,31 +124,98 @@ pub(crate) fn check(code: &str) -> Result<(), String> {
 /// # Errors
 /// [`ScriptError`].
 pub(crate) fn run(call: &Call) -> Result<Changed, ScriptError> {
-    let failed = |error: serde_json::Error| ScriptError::Failed(error.to_string());
-    let input = serde_json::to_string(&call.webhook).map_err(failed)?;
-    let output: String = within(|ctx| {
-        let prelude: Function<'_> = ctx.eval(PRELUDE)?;
-        let run: Function<'_> = prelude.call((call.now_ms as f64, call.seed))?;
+    let input =
+        serde_json::to_string(&call.webhook).map_err(|error| ScriptError::Failed(error.to_string()))?;
+    let is_whole = WHOLE_WORDS.iter().any(|word| call.code.contains(word));
+    within(is_whole, |ctx| {
+        hand_in(&ctx, call)?;
         let mut options = EvalOptions::default();
-        options.filename = Some(FILE.to_owned());
-        options.strict = false;
+        (options.filename, options.strict) = (Some(FILE.to_owned()), false);
         let code = format!("{}\n;typeof handler === 'undefined' ? undefined : handler", call.code);
         let handler: Value<'_> = ctx.eval_with_options(code, options)?;
-        run.call((input, handler))
-    })?;
-    serde_json::from_str(&output)
-        .map_err(|error| ScriptError::Failed(format!("what `handler` returned is not a webhook: {error}")))
+        let Some(handler) = handler.into_function() else {
+            return Err(wrong(&ctx, "there is no function `handler`"));
+        };
+        let webhook: Object<'_> =
+            ctx.json_parse(input)?.into_object().ok_or_else(|| wrong(&ctx, "no webhook"))?;
+        let before = json(&ctx, webhook.get("payload")?)?;
+        let after: Value<'_> = handler.call((webhook,))?;
+        changed(&ctx, after, before)
+    })
+}
+
+/// The time, and chance: mulberry32, so that the same event gives the same numbers on every try.
+fn hand_in(ctx: &Ctx<'_>, call: &Call) -> rquickjs::Result<()> {
+    let mut state = call.seed.cast_unsigned();
+    let random = move || {
+        state = state.wrapping_add(0x6d2b_79f5);
+        let mut t = (state ^ (state >> 15)).wrapping_mul(1 | state);
+        t = t.wrapping_add((t ^ (t >> 7)).wrapping_mul(61 | t)) ^ t;
+        f64::from(t ^ (t >> 14)) / 4_294_967_296.0
+    };
+    let math: Object<'_> = ctx.globals().get("Math")?;
+    math.set("random", Function::new(ctx.clone(), MutFn::from(random))?)?;
+    if ctx.globals().contains_key("Date")? {
+        let date: Function<'_> = ctx.eval(DATE)?;
+        date.call::<_, ()>((call.now_ms as f64,))?;
+    }
+    Ok(())
+}
+
+/// What became of the webhook.
+fn changed<'js>(ctx: &Ctx<'js>, after: Value<'js>, before: Option<String>) -> rquickjs::Result<Changed> {
+    let Some(after) = after.into_object() else {
+        return Err(wrong(ctx, "`handler` must return the webhook"));
+    };
+    if after.get::<_, Value<'_>>("then")?.is_function() {
+        return Err(wrong(ctx, "`handler` must not be async: there is nothing to wait for"));
+    }
+    if after.get::<_, Value<'_>>("cancel")?.as_bool() == Some(true) {
+        return Ok(Changed { cancel: true, ..Changed::default() });
+    }
+    let payload = json(ctx, after.get("payload")?)?;
+    let Some(payload) = payload else { return Err(wrong(ctx, "`payload` cannot be written as JSON")) };
+    let text = |name: &str| -> rquickjs::Result<Option<String>> {
+        let value: Value<'_> = after.get(name)?;
+        match value.as_string() {
+            Some(text) => text.to_string().map(Some),
+            None if value.is_undefined() => Ok(None),
+            None => Err(wrong(ctx, &format!("`{name}` is no text"))),
+        }
+    };
+    let headers = match json(ctx, after.get("headers")?)? {
+        None => None,
+        Some(headers) => match serde_json::from_str(&headers) {
+            Ok(headers) => Some(headers),
+            Err(_) => return Err(wrong(ctx, "`headers` is no object of texts")),
+        },
+    };
+    let payload = (Some(&payload) != before.as_ref()).then_some(payload);
+    Ok(Changed { cancel: false, method: text("method")?, url: text("url")?, headers, payload })
+}
+
+/// A value as JSON; none where it has none.
+fn json<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> rquickjs::Result<Option<String>> {
+    ctx.json_stringify(value)?.map(|text| text.to_string()).transpose()
+}
+
+fn wrong(ctx: &Ctx<'_>, what: &str) -> rquickjs::Error {
+    Exception::throw_type(ctx, what)
 }
 
 /// Does something in a fresh context, within the limits.
-fn within<T>(work: impl for<'js> FnOnce(Ctx<'js>) -> rquickjs::Result<T>) -> Result<T, ScriptError> {
+fn within<T>(
+    is_whole: bool,
+    work: impl for<'js> FnOnce(Ctx<'js>) -> rquickjs::Result<T>,
+) -> Result<T, ScriptError> {
     let broken = |error: rquickjs::Error| ScriptError::Failed(error.to_string());
     let runtime = Runtime::new().map_err(broken)?;
     runtime.set_memory_limit(SCRIPT_BYTES_MAX);
     runtime.set_max_stack_size(STACK_BYTES_MAX);
     let ends = processor_time() + SCRIPT_TIME_MAX;
     runtime.set_interrupt_handler(Some(Box::new(move || processor_time() >= ends)));
-    let context = Context::custom::<Intrinsics>(&runtime).map_err(broken)?;
+    let made = if is_whole { Context::custom::<Whole>(&runtime) } else { Context::custom::<Small>(&runtime) };
+    let context = made.map_err(broken)?;
     context.with(|ctx| {
         work(ctx.clone()).catch(&ctx).map_err(|error| {
             if processor_time() >= ends {
@@ -243,7 +313,10 @@ mod tests {
         assert!(failed("function handler() {}").contains("must return the webhook"));
         assert!(failed("async function handler(w) { return w }").contains("must not be async"));
         assert!(failed("function handler(w) { w.payload = undefined; return w }").contains("payload"));
-        assert!(failed("function handler(w) { w.headers = 5; return w }").contains("not a webhook"));
+        assert!(
+            failed("function handler(w) { w.headers = 5; return w }")
+                .contains("`headers` is no object of texts")
+        );
         assert!(failed("function handler(w {").contains("SyntaxError"));
     }
 

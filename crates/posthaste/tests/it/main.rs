@@ -21,6 +21,7 @@ mod endpoint_page;
 mod endpoint_property;
 mod endpoint_trial;
 mod fairness;
+mod five_systems;
 mod fsync;
 mod key;
 mod kill;
