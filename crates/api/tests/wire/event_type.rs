@@ -15,6 +15,7 @@ async fn an_event_type_is_made_read_changed_archived_and_brought_back() {
         json!({
             "name": "a.b", "description": "d", "archived": false, "deprecated": false,
             "schemas": {"1": {"type": "object"}}, "groupName": null, "featureFlags": ["beta"], "featureFlag": "beta",
+            "maxAttempts": null, "retrySchedule": null,
             "createdAt": "2027-01-15T08:00:00Z", "updatedAt": "2027-01-15T08:00:00Z",
         })
     );

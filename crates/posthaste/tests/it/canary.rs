@@ -5,6 +5,7 @@
 //! bytes of all files in the data folder, the WAL included, while the server runs and after it has ended.
 
 use crate::live::{Api, Home, WITHIN, pace};
+use crate::tls_receiver::TlsReceiver;
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use http::Method;
@@ -13,14 +14,14 @@ use std::collections::HashMap;
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
-use testkit::{Process, Receiver};
+use testkit::{Answer, Process, Receiver};
 
 /// Bytes by which a form is first recognised.
 const SEED: usize = 6;
 /// The places, each with a canary of 32 characters.
-const PLACES: [&str; 12] = [
+const PLACES: [&str; 16] = [
     "jwt", "seal", "import", "ed25519", "rotate", "bearer", "apikey", "once", "url", "patch", "message",
-    "wrong",
+    "wrong", "oauth", "granted", "hmac", "hmac-old",
 ];
 
 /// The canaries and all their forms.
@@ -136,6 +137,39 @@ async fn endpoint_with_canaries(api: &Api, canaries: &Canaries, application: &st
     endpoint
 }
 
+/// Endpoints whose authentication and signatures are canaries: one gets a token, the other shows a certificate.
+async fn endpoints_with_credentials(
+    api: &Api,
+    canaries: &mut Canaries,
+    application: &str,
+    url: impl Fn(&str) -> String,
+    tls: &TlsReceiver,
+) -> [String; 2] {
+    let secret = tls.client_key.lines().nth(1).expect("a PEM has lines");
+    canaries.watch("the key of a client certificate", secret.as_bytes());
+    let oauth = json!({
+        "url": url("/oauth"),
+        "auth": {"type": "oauth2", "tokenUrl": url("/token"), "clientId": "c", "clientSecret": canaries.of("oauth")},
+        "signatures": [{"type": "hmac", "key": canaries.of("hmac-old")}],
+    });
+    let mtls = json!({
+        "url": tls.url("/mtls"),
+        "auth": {"type": "mtls", "certificate": tls.client_certificate, "privateKey": tls.client_key},
+        "certificateAuthority": tls.authority,
+    });
+    let mut paths = Vec::new();
+    for endpoint in [oauth, mtls] {
+        let made = api.post(&format!("/app/{application}/endpoint"), &endpoint).await;
+        canaries.none_in("a new endpoint", made.to_string().as_bytes());
+        paths.push(format!("/app/{application}/endpoint/{}", made["id"].as_str().expect("an id")));
+    }
+    let rotation = json!({"header": "X-Signature", "key": canaries.of("hmac"), "gracePeriodSeconds": 600});
+    let path = format!("/api/v1{}/signature/rotate", paths[0]);
+    let (status, answer) = api.client.post(&path, &api.token, &rotation).await;
+    assert!(matches!(status, 200 | 204), "{answer}");
+    paths.try_into().expect("two")
+}
+
 /// Requests that are refused while they hold a canary; none of the answers repeats it.
 async fn refused_with_canaries(api: &Api, canaries: &Canaries, application: &str, endpoint: &str) {
     let (wrong, url) = (canaries.of("wrong"), canaries.of("url"));
@@ -152,6 +186,16 @@ async fn refused_with_canaries(api: &Api, canaries: &Canaries, application: &str
         (&endpoints, json!({ "url": good, "headers": { "Authorization": format!("{wrong}\n") } })),
         (&endpoints, json!({ "url": good, "headers": { "Authorization": [wrong] } })),
         (&endpoints, json!({ "url": good, "headers": { "webhook-signature": wrong } })),
+        (&endpoints, json!({ "url": good, "auth": { "type": "bearer", "token": format!("{wrong}\n") } })),
+        (&endpoints, json!({ "url": good, "auth": { "type": "bearer", "token": [wrong] } })),
+        (&endpoints, json!({ "url": good, "auth": { "type": "basic", "password": wrong } })),
+        (
+            &endpoints,
+            json!({ "url": good, "auth": { "type": "mtls", "certificate": wrong, "privateKey": wrong } }),
+        ),
+        (&endpoints, json!({ "url": good, "signatures": [{ "type": "hmac", "key": { "k": wrong } }] })),
+        (&endpoints, json!({ "url": good, "signatures": [{ "type": "hmac", "key": wrong.repeat(9) }] })),
+        (&endpoints, json!({ "url": good, "signatures": wrong })),
         (&headers, json!({ "headers": { "X-Api-Key": format!("{wrong}\u{1}") } })),
         (&headers, json!({ "headers": wrong })),
         (&rotate, json!({ "key": wrong })),
@@ -178,7 +222,13 @@ async fn refused_with_canaries(api: &Api, canaries: &Canaries, application: &str
 }
 
 /// Every answer that shows something, but the one that reveals a secret.
-async fn read_everything(api: &Api, canaries: &Canaries, application: &str, endpoint: &str) {
+async fn read_everything(
+    api: &Api,
+    canaries: &Canaries,
+    application: &str,
+    endpoint: &str,
+    others: &[String; 2],
+) {
     let app = format!("/app/{application}");
     let id = endpoint.rsplit('/').next().expect("an id");
     let messages = api.get(&format!("{app}/msg")).await;
@@ -206,6 +256,21 @@ async fn read_everything(api: &Api, canaries: &Canaries, application: &str, endp
     ] {
         canaries.none_in(&path, api.get(&path).await.to_string().as_bytes());
     }
+    let event = json!({ "eventType": "e", "payload": {} });
+    for other in others {
+        let path = format!("{other}/simulate");
+        for shown in [api.get(other).await, api.post(&path, &event).await] {
+            canaries.none_in(other, shown.to_string().as_bytes());
+        }
+        let id = other.rsplit('/').next().expect("an id");
+        let attempts = api.get(&format!("{app}/attempt/endpoint/{id}?with_msg=true")).await;
+        assert_eq!(attempts["data"][0]["responseStatusCode"], 200, "{attempts}");
+        canaries.none_in(other, attempts.to_string().as_bytes());
+    }
+    let [oauth, mtls] = [&others[0], &others[1]].map(|path| format!("{path}/credentials"));
+    let (oauth, mtls) = (api.get(&oauth).await, api.get(&mtls).await);
+    assert_eq!(oauth["auth"]["clientSecret"], canaries.of("oauth"), "this one is for looking at it");
+    assert!(mtls["auth"]["privateKey"].as_str().is_some_and(|key| key.starts_with("-----BEGIN")));
     canaries.none_in("/metrics", api.metrics().await.as_bytes());
     let secret = api.get(&format!("{endpoint}/secret")).await;
     assert_eq!(secret["key"], canaries.secret("rotate"), "this one is for looking at it");
@@ -235,15 +300,23 @@ async fn no_canary_is_seen(format: &str) {
     api.token = key.clone();
     let application = api.application("canary").await;
     let endpoint = endpoint_with_canaries(&api, &canaries, &application, &receiver.url("/hook")).await;
+    let granted = json!({ "access_token": canaries.of("granted"), "expires_in": 600 }).to_string();
+    receiver.answer_always("/token", Answer::status(200).body(granted));
+    let tls = TlsReceiver::start().await;
+    let others =
+        endpoints_with_credentials(&api, &mut canaries, &application, |path| receiver.url(path), &tls).await;
     refused_with_canaries(&api, &canaries, &application, &endpoint).await;
     let override_key = json!({ "headers": { "X-Access-Token": canaries.of("message") } });
     let message = json!({ "eventType": "e", "payload": {}, "transformationsParams": override_key });
     api.post(&format!("/app/{application}/msg"), &message).await;
-    let arrived = receiver.wait_for(1, WITHIN).await;
+    let arrived = receiver.wait_for_path("/hook", 1, WITHIN).await;
     assert_eq!(arrived[0].header("x-api-key"), canaries.of("apikey"), "the receiver is who may see it");
     assert_eq!(arrived[0].header("x-access-token"), canaries.of("message"));
+    let signed = receiver.wait_for_path("/oauth", 1, WITHIN).await;
+    assert_eq!(signed[0].header("authorization"), format!("Bearer {}", canaries.of("granted")));
+    assert_eq!(signed[0].header("x-signature").split(',').count(), 2, "the old key signs too");
     api.settled().await;
-    read_everything(&api, &canaries, &application, &endpoint).await;
+    read_everything(&api, &canaries, &application, &endpoint, &others).await;
     for arguments in [&["config"][..], &["key", "list"]] {
         canaries.none_in(&format!("{arguments:?}"), home.run(arguments).as_bytes());
     }
