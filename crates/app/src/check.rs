@@ -71,7 +71,7 @@ impl App {
             let client = self.own_client(&endpoint)?;
             let token = self.token(&endpoint, deadline).await?;
             let url = draft.url.clone().unwrap_or_else(|| url.to_owned());
-            let uri: Uri = url.parse().map_err(|error| format!("the URL cannot be requested: {error}"))?;
+            let uri = egress::uri_of(&url).map_err(|error| error.to_string())?;
             let agreed = if handshake { Some(self.shake_hands(&client, &uri, deadline).await) } else { None };
             let request = recipe.request(&event, &draft, now, token.as_deref());
             let (method, headers, body) = (request.method, request.headers, request.body);

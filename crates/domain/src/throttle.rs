@@ -72,6 +72,14 @@ impl Throttle {
         }
     }
 
+    /// How many requests may go at once now.
+    #[must_use]
+    pub fn room(&self, rate: Rate, now: Timestamp) -> usize {
+        let counts = |sent: &&Timestamp| **sent <= now && now.since(**sent) < rate.ms;
+        let used = self.sent.iter().rev().take_while(counts).count();
+        usize::try_from(rate.count).unwrap_or(usize::MAX).saturating_sub(used)
+    }
+
     /// Whether nothing that was sent counts any more.
     #[must_use]
     pub fn is_over(&self, rate: Option<Rate>, now: Timestamp) -> bool {

@@ -6,11 +6,12 @@ use http::{
     HeaderMap, HeaderValue, Method,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use tokio::time::Instant;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-use crate::{Client, Request, SendError};
+use crate::{Client, Request, SendError, uri_of};
 
 /// What is shown of a server's answer.
 const SHOWN_CHARS_MAX: usize = 200;
@@ -34,8 +35,29 @@ pub struct Granted {
     /// The token itself.
     pub access_token: String,
     /// How long it is good for, in seconds; none when the server does not say.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "seconds")]
     pub expires_in: Option<i64>,
+}
+
+/// Some servers write the number as a text, or with a point. What is neither is as if they had not said.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let seconds = match Value::deserialize(deserializer)? {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    // A year is as good as for ever.
+    Ok(seconds
+        .filter(|seconds: &f64| seconds.is_finite())
+        .map(|seconds| seconds.clamp(0.0, 31_536_000.0) as i64))
+}
+
+/// What a server says that gives no token (RFC 6749, section 5.2).
+#[derive(Deserialize)]
+struct Refused {
+    error: String,
+    #[serde(default)]
+    error_description: Option<String>,
 }
 
 impl ClientCredentials<'_> {
@@ -44,9 +66,7 @@ impl ClientCredentials<'_> {
     /// # Errors
     /// [`SendError`] with a sentence that names the server; `Unreachable` also when it gave none.
     pub async fn fetch(&self, client: &Client, deadline: Instant) -> Result<Granted, SendError> {
-        let uri = self.token_url.parse();
-        let uri =
-            uri.map_err(|error| SendError::Unreachable(self.told(&format!("it is no URL: {error}"))))?;
+        let uri = uri_of(self.token_url)?;
         let request =
             Request { method: Method::POST, uri, headers: self.headers(), body: self.body(), deadline };
         let answer = client.send(request, &|| true).await.map_err(|error| match error {
@@ -62,9 +82,7 @@ impl ClientCredentials<'_> {
         {
             return Ok(granted);
         }
-        let shown: String = String::from_utf8_lossy(&answer.body).chars().take(SHOWN_CHARS_MAX).collect();
-        let status = answer.status;
-        Err(SendError::Unreachable(self.told(&format!("it gave no token, and answered {status}: {shown}"))))
+        Err(SendError::Unreachable(self.told(&refusal(answer.status, &answer.body))))
     }
 
     /// RFC 6749, section 2.3.1: both parts are encoded as forms are, then as HTTP Basic.
@@ -92,5 +110,47 @@ impl ClientCredentials<'_> {
 
     fn told(&self, why: &str) -> String {
         format!("the authorization server {}: {why}", self.token_url)
+    }
+}
+
+/// A 2xx may hold a token even where it does not read: nothing of it is shown.
+fn refusal(status: u16, body: &[u8]) -> String {
+    if (200..300).contains(&status) {
+        return format!("it answered {status} without a token that can be used");
+    }
+    let shown = match serde_json::from_slice::<Refused>(body) {
+        Ok(Refused { error, error_description: Some(more) }) => format!("{error}: {more}"),
+        Ok(Refused { error, error_description: None }) => error,
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
+    };
+    let shown: String = shown.chars().take(SHOWN_CHARS_MAX).collect();
+    format!("it gave no token, and answered {status}: {shown}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_servers_say_about_a_tokens_lifetime_is_read() {
+        let granted = |expires: &str| {
+            let json = format!(r#"{{"access_token":"t","expires_in":{expires}}}"#);
+            serde_json::from_str::<Granted>(&json).unwrap().expires_in
+        };
+        assert_eq!(["3599", "\"3599\"", "3599.0"].map(granted), [Some(3_599); 3]);
+        assert_eq!(["null", "\"soon\"", "[]"].map(granted), [None; 3]);
+        assert_eq!(["-5", "1e300"].map(granted), [Some(0), Some(31_536_000)]);
+        assert_eq!(serde_json::from_str::<Granted>(r#"{"access_token":"t"}"#).unwrap().expires_in, None);
+    }
+
+    #[test]
+    fn a_refusal_shows_the_servers_error_and_never_what_may_be_a_token() {
+        assert_eq!(
+            refusal(200, br#"{"token":"s3cret"}"#),
+            "it answered 200 without a token that can be used"
+        );
+        let body = br#"{"error":"invalid_client","error_description":"unknown","hint":"s3cret"}"#;
+        assert_eq!(refusal(401, body), "it gave no token, and answered 401: invalid_client: unknown");
+        assert_eq!(refusal(502, b"Bad Gateway"), "it gave no token, and answered 502: Bad Gateway");
     }
 }

@@ -9,6 +9,7 @@
 //! | `resolve`, `connect`, `tls` | a name becomes a checked socket address, and that address becomes a connection |
 //! | `connection`, `pool` | one HTTP/1.1 exchange; connections kept for the next one |
 //! | `probe`, `client_credentials` | a look at a server, with what its connection says; a token of an authorization server |
+//! | `uri` | URLs as customers write them |
 //! | `client` | the deadline around it all, and the one retry of a connection that went stale |
 //!
 //! Promises: the address that was checked is the address connected to; no redirect is followed, no proxy is taken
@@ -32,6 +33,7 @@ mod range;
 mod resolve;
 mod stream;
 mod tls;
+mod uri;
 
 pub use client::{Client, Destination, Outgoing, Request, Response};
 pub use client_credentials::{ClientCredentials, Granted};
@@ -41,3 +43,4 @@ pub use policy::{Blocked, Policy};
 pub use probe::{Probed, TlsDetails};
 pub use resolve::{LOOKUPS_MAX, Resolve, SystemResolver};
 pub use tls::{Identity, TlsError, TlsOptions, certificate_validity};
+pub use uri::uri_of;

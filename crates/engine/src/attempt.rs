@@ -10,10 +10,9 @@ use bytes::Bytes;
 use domain::attempt::{NewAttempt, Outcome};
 use domain::clock::{Clock, Timestamp};
 use domain::delivery::{MAIN_RUN, Next, Seen, Try, Wish, decide};
-use domain::retry::Schedule;
+use domain::retry::{RetryPolicy, Schedule};
 use domain::wire_id::IdCodec;
 use parking_lot::Mutex;
-use std::borrow::Cow;
 use std::sync::Arc;
 use store::Store;
 use store::delivery::Record;
@@ -92,6 +91,7 @@ pub(crate) async fn run(context: Arc<Context>, prepared: Arc<Prepared>, ticket: 
     let (answer, url) = match exchange::send(&context, &prepared, &item, (started_at, &mut clock)).await {
         Sent::Ended(answer, url) => (answer, url),
         Sent::Canceled => return ticket.finish(Ended::Canceled),
+        Sent::Later => return ticket.finish(Ended::PutOff),
         Sent::NotOurs => return,
     };
     let duration_ms = u32::try_from(clock.elapsed().as_millis()).unwrap_or(u32::MAX);
@@ -135,13 +135,15 @@ pub(crate) async fn run(context: Arc<Context>, prepared: Arc<Prepared>, ticket: 
 }
 
 /// The schedule that holds: endpoint before event type before environment before setting.
-async fn schedule<'a>(context: &'a Context, prepared: &'a Prepared, event_type: &str) -> Cow<'a, Schedule> {
-    if let Some(own) = &prepared.schedule {
-        return Cow::Borrowed(own);
-    }
+async fn schedule(context: &Context, prepared: &Prepared, event_type: &str) -> Schedule {
+    let (own, environment) = (&prepared.retries, &prepared.environment.settings.retries);
     let asked = (&context.store, &*context.clock);
-    let of = (&*prepared.environment, event_type);
-    Cow::Owned(context.retries.schedule(asked, of, &context.settings.schedule).await)
+    let of_type = match own.retry_schedule {
+        // It says everything itself.
+        Some(_) => RetryPolicy::default(),
+        None => context.retries.of_event_type(asked, (prepared.environment.key, event_type)).await,
+    };
+    RetryPolicy::resolve([own, &of_type, environment], &context.settings.schedule)
 }
 
 /// What the attempt tells about its endpoint.

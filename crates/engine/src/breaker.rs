@@ -71,7 +71,7 @@ impl Breaker {
     /// Learns from an attempt; answers whether it opened by it, or opened again after a probe.
     pub(crate) fn ended(&mut self, ended: Ended, now: Timestamp) -> bool {
         let weight = match ended {
-            Ended::NotSent | Ended::Canceled | Ended::Nothing => return false,
+            Ended::NotSent | Ended::Canceled | Ended::PutOff | Ended::Nothing => return false,
             Ended::Succeeded | Ended::Slow => {
                 *self = Self::default();
                 return false;

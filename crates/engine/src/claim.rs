@@ -40,6 +40,7 @@ pub(crate) fn wanted(due: &mut Due, queues: &mut Queues, now: Timestamp) -> Vec<
     let room = if bytes < BYTES_MAX { WINDOWS_MAX.saturating_sub(claimed) } else { 0 };
     let mut rows = ROWS_MAX.min(room);
     let mut later = Vec::new();
+    let nodes = queues.nodes();
     while rows > 0 && wanted.len() < ENDPOINTS_MAX {
         let Some(endpoint) = due.take(now) else { break };
         let line = queues.line(endpoint);
@@ -53,7 +54,13 @@ pub(crate) fn wanted(due: &mut Due, queues: &mut Queues, now: Timestamp) -> Vec<
             // Dispatch notes the endpoint again when its window is half empty.
             continue;
         } else {
-            (WINDOW - line.claimed().0).min(rows)
+            match line.wants(WINDOW, nodes, now) {
+                Ok(more) => more.min(rows),
+                Err(again) => {
+                    later.push((endpoint, again));
+                    continue;
+                }
+            }
         };
         rows -= room;
         wanted.push((endpoint, u32::try_from(room).unwrap_or(u32::MAX)));

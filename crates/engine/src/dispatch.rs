@@ -32,6 +32,8 @@ use tokio_util::task::TaskTracker;
 const EVENTS_MAX: usize = 256;
 /// Longest wait before dispatch looks at the clock again while something is due later: the clock may be set.
 const LOOK_MAX: Duration = Duration::from_millis(50);
+/// How long a delivery waits that could not be tried for reasons of our own, in milliseconds.
+const PUT_OFF_MS: i64 = 5_000;
 /// Between looks for late first attempts, and at the metrics.
 const LATE_EVERY: Duration = Duration::from_millis(500);
 /// Between sweeps for due rows that no wake of this process told about.
@@ -189,8 +191,10 @@ impl Dispatch {
     fn enqueue(&mut self, item: Item) {
         let endpoint = item.key.endpoint;
         let Some(route) = self.context.store.routing().route(endpoint) else { return self.put_back(item) };
-        // The breaker may have opened while the delivery was on its way here.
-        if self.queues.line(endpoint).breaker.limit() > 0 {
+        // The breaker may have opened while the delivery was on its way here, or the line been set aside.
+        let now = self.now();
+        let line = self.queues.line(endpoint);
+        if line.breaker.limit() > 0 && !line.is_set_aside(now) {
             return self.queues.push(item, &route.gauge, Limits::of(&route));
         }
         if item.held == Held::Fresh {
@@ -222,13 +226,14 @@ impl Dispatch {
             if turn.item.held == Held::Fresh {
                 self.handoff.left(1);
             }
-            if self.queues.ended(endpoint, turn.standing, ended, now) {
+            if self.queues.ended(endpoint, (turn.standing, turn.has_script), ended, now) {
                 self.queues.drain(endpoint).into_iter().for_each(|item| self.put_back(item));
                 let probe_at = self.queues.line(endpoint).breaker.probe_at();
                 self.due.note(endpoint, probe_at.unwrap_or(now));
             }
             match ended {
                 Ended::Nothing => self.note_parked(&turn.item, now, RowState::Pending),
+                Ended::PutOff => self.note_parked(&turn.item, now.plus_ms(PUT_OFF_MS), RowState::Pending),
                 Ended::Canceled => self.note_parked(&turn.item, now, RowState::Canceled),
                 _ => {}
             }
@@ -252,11 +257,19 @@ impl Dispatch {
                     self.tasks.spawn(attempt::run(Arc::clone(&self.context), prepared, ticket));
                 }
                 None => {
-                    self.queues.ended(endpoint, turn.standing, Ended::Nothing, now);
+                    // All of its line: it must not wait for its turns only to be put back.
+                    self.queues.ended(endpoint, (turn.standing, turn.has_script), Ended::Nothing, now);
                     self.put_back(turn.item);
+                    self.queues.drain(endpoint).into_iter().for_each(|item| self.put_back(item));
                 }
             }
         }
+        let (set_aside, called) = self.queues.throttled();
+        for (endpoint, until) in set_aside {
+            self.queues.drain(endpoint).into_iter().for_each(|item| self.put_back(item));
+            self.due.note(endpoint, until);
+        }
+        called.into_iter().for_each(|endpoint| self.due.note(endpoint, now));
         self.context.metrics.in_flight.store(self.queues.in_flight(), Ordering::Relaxed);
         self.context.metrics.queued.store(self.queues.waiting(), Ordering::Relaxed);
     }
@@ -276,7 +289,6 @@ impl Dispatch {
             egress: &self.context.egress,
             event_origin: &settings.event_origin,
             request_timeout: settings.request_timeout,
-            schedule: &settings.schedule,
         };
         let prepared = Arc::new(Prepared::new(&route, &common));
         self.prepared.insert(endpoint, Arc::clone(&prepared));
@@ -323,6 +335,8 @@ impl Dispatch {
     fn look_for_late(&mut self) {
         let now = self.now();
         self.queues.shared_by(self.context.store.live_leases());
+        let routing = self.context.store.routing();
+        self.queues.look_again(now, |endpoint| routing.route(endpoint).map(|route| Limits::of(&route)));
         self.queues.late(now).into_iter().for_each(|item| self.put_back(item));
         self.context.metrics.breakers_open.store(self.queues.breakers_open(), Ordering::Relaxed);
     }

@@ -24,6 +24,8 @@ pub(crate) enum Sent {
     Ended(Answer, String),
     /// The customer's script wanted it not to be sent.
     Canceled,
+    /// It could not be shaped for reasons of our own.
+    Later,
     /// It was no longer ours to send (PROTOCOL rule 2).
     NotOurs,
 }
@@ -43,7 +45,10 @@ pub(crate) async fn send(
     let id = context.ids.message(item.key.message);
     let event = Event::of(&item.message, &id, payload);
     let draft = match item.message.overrides.raw_payload.as_deref() {
-        Some(raw) => Ok(prepared.recipe.as_it_is(Bytes::copy_from_slice(raw.as_bytes()))),
+        Some(raw) => {
+            let draft = prepared.recipe.raw(&event, Bytes::copy_from_slice(raw.as_bytes()));
+            draft.map_err(|why| Unshaped::Failed(Outcome::Blocked, why))
+        }
         None if prepared.recipe.is_plain() => Ok(prepared.recipe.as_it_is(payload.clone())),
         // Boxed: most requests are plain, and every one under way would carry its state along.
         None => Box::pin(prepared.draft(&event, &place.url, (&context.sandbox, now))).await,
@@ -51,12 +56,14 @@ pub(crate) async fn send(
     let draft = match draft {
         Ok(draft) => draft,
         Err(Unshaped::Canceled) => return Sent::Canceled,
+        Err(Unshaped::Later) => return Sent::Later,
         Err(Unshaped::Failed(outcome, why)) => {
             return ended(Answer { unshaped: true, ..Answer::none(outcome, why) });
         }
     };
     *started = Instant::now();
     let elsewhere = draft.url.as_deref().map(Place::new);
+    let shown = draft.shown.clone().unwrap_or_else(|| place.url.clone());
     let place = elsewhere.as_ref().unwrap_or(place);
     let exchange = Exchange {
         context,
@@ -67,15 +74,14 @@ pub(crate) async fn send(
         now,
         deadline: *started + prepared.timeout,
     };
-    match exchange.authorized(place).await {
-        Ok(response) => Sent::Ended(read(response, context.clock.now()), place.url.clone()),
-        Err(SendError::NotAllowed) => Sent::NotOurs,
-        Err(SendError::Blocked(why)) => Sent::Ended(Answer::none(Outcome::Blocked, why), place.url.clone()),
-        Err(SendError::TimedOut(why)) => Sent::Ended(Answer::none(Outcome::TimedOut, why), place.url.clone()),
-        Err(SendError::Unreachable(why)) => {
-            Sent::Ended(Answer::none(Outcome::Unreachable, why), place.url.clone())
-        }
-    }
+    let answer = match exchange.authorized(place).await {
+        Ok(response) => read(response, context.clock.now()),
+        Err(SendError::NotAllowed) => return Sent::NotOurs,
+        Err(SendError::Blocked(why)) => Answer::none(Outcome::Blocked, why),
+        Err(SendError::TimedOut(why)) => Answer::none(Outcome::TimedOut, why),
+        Err(SendError::Unreachable(why)) => Answer::none(Outcome::Unreachable, why),
+    };
+    Sent::Ended(answer, shown)
 }
 
 /// A shaped event on its way.
@@ -100,7 +106,7 @@ impl Exchange<'_> {
     }
 
     async fn with_token(&self, tokens: &Tokens, place: &Place) -> Result<Response, SendError> {
-        let (egress, clock) = (&self.context.egress, &*self.context.clock);
+        let (egress, clock) = (&self.context.egress, &self.context.clock);
         let token = tokens.get(egress, clock, None, self.deadline).await?;
         let response = self.once(place, Some(&token)).await?;
         if response.status != UNAUTHORIZED {

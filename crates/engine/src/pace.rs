@@ -34,6 +34,7 @@ impl Pace {
             | Ended::Unreachable
             | Ended::NotSent
             | Ended::Canceled
+            | Ended::PutOff
             | Ended::Nothing => {}
         }
     }

@@ -32,6 +32,8 @@ const FAILING_MAX: usize = IN_FLIGHT_MAX / 2;
 const UNPROVEN_MAX: usize = IN_FLIGHT_MAX / 4 * 3;
 /// An endpoint that was not used for so long is forgotten, in milliseconds (10 min).
 const FORGOTTEN_AFTER_MS: i64 = 600_000;
+/// Requests in flight that may wait for a script, altogether: few scripts run at a time.
+const SCRIPTED_MAX: usize = IN_FLIGHT_MAX / 4;
 /// Every so many turns of a line, a claimed delivery goes before the fresh ones.
 const CLAIMED_FLOOR: u8 = 4;
 
@@ -79,6 +81,8 @@ pub(crate) enum Ended {
     NotSent,
     /// The customer's script wanted it not to be sent: it says nothing about the endpoint.
     Canceled,
+    /// It could not be tried for reasons of our own: later.
+    PutOff,
     /// No attempt was made: the lease is lost, or the task ended early.
     Nothing,
 }
@@ -111,8 +115,10 @@ pub(crate) struct Line {
     gauge: Arc<Gauge>,
     limits: Limits,
     throttle: Throttle,
-    /// It waits for its rate, and is not in the round meanwhile.
-    is_throttled: bool,
+    /// Until about when it waits for its rate; it is not in the round meanwhile.
+    throttled_until: Option<Timestamp>,
+    /// It has waited for its application's rate, and its turn has come.
+    is_called: bool,
 }
 
 impl Line {
@@ -164,6 +170,8 @@ pub(crate) struct Turn {
     pub(crate) item: Item,
     /// Under which share of the requests in flight it is counted.
     pub(crate) standing: Standing,
+    /// Whether it is counted among those with a script.
+    pub(crate) has_script: bool,
 }
 
 /// All lines and the round between them.
@@ -178,6 +186,12 @@ pub(crate) struct Queues {
     claimed: usize,
     claimed_bytes: usize,
     throttles: Throttles,
+    /// Lines that begin to wait long for their rate, until when; and those that may go on.
+    set_aside: Vec<(EndpointKey, Timestamp)>,
+    called: Vec<EndpointKey>,
+    /// Requests in flight of lines with scripts, and such lines that wait for one of them to end.
+    scripted: usize,
+    scripts_wait: VecDeque<EndpointKey>,
     /// Nodes that send to the same endpoints.
     other_nodes: u32,
 }
@@ -192,6 +206,11 @@ impl Queues {
         // Fewer nodes are more room for each: lines that were full may send again.
         let endpoints: Vec<_> = self.lines.keys().copied().collect();
         endpoints.into_iter().for_each(|endpoint| self.enter_round(endpoint));
+    }
+
+    /// How many nodes share the endpoints.
+    pub(crate) const fn nodes(&self) -> u32 {
+        self.other_nodes + 1
     }
 
     /// Adds a delivery to its endpoint's line. `gauge` is the endpoint's, entered already for a fresh one; `limits` are what it
@@ -230,12 +249,7 @@ impl Queues {
 
     /// The next delivery to send, if one may be sent now.
     pub(crate) fn next(&mut self, now: Timestamp) -> Option<Turn> {
-        while let Some(endpoint) = self.throttles.wake(now) {
-            if let Some(line) = self.lines.get_mut(&endpoint) {
-                line.is_throttled = false;
-                self.enter_round(endpoint);
-            }
-        }
+        self.wake(now);
         // Each round has its turn; one whose share is spent, or that is empty, passes it on.
         let mut passed = 0;
         while passed < self.rounds.len() {
@@ -250,19 +264,24 @@ impl Queues {
             if !line.may_send(self.other_nodes + 1) {
                 continue;
             }
-            let nodes = self.other_nodes + 1;
-            if let Err(until) = self.throttles.admit((&line.limits, &mut line.throttle), nodes, now) {
-                line.is_throttled = true;
-                self.throttles.wait(endpoint, until);
+            if line.limits.has_script && self.scripted >= SCRIPTED_MAX {
+                line.in_round = true;
+                self.scripts_wait.push_back(endpoint);
                 continue;
             }
+            if !self.may_go(endpoint, now) {
+                continue;
+            }
+            let Some(line) = self.lines.get_mut(&endpoint) else { continue };
             let Some(item) = line.pop() else { continue };
             let standing = line.standing;
             line.in_flight += 1;
+            self.scripted += usize::from(line.limits.has_script);
+            let has_script = line.limits.has_script;
             self.left(&item);
             self.in_flight[standing as usize] += 1;
             self.enter_round(endpoint);
-            return Some(Turn { item, standing });
+            return Some(Turn { item, standing, has_script });
         }
         None
     }
@@ -283,11 +302,14 @@ impl Queues {
     pub(crate) fn ended(
         &mut self,
         endpoint: EndpointKey,
-        counted: Standing,
+        (counted, has_script): (Standing, bool),
         ended: Ended,
         now: Timestamp,
     ) -> bool {
         self.in_flight[counted as usize] -= 1;
+        if has_script {
+            self.script_ended();
+        }
         let Some(line) = self.lines.get_mut(&endpoint) else { return false };
         line.in_flight -= 1;
         line.pace.ended(ended);
@@ -295,10 +317,10 @@ impl Queues {
         match ended {
             Ended::Succeeded | Ended::Refused => line.standing = Standing::Proven,
             Ended::Slow | Ended::TimedOut | Ended::Unreachable => line.standing = Standing::Failing,
-            Ended::NotSent | Ended::Canceled | Ended::Nothing => {}
+            Ended::NotSent | Ended::Canceled | Ended::PutOff | Ended::Nothing => {}
         }
         let opened = line.breaker.ended(ended, now);
-        line.gauge.set_closed(line.breaker.is_open());
+        line.gauge.set_closed(line.breaker.is_open() || line.is_set_aside(now));
         self.enter_round(endpoint);
         opened
     }
@@ -328,13 +350,12 @@ impl Queues {
     pub(crate) fn forget_idle(&mut self, now: Timestamp) {
         self.lines.retain(|_, line| {
             let rate = line.limits.rate.map(|rate| rate.shared_by(self.other_nodes + 1));
-            let is_kept = line.in_round || line.is_throttled || !line.throttle.is_over(rate, now);
+            let is_kept =
+                line.in_round || line.throttled_until.is_some() || !line.throttle.is_over(rate, now);
             !line.is_idle() || is_kept || now.since(line.used) < FORGOTTEN_AFTER_MS
         });
-        let lines = &self.lines;
-        self.throttles.forget(|application| {
-            lines.values().any(|line| line.limits.application.is_some_and(|(of, _)| of == application))
-        });
+        let applications = self.lines.values().filter_map(|line| line.limits.application);
+        self.throttles.forget(&applications.map(|(application, _)| application).collect());
     }
 
     /// The endpoint's line, made when there is none.
@@ -364,13 +385,16 @@ impl Queues {
 
     fn enter_round(&mut self, endpoint: EndpointKey) {
         let Some(line) = self.lines.get_mut(&endpoint) else { return };
-        if line.in_round || line.is_throttled || !line.may_send(self.other_nodes + 1) {
+        if line.in_round || line.throttled_until.is_some() || !line.may_send(self.other_nodes + 1) {
             return;
         }
         line.in_round = true;
         self.rounds[line.standing as usize].push_back(endpoint);
     }
 }
+
+#[path = "queue_rates.rs"]
+mod rates;
 
 #[cfg(test)]
 #[path = "queue_tests.rs"]

@@ -47,7 +47,7 @@ fn take_all(queues: &mut Queues) -> Vec<Turn> {
 fn end_one(queues: &mut Queues, endpoint: i64, ended: Ended) {
     push(queues, endpoint, 1);
     let turn = queues.next(NOW).unwrap();
-    queues.ended(turn.item.key.endpoint, turn.standing, ended, NOW);
+    queues.ended(turn.item.key.endpoint, (turn.standing, turn.has_script), ended, NOW);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_proven_endpoint_stays_proven_while_it_is_in_use() {
     queues.forget_idle(NOW.plus_ms(60_000));
     push(&mut queues, 1, 2);
     assert_eq!(queues.next(NOW).unwrap().standing, Standing::Proven);
-    queues.ended(EndpointKey(1), Standing::Proven, Ended::Succeeded, NOW);
+    queues.ended(EndpointKey(1), (Standing::Proven, false), Ended::Succeeded, NOW);
     queues.forget_idle(NOW.plus_ms(FORGOTTEN_AFTER_MS));
     push(&mut queues, 1, 3);
     assert_eq!(queues.next(NOW).unwrap().standing, Standing::New);
@@ -113,7 +113,7 @@ fn fresh_deliveries_go_first_with_a_floor_for_claimed_ones() {
     let mut order = Vec::new();
     while let Some(turn) = queues.next(NOW) {
         order.push(turn.item.key.message.0);
-        queues.ended(EndpointKey(1), turn.standing, Ended::Nothing, NOW);
+        queues.ended(EndpointKey(1), (turn.standing, turn.has_script), Ended::Nothing, NOW);
     }
     assert_eq!(order, [0, 1, 2, 100, 3, 4, 5, 101, 6, 7, 8, 102]);
 }

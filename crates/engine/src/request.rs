@@ -7,12 +7,12 @@ use domain::auth::Auth;
 use domain::clock::Timestamp;
 use domain::endpoint::Endpoint;
 use domain::environment::Environment;
-use domain::retry::{RetryPolicy, Schedule};
-use egress::{Client, Destination, Identity, SendError, TlsError, TlsOptions};
+use domain::retry::RetryPolicy;
+use egress::{Client, Destination, Identity, SendError, TlsError, TlsOptions, uri_of};
 use foldhash::HashMap;
-use http::Uri;
 use shape::{Draft, Event, Recipe, Sandbox, ScriptError, Surroundings};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use store::routing::Route;
 
@@ -21,7 +21,6 @@ pub(crate) struct Common<'a> {
     pub(crate) egress: &'a Client,
     pub(crate) event_origin: &'a str,
     pub(crate) request_timeout: Duration,
-    pub(crate) schedule: &'a Schedule,
 }
 
 /// An endpoint, ready to be sent to.
@@ -37,8 +36,10 @@ pub(crate) struct Prepared {
     client: Option<Result<Client, SendError>>,
     pub(crate) tokens: Option<Tokens>,
     pub(crate) timeout: Duration,
-    /// Its own schedule, if it has one.
-    pub(crate) schedule: Option<Schedule>,
+    /// What it says itself about retries.
+    pub(crate) retries: RetryPolicy,
+    /// Whether its script took long when it ran last.
+    script_is_slow: AtomicBool,
 }
 
 /// A URL, taken apart.
@@ -54,13 +55,13 @@ pub(crate) enum Unshaped {
     Canceled,
     /// What the customer set up cannot be used on this event.
     Failed(Outcome, String),
+    /// We could not do it now: it says nothing about the endpoint.
+    Later,
 }
 
 impl Place {
     pub(crate) fn new(url: &str) -> Self {
-        let uri = url.parse::<Uri>();
-        let uri = uri.map_err(|e| SendError::Unreachable(format!("the URL cannot be requested: {e}")));
-        Self { url: url.to_owned(), destination: uri.and_then(|uri| Destination::of(&uri)) }
+        Self { url: url.to_owned(), destination: uri_of(url).and_then(|uri| Destination::of(&uri)) }
     }
 }
 
@@ -71,7 +72,6 @@ impl Prepared {
         let signature_headers = route.environment.signature_headers;
         let recipe =
             Recipe::new(&endpoint, &Surroundings { event_origin: common.event_origin, signature_headers });
-        let retries = options.retries();
         let tokens = match &endpoint.credentials.auth {
             Auth::Oauth2(client) => Some(Tokens::new(client)),
             _ => None,
@@ -84,7 +84,8 @@ impl Prepared {
             client: own_client(&endpoint, common.egress),
             tokens,
             timeout: timeout.unwrap_or(common.request_timeout),
-            schedule: own_schedule(&retries, &route.environment, common.schedule),
+            retries: options.retries(),
+            script_is_slow: AtomicBool::new(false),
             environment: Arc::clone(&route.environment),
             endpoint,
         }
@@ -122,23 +123,21 @@ impl Prepared {
         let failed = |why| Unshaped::Failed(Outcome::Blocked, why);
         let changed = match self.recipe.call(event, url, now).map_err(failed)? {
             None => None,
-            Some(call) => match sandbox.run(call).await {
+            Some(call) => match sandbox.run(call, &self.script_is_slow).await {
                 Ok(changed) if changed.cancel => return Err(Unshaped::Canceled),
                 Ok(changed) => Some(changed),
                 Err(error @ ScriptError::TimedOut) => {
                     return Err(Unshaped::Failed(Outcome::TimedOut, error.to_string()));
                 }
-                Err(error) => return Err(failed(error.to_string())),
+                Err(error @ ScriptError::Failed(_)) => return Err(failed(error.to_string())),
+                Err(error @ ScriptError::NotRun(_)) => {
+                    tracing::warn!(%error, endpoint = self.endpoint.id, "a delivery is put off");
+                    return Err(Unshaped::Later);
+                }
             },
         };
         self.recipe.draft(event, url, changed).map_err(failed)
     }
-}
-
-/// The endpoint's own schedule. One that says only how often leaves how far apart to its environment: its event types are not
-/// asked, for then each failure would have to.
-fn own_schedule(own: &RetryPolicy, environment: &Environment, otherwise: &Schedule) -> Option<Schedule> {
-    (!own.is_empty()).then(|| RetryPolicy::resolve([own, &environment.settings.retries], otherwise))
 }
 
 /// Connections under the endpoint's own certificates: none where it has none, so that it shares those of all.

@@ -1,12 +1,11 @@
-//! Which schedule holds for an endpoint that says nothing itself: its event type's, its environment's, or the setting's.
+//! What event types say about retries.
 //!
-//! Asked only when an attempt has failed. Event types are read from the store and kept for some seconds, so that a storm of
-//! failures costs a query for each of them now and then.
+//! Asked only when an attempt has failed and its endpoint does not say it all. They are read from the store and kept for some
+//! seconds, so that a storm of failures costs a query for each of them now and then.
 
 use domain::clock::{Clock, Timestamp};
-use domain::environment::Environment;
 use domain::id::EnvironmentKey;
-use domain::retry::{RetryPolicy, Schedule};
+use domain::retry::RetryPolicy;
 use foldhash::HashMap;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -22,24 +21,13 @@ const KEPT_MAX: usize = 10_000;
 pub(crate) struct Retries(Mutex<HashMap<(EnvironmentKey, String), (Timestamp, RetryPolicy)>>);
 
 impl Retries {
-    /// The schedule of an event type's messages.
-    pub(crate) async fn schedule(
+    /// What an event type says.
+    pub(crate) async fn of_event_type(
         &self,
         (store, clock): (&Arc<dyn Store>, &dyn Clock),
-        (environment, event_type): (&Environment, &str),
-        otherwise: &Schedule,
-    ) -> Schedule {
-        let own = self.event_type(store, clock.now(), (environment.key, event_type)).await;
-        RetryPolicy::resolve([&own, &environment.settings.retries], otherwise)
-    }
-
-    async fn event_type(
-        &self,
-        store: &Arc<dyn Store>,
-        now: Timestamp,
         (environment, name): (EnvironmentKey, &str),
     ) -> RetryPolicy {
-        let key = (environment, name.to_owned());
+        let (key, now) = ((environment, name.to_owned()), clock.now());
         if let Some((read_at, policy)) = self.0.lock().get(&key)
             && (0..KEPT_MS).contains(&now.since(*read_at))
         {

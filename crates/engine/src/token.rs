@@ -8,8 +8,10 @@ use domain::auth::OAuth2;
 use domain::clock::{Clock, Timestamp};
 use egress::{Client, ClientCredentials, SendError};
 use std::sync::Arc;
-use tokio::sync::Mutex;
+use std::time::Duration;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
 
 /// How long a token is good for, when the server does not say.
 const LIFETIME_SECONDS_DEFAULT: i64 = 3_600;
@@ -18,11 +20,15 @@ const EARLY_MS: i64 = 60_000;
 /// How long a failure is told to others without asking again.
 const FAILURE_MS: i64 = 5_000;
 
+/// How long a request for a token may take: it is not any one attempt's, and goes on when that one's time is over.
+const FETCH_WITHIN: Duration = Duration::from_secs(15);
+
 /// Gets one endpoint's tokens.
 #[derive(Debug)]
 pub(crate) struct Tokens {
-    client: OAuth2,
-    state: Mutex<State>,
+    client: Arc<OAuth2>,
+    state: Arc<Mutex<State>>,
+    fetching: TaskTracker,
 }
 
 #[derive(Debug, Default)]
@@ -41,19 +47,19 @@ enum State {
 
 impl Tokens {
     pub(crate) fn new(client: &OAuth2) -> Self {
-        Self { client: client.clone(), state: Mutex::default() }
+        Self { client: Arc::new(client.clone()), state: Arc::default(), fetching: TaskTracker::new() }
     }
 
     /// A token. `refused` is one that the receiver did not take: it is not given again.
     pub(crate) async fn get(
         &self,
         egress: &Client,
-        clock: &dyn Clock,
+        clock: &Arc<dyn Clock>,
         refused: Option<&str>,
         deadline: Instant,
     ) -> Result<Arc<str>, SendError> {
-        let waited = timeout_at(deadline, self.state.lock()).await;
-        let mut state = waited.map_err(|_| SendError::TimedOut(self.told("no token came in time")))?;
+        let late = |_| SendError::TimedOut(self.told("no token came in time"));
+        let state = timeout_at(deadline, Arc::clone(&self.state).lock_owned()).await.map_err(late)?;
         match &*state {
             State::Token { text, renew_at } if clock.now() < *renew_at && refused != Some(text) => {
                 return Ok(Arc::clone(text));
@@ -61,29 +67,43 @@ impl Tokens {
             State::Failed { error, ask_at } if clock.now() < *ask_at => return Err(error.clone()),
             _ => {}
         }
-        let asked = ClientCredentials {
-            token_url: &self.client.token_url,
-            client_id: &self.client.client_id,
-            client_secret: self.client.client_secret.reveal(),
-            scope: self.client.scope.as_deref(),
-        };
-        match asked.fetch(egress, deadline).await {
-            Ok(granted) => {
-                let text: Arc<str> = granted.access_token.into();
-                let lifetime_ms =
-                    granted.expires_in.unwrap_or(LIFETIME_SECONDS_DEFAULT).max(0).saturating_mul(1000);
-                let renew_at = clock.now().plus_ms(lifetime_ms - EARLY_MS.min(lifetime_ms / 10));
-                *state = State::Token { text: Arc::clone(&text), renew_at };
-                Ok(text)
-            }
-            Err(error) => {
-                *state = State::Failed { error: error.clone(), ask_at: clock.now().plus_ms(FAILURE_MS) };
-                Err(error)
-            }
+        let fetch = fetch(state, Arc::clone(&self.client), egress.clone(), Arc::clone(clock));
+        match timeout_at(deadline, self.fetching.spawn(fetch)).await.map_err(late)? {
+            Ok(got) => got,
+            Err(error) => Err(SendError::Unreachable(self.told(&error.to_string()))),
         }
     }
 
     fn told(&self, why: &str) -> String {
         format!("the authorization server {}: {why}", self.client.token_url)
+    }
+}
+
+/// Asks for a token, and keeps what came of it for all who wait for the lock.
+async fn fetch(
+    mut state: OwnedMutexGuard<State>,
+    client: Arc<OAuth2>,
+    egress: Client,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<str>, SendError> {
+    let asked = ClientCredentials {
+        token_url: &client.token_url,
+        client_id: &client.client_id,
+        client_secret: client.client_secret.reveal(),
+        scope: client.scope.as_deref(),
+    };
+    match asked.fetch(&egress, Instant::now() + FETCH_WITHIN).await {
+        Ok(granted) => {
+            let text: Arc<str> = granted.access_token.into();
+            let lifetime_ms =
+                granted.expires_in.unwrap_or(LIFETIME_SECONDS_DEFAULT).max(0).saturating_mul(1000);
+            let renew_at = clock.now().plus_ms(lifetime_ms - EARLY_MS.min(lifetime_ms / 10));
+            *state = State::Token { text: Arc::clone(&text), renew_at };
+            Ok(text)
+        }
+        Err(error) => {
+            *state = State::Failed { error: error.clone(), ask_at: clock.now().plus_ms(FAILURE_MS) };
+            Err(error)
+        }
     }
 }

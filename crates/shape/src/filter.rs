@@ -5,22 +5,22 @@
 //! `map`, `filter`); how much work they can make of an event is known before, and where it is too much, the filter does not
 //! hold.
 
+use crate::cost::{self, Cost};
 use crate::event::Event;
 use crate::tree::Tree;
-use cel::common::ast::{EntryExpr, Expr, IdedExpr};
 use cel::{Context, Env, Program, Value};
+use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
 
 /// Names that a filter may use.
 const NAMES: [&str; 4] = ["type", "data", "context", "headers"];
-/// Loops inside of loops; one that makes a list (`map`, `filter`) counts twice, for it copies what it has made each time.
-const LOOPS_MAX: u32 = 3;
-/// Steps that the loops of a filter may take.
-const STEPS_MAX: u64 = 5_000_000;
-/// Bytes that loops may make.
-const BYTES_MAX: u64 = 64 << 20;
-/// Parts inside of parts.
+/// Steps of one filter, and of all that are asked about one event ([`cost`] says what a step is).
+const WORK_MAX: u64 = 200_000_000;
+const WORK_OF_EVENT_MAX: u64 = 10 * WORK_MAX;
+/// Brackets inside of brackets.
 const DEPTH_MAX: usize = 64;
+/// Operators in a row.
+const CHAIN_MAX: usize = 200;
 
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
@@ -28,7 +28,7 @@ static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()
 #[derive(Debug)]
 pub struct Filter {
     program: Program,
-    loops: u32,
+    cost: Cost,
 }
 
 /// An event as filters see it, read once for all of them.
@@ -38,6 +38,8 @@ pub struct Seen {
     /// Values in the event, and bytes.
     nodes: u64,
     bytes: u64,
+    /// Steps that all filters may still take.
+    left: Cell<u64>,
 }
 
 impl Seen {
@@ -58,7 +60,7 @@ impl Seen {
         let kind = Value::String(Arc::new(event.event_type.to_owned()));
         let values = [kind, value(event.payload)?, value(event.context_json())?, headers];
         let bytes = event.payload.len() + event.context.map_or(0, str::len);
-        Ok(Self { values, nodes, bytes: bytes as u64 })
+        Ok(Self { values, nodes, bytes: bytes as u64, left: Cell::new(WORK_OF_EVENT_MAX) })
     }
 }
 
@@ -71,27 +73,23 @@ impl Filter {
         check_depth(text)?;
         let program = Program::compile(text).map_err(|errors| format!("does not read as CEL: {errors}"))?;
         let mut bound = Vec::new();
-        let loops = loops(program.expression(), &mut bound);
+        let cost = cost::of(program.expression(), &mut bound)?;
         let known = |name: &str| NAMES.contains(&name) || bound.contains(&name);
         if let Some(name) = program.references().variables().into_iter().find(|name| !known(name)) {
             return Err(format!(
                 "`{name}` is not known: a filter sees `type`, `data`, `context` and `headers`"
             ));
         }
-        if loops > LOOPS_MAX {
-            return Err(format!("has more than {LOOPS_MAX} loops inside each other (filter_loops_max)"));
-        }
-        Ok(Self { program, loops })
+        Ok(Self { program, cost })
     }
 
     /// Whether it holds for an event.
     #[must_use]
     pub fn holds(&self, seen: &Seen) -> bool {
-        let steps = seen.nodes.saturating_pow(self.loops);
-        let makes_much = self.loops > 1 && seen.nodes.saturating_mul(seen.bytes) > BYTES_MAX;
-        if self.loops > 0 && (steps > STEPS_MAX || makes_much) {
-            return false;
-        }
+        let cost = self.cost.of(seen.nodes, seen.bytes);
+        let left = seen.left.get().checked_sub(cost);
+        let Some(left) = left.filter(|_| cost <= WORK_MAX) else { return false };
+        seen.left.set(left);
         let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
         for (name, value) in NAMES.iter().zip(&seen.values) {
             context.add_variable_from_value(*name, value.clone());
@@ -100,10 +98,10 @@ impl Filter {
     }
 }
 
-/// The parser goes as deep as its text: brackets are counted before it does.
+/// The parser goes as deep as its text, and what it makes is as deep as a chain of operators is long: both are counted
+/// before.
 fn check_depth(text: &str) -> Result<(), String> {
-    let (mut depth, mut deepest) = (0_usize, 0_usize);
-    let mut marks = 0_usize;
+    let (mut depth, mut deepest, mut marks) = (0_usize, 0_usize, 0_usize);
     for c in text.chars() {
         match c {
             '(' | '[' | '{' => {
@@ -118,37 +116,13 @@ fn check_depth(text: &str) -> Result<(), String> {
     if deepest > DEPTH_MAX || marks > 4 * DEPTH_MAX {
         return Err(format!("is nested deeper than {DEPTH_MAX} (filter_depth_max)"));
     }
+    // Chains of these two, and lists, lie flat.
+    let chains = text.split("&&").flat_map(|part| part.split("||")).flat_map(|part| part.split(','));
+    let links = |chain: &str| chain.chars().filter(|c| ".[+-*/%<>=(".contains(*c)).count();
+    if chains.map(links).any(|links| links > CHAIN_MAX) {
+        return Err(format!("has a chain of more than {CHAIN_MAX} operators (filter_chain_max)"));
+    }
     Ok(())
-}
-
-/// How many loops stand inside each other at most; and the names that they bind.
-fn loops<'a>(expression: &'a IdedExpr, bound: &mut Vec<&'a str>) -> u32 {
-    let mut most = |parts: &mut dyn Iterator<Item = &'a IdedExpr>| {
-        parts.map(|part| loops(part, bound)).max().unwrap_or(0)
-    };
-    match &expression.expr {
-        Expr::Call(call) => most(&mut call.target.as_deref().into_iter().chain(&call.args)),
-        Expr::Comprehension(inner) => {
-            let parts = [&inner.loop_cond, &inner.loop_step, &inner.accu_init, &inner.result];
-            let makes_list = u32::from(matches!(inner.accu_init.expr, Expr::List(_)));
-            let inside = 1 + makes_list + most(&mut parts.into_iter());
-            let within = inside.max(most(&mut std::iter::once(&inner.iter_range)));
-            bound.extend([&*inner.iter_var, &*inner.accu_var].into_iter().chain(inner.iter_var2.as_deref()));
-            within
-        }
-        Expr::List(list) => most(&mut list.elements.iter()),
-        Expr::Select(select) => most(&mut std::iter::once(&*select.operand)),
-        Expr::Map(map) => most(&mut map.entries.iter().flat_map(entry)),
-        Expr::Struct(object) => most(&mut object.entries.iter().flat_map(entry)),
-        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => 0,
-    }
-}
-
-fn entry(entry: &cel::common::ast::IdedEntryExpr) -> Vec<&IdedExpr> {
-    match &entry.expr {
-        EntryExpr::StructField(field) => vec![&field.value],
-        EntryExpr::MapEntry(pair) => vec![&pair.key, &pair.value],
-    }
 }
 
 #[cfg(test)]
@@ -220,16 +194,31 @@ mod tests {
             &"(".repeat(100),
             &format!("{}true", "!".repeat(1000)),
             "data.a.all(x, data.a.all(y, data.a.all(z, data.a.all(w, w == x))))",
+            &format!("1{} == 1", "+1".repeat(2_000)),
+            &format!("data{} == 1", ".a".repeat(2_000)),
+            "data.a.matches(data.b)",
+            "data.a.matches('(')",
+            r"data.a.matches('\\pL{500}')",
+            &format!("{} == ''", ["data.a"; 20].join(" + ")),
         ] {
             assert!(Filter::parse(filter).is_err(), "{filter}");
         }
-        assert!(Filter::parse("data.a.all(x, data.b.all(y, x != y))").is_ok());
+        let many: Vec<_> = (0..200).map(|n| format!("type == 'event.{n}'")).collect();
+        for filter in [
+            "data.a.all(x, data.b.all(y, x != y))",
+            &many.join(" || "),
+            &format!("true{}", " && true".repeat(500)),
+            &format!("type in ['{}']", "a".repeat(3_000)),
+        ] {
+            assert!(Filter::parse(filter).is_ok(), "{filter}");
+        }
     }
 
     #[test]
     fn loops_over_large_events_end_soon() {
         let numbers: Vec<_> = (0..400_000).map(|n| n.to_string()).collect();
-        let payload = Bytes::from(format!(r#"{{"a":[{}]}}"#, numbers.join(",")));
+        let payload =
+            Bytes::from(format!(r#"{{"a":[{}],"t":"{}"}}"#, numbers.join(","), "t".repeat(1_000_000)));
         let event = Event {
             id: "",
             event_type: "t",
@@ -252,6 +241,12 @@ mod tests {
             "data.a.all(x, data.a.exists(y, y == x))",
             "data.a.map(x, x).size() > 0",
             "data.a.filter(x, x > 1).size() > 0",
+            "data.a.all(x, data.t.contains('z'))",
+            "data.a.all(x, x in data.a)",
+            "data.a.all(x, data.a == data.a)",
+            "data.a.exists(x, 'a'.matches('b'))",
+            &format!("{} == 'x'", ["data.t"; 16].join(" + ")),
+            &["data.a == data.a"; 100].join(" && "),
         ] {
             assert!(!holds(long), "{long}");
         }

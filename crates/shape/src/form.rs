@@ -2,30 +2,59 @@
 //! them back: `data[user][name]=Ann&data[tags][0]=new`. A null is an empty value; an empty object or list is left out.
 
 use crate::tree::Tree;
-use url::form_urlencoded::Serializer;
+use url::form_urlencoded::byte_serialize;
 
-/// Writes a value as a form. What is not an object stands under the name `payload`.
-pub(crate) fn write(tree: &Tree<'_>) -> String {
-    let mut form = Serializer::new(String::new());
+/// Writes a value as a form. What is not an object stands under the name `payload`. Each value repeats the names around
+/// it: writing ends soon after `max` bytes, and whoever gets more than that has not got the whole.
+pub(crate) fn write(tree: &Tree<'_>, max: usize) -> String {
+    let mut form = Form { out: String::new(), name: String::new(), max };
     match tree {
-        Tree::Object(members) => members.iter().for_each(|(name, value)| put(&mut form, name, value)),
-        other => put(&mut form, "payload", other),
+        Tree::Object(members) => members.iter().for_each(|(name, value)| form.below(|at| *at += name, value)),
+        other => form.below(|at| *at += "payload", other),
     }
-    form.finish()
+    form.out
 }
 
-fn put(form: &mut Serializer<'_, String>, name: &str, tree: &Tree<'_>) {
-    match tree {
-        Tree::Null => drop(form.append_pair(name, "")),
-        Tree::Bool(value) => drop(form.append_pair(name, if *value { "true" } else { "false" })),
-        Tree::Number(digits) => drop(form.append_pair(name, digits)),
-        Tree::Text(text) => drop(form.append_pair(name, text)),
-        Tree::List(items) => {
-            items.iter().enumerate().for_each(|(index, item)| put(form, &format!("{name}[{index}]"), item));
+struct Form {
+    out: String,
+    /// Where it stands: `data[user][name]`.
+    name: String,
+    max: usize,
+}
+
+impl Form {
+    fn below(&mut self, enter: impl FnOnce(&mut String), tree: &Tree<'_>) {
+        let before = self.name.len();
+        enter(&mut self.name);
+        self.put(tree);
+        self.name.truncate(before);
+    }
+
+    fn put(&mut self, tree: &Tree<'_>) {
+        if self.out.len() > self.max {
+            return;
         }
-        Tree::Object(members) => {
-            members.iter().for_each(|(inner, value)| put(form, &format!("{name}[{inner}]"), value));
+        match tree {
+            Tree::Null => self.pair(""),
+            Tree::Bool(value) => self.pair(if *value { "true" } else { "false" }),
+            Tree::Number(digits) => self.pair(digits),
+            Tree::Text(text) => self.pair(text),
+            Tree::List(items) => items.iter().enumerate().for_each(|(index, item)| {
+                self.below(|name| name.extend(["[", &index.to_string(), "]"]), item);
+            }),
+            Tree::Object(members) => members.iter().for_each(|(inner, value)| {
+                self.below(|name| name.extend(["[", inner, "]"]), value);
+            }),
         }
+    }
+
+    fn pair(&mut self, value: &str) {
+        if !self.out.is_empty() {
+            self.out.push('&');
+        }
+        self.out.extend(byte_serialize(self.name.as_bytes()));
+        self.out.push('=');
+        self.out.extend(byte_serialize(value.as_bytes()));
     }
 }
 
@@ -55,11 +84,18 @@ mod tests {
     fn nested_members_stand_in_brackets() {
         let json = r#"{"amount":1.10,"user":{"name":"Ann & Bob","tags":["a","b"]},"none":null,"ok":true,"empty":{}}"#;
         assert_eq!(
-            write(&Tree::parse(json.as_bytes()).unwrap()),
+            write(&Tree::parse(json.as_bytes()).unwrap(), 1_000),
             "amount=1.10&user%5Bname%5D=Ann+%26+Bob&user%5Btags%5D%5B0%5D=a&user%5Btags%5D%5B1%5D=b&none=&ok=true"
         );
         assert_eq!(wrong(b"a=1&b%5Bc%5D=x+y"), None);
         assert!(["a b", "a=%4", "a=\u{e9}", "a=<"].iter().all(|bad| wrong(bad.as_bytes()).is_some()));
-        assert_eq!(write(&Tree::parse(b"[1,\"x\"]").unwrap()), "payload%5B0%5D=1&payload%5B1%5D=x");
+        assert_eq!(write(&Tree::parse(b"[1,\"x\"]").unwrap(), 1_000), "payload%5B0%5D=1&payload%5B1%5D=x");
+    }
+
+    #[test]
+    fn a_long_name_around_many_values_ends_soon_after_the_most() {
+        let json = format!(r#"{{"{}":[{}1]}}"#, "k".repeat(100_000), "1,".repeat(100_000));
+        let written = write(&Tree::parse(json.as_bytes()).unwrap(), 1_000_000);
+        assert!((1_000_001..1_200_000).contains(&written.len()), "{}", written.len());
     }
 }

@@ -14,6 +14,7 @@
 //! bounded in time and memory; what goes wrong with it comes back as a sentence for them.
 
 mod authenticate;
+mod cost;
 mod event;
 mod fields;
 mod filter;

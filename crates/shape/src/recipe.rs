@@ -59,6 +59,7 @@ pub struct Recipe {
 struct Shaping {
     format: Format,
     encoding: Encoding,
+    content_type: String,
     fields: Option<Result<Fields, String>>,
     script: Option<Arc<str>>,
     template: Option<Result<Template, String>>,
@@ -72,6 +73,8 @@ struct Shaping {
 pub struct Draft {
     /// Where it goes, if elsewhere than the endpoint says.
     pub url: Option<String>,
+    /// The same as logs show it: without the event that is in its query.
+    pub shown: Option<String>,
     method: http::Method,
     /// The headers, where they are not the endpoint's.
     headers: Option<HeaderMap>,
@@ -173,14 +176,16 @@ impl Recipe {
             draft.headers = Some(self.with(&given.into_iter().collect::<Vec<_>>())?);
         }
         draft.url = changed.url.filter(|there| there != url);
+        draft.shown.clone_from(&draft.url);
+        self.describe_body(&mut draft);
         if draft.method == http::Method::GET {
             let query = shaping.query(event, &data)?;
             let mut there = url::Url::parse(draft.url.as_deref().unwrap_or(url))
                 .map_err(|error| format!("the URL cannot be requested: {error}"))?;
             let whole = there.query().map(|before| format!("{before}&{query}")).unwrap_or(query);
             there.set_query(Some(&whole));
+            draft.shown.get_or_insert_with(|| url.to_owned());
             draft.url = Some(there.into());
-            draft.headers.get_or_insert_with(|| self.headers.clone()).remove(CONTENT_TYPE);
         } else {
             draft.body = shaping.body(event, &data)?;
         }
@@ -193,10 +198,38 @@ impl Recipe {
         Ok(draft)
     }
 
-    /// The same for a body that was posted to be sent as it is (`rawPayload`).
+    /// Requests with a body have a content type, those without have none, whatever method a transformation chose.
+    fn describe_body(&self, draft: &mut Draft) {
+        let has_body = draft.method != http::Method::GET;
+        let is_described = draft.headers.as_ref().unwrap_or(&self.headers).contains_key(CONTENT_TYPE);
+        if has_body != is_described {
+            let headers = draft.headers.get_or_insert_with(|| self.headers.clone());
+            match &self.shaping {
+                Some(shaping) if has_body => sign::insert(headers, &CONTENT_TYPE, &shaping.content_type),
+                _ => drop(headers.remove(CONTENT_TYPE)),
+            }
+        }
+    }
+
+    /// The same for a body that was posted to be sent as it is (`rawPayload`): nothing shapes it.
+    ///
+    /// # Errors
+    /// A sentence, when the endpoint's requests have no body.
+    pub fn raw(&self, event: &Event<'_>, body: Bytes) -> Result<Draft, String> {
+        if self.method == http::Method::GET {
+            return Err("a raw payload is a body, and this endpoint's GET requests have none".to_owned());
+        }
+        let mut draft = self.as_it_is(body);
+        if let Some(shaping) = self.shaping.as_ref().filter(|s| s.format == Format::CloudEventsBinary) {
+            shaping.attributes(event, draft.headers.get_or_insert_with(|| self.headers.clone()));
+        }
+        Ok(draft)
+    }
+
+    /// The same for a payload that needs no shaping.
     #[must_use]
     pub fn as_it_is(&self, body: Bytes) -> Draft {
-        Draft { url: None, method: self.method.clone(), headers: None, body }
+        Draft { url: None, shown: None, method: self.method.clone(), headers: None, body }
     }
 
     /// Makes the request of an attempt at `now`: `token` is what an authorization server gave.
@@ -255,6 +288,7 @@ impl Shaping {
         Self {
             format: options.format,
             encoding: options.encoding(),
+            content_type: options.content_type().to_owned(),
             fields,
             script: options.transformation.as_ref().filter(|t| t.enabled).map(|t| Arc::from(&*t.code)),
             template: options.template.as_ref().map(Template::parse),
@@ -320,8 +354,8 @@ impl Shaping {
     fn encoded(&self, json: Vec<u8>) -> Result<Vec<u8>, String> {
         Ok(match self.encoding {
             Encoding::Json => json,
-            Encoding::Form => form::write(&read(&json)?).into_bytes(),
-            Encoding::Xml => xml::write(&read(&json)?),
+            Encoding::Form => form::write(&read(&json)?, SHAPED_BODY_BYTES_MAX).into_bytes(),
+            Encoding::Xml => xml::write(&read(&json)?, SHAPED_BODY_BYTES_MAX),
             Encoding::Text => match read(&json)? {
                 Tree::Text(text) => text.into_owned().into_bytes(),
                 _ => json,
@@ -337,16 +371,15 @@ impl Shaping {
             .append_pair("event_type", event.event_type)
             .append_pair("event_time", &event.time.to_string());
         let mut query = query.finish();
-        let data = form::write(&read(data)?);
+        let data = form::write(&read(data)?, GET_QUERY_BYTES_MAX);
         if !data.is_empty() {
             query.push('&');
             query.push_str(&data);
         }
         if query.len() > GET_QUERY_BYTES_MAX {
-            let bytes = query.len();
             return Err(format!(
-                "the event is {bytes} bytes as a query: at most {GET_QUERY_BYTES_MAX} (get_query_bytes_max) are sent; choose \
-                 less of it with `fields`, or a method with a body"
+                "the event is more than {GET_QUERY_BYTES_MAX} bytes as a query (get_query_bytes_max): choose less of it with \
+                 `fields`, or a method with a body"
             ));
         }
         Ok(query)

@@ -1,31 +1,39 @@
 //! The sandbox from outside: processes beside this one that run scripts, started when they are needed and again when they die.
 //!
-//! Each makes one call at a time; calls are made in the order in which they came. Attempts wait for their turn, of which there are never more than
-//! requests in flight; of those that people ask for (checks, dry runs) few may wait. A call whose script never ends takes its
-//! process with it, and nothing else.
+//! Each makes one call at a time; calls are made in the order in which they came, but that scripts which took long when they
+//! ran last share one process: so many of them there may be, quick ones have the other. Attempts wait for their turn, dispatch
+//! bounds how many; of those that people ask for (checks, dry runs) few may wait. A call whose script never ends takes its process
+//! with it, and nothing else.
 
 use crate::transformation::{Call, Changed, ScriptError};
-use crate::worker::{Answer, Task, frame_of, length_of};
+use crate::worker::{Answer, HUNG, Task, frame_of, length_of};
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// Checks and dry runs that may wait or be made.
 const ASKED_MAX: usize = 32;
+/// How long they wait.
+const ASKED_WITHIN: Duration = Duration::from_secs(10);
 /// Processes: while one hangs until it is ended, another goes on.
 const WORKERS: usize = 2;
 /// How long one call may take by the clock on the wall: on a machine so busy that it is not over by then, nothing runs well.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long a process may take to end that has closed its pipes.
+const DIES_WITHIN: Duration = Duration::from_secs(1);
+/// A script that takes longer is slow, by the clock on the wall.
+const SLOW_AFTER: Duration = Duration::from_millis(20);
 /// The argument that makes the program a worker.
 pub const WORKER: &str = "script-worker";
 
-/// Runs scripts. Clones share the process.
+/// Runs scripts. Clones share the processes.
 #[derive(Clone, Debug)]
 pub struct Sandbox(Arc<Inner>);
 
@@ -36,13 +44,14 @@ struct Inner {
     places: Semaphore,
     /// Calls that are being made.
     turns: Semaphore,
+    /// Calls of slow scripts that are being made.
+    slow_turns: Semaphore,
     idle: Mutex<Vec<Worker>>,
 }
 
 #[derive(Debug)]
 struct Worker {
-    /// Held so that the process ends when this does.
-    _process: Child,
+    process: Child,
     input: ChildStdin,
     output: ChildStdout,
 }
@@ -56,6 +65,7 @@ impl Sandbox {
             program,
             places: Semaphore::new(ASKED_MAX),
             turns: Semaphore::new(WORKERS),
+            slow_turns: Semaphore::new(WORKERS - 1),
             idle: Mutex::default(),
         }))
     }
@@ -65,16 +75,18 @@ impl Sandbox {
     /// # Errors
     /// [`ScriptError`]; `NotRun` when too many others ask.
     pub async fn try_run(&self, call: Call) -> Result<Changed, ScriptError> {
-        let _place = self.place()?;
-        self.run(call).await
+        match self.asked(Task::Run(call)).await? {
+            Answer::Ran(ran) => ran,
+            Answer::Checked(_) => Err(ScriptError::NotRun("the sandbox answered something else".to_owned())),
+        }
     }
 
-    /// Runs a script.
+    /// Runs a script. `is_slow` is kept by the caller for each script: whether it took long when it ran last.
     ///
     /// # Errors
     /// [`ScriptError`].
-    pub async fn run(&self, call: Call) -> Result<Changed, ScriptError> {
-        match self.ask(Task::Run(call)).await? {
+    pub async fn run(&self, call: Call, is_slow: &AtomicBool) -> Result<Changed, ScriptError> {
+        match self.ask(Task::Run(call), is_slow).await? {
             Answer::Ran(ran) => ran,
             Answer::Checked(_) => Err(ScriptError::NotRun("the sandbox answered something else".to_owned())),
         }
@@ -85,31 +97,47 @@ impl Sandbox {
     /// # Errors
     /// Its own error in `Ok`, as a sentence; [`ScriptError`] when it could not be asked.
     pub async fn check(&self, code: &str) -> Result<Result<(), String>, ScriptError> {
-        let _place = self.place()?;
-        match self.ask(Task::Check(code.into())).await? {
+        match self.asked(Task::Check(code.into())).await? {
             Answer::Checked(checked) => Ok(checked),
             Answer::Ran(_) => Err(ScriptError::NotRun("the sandbox answered something else".to_owned())),
         }
     }
 
-    fn place(&self) -> Result<SemaphorePermit<'_>, ScriptError> {
-        let busy = || ScriptError::NotRun(format!("{ASKED_MAX} others wait (scripts_asked_max); try again"));
-        self.0.places.try_acquire().map_err(|_| busy())
+    /// Asks for a person, who does not wait long, and whose script may be anything.
+    async fn asked(&self, task: Task) -> Result<Answer, ScriptError> {
+        let busy = |why: &str| ScriptError::NotRun(format!("{why}; try again"));
+        let place = self.0.places.try_acquire();
+        let _place = place.map_err(|_| busy(&format!("{ASKED_MAX} others wait (scripts_asked_max)")))?;
+        let might_be_slow = AtomicBool::new(true);
+        let answer = timeout(ASKED_WITHIN, self.ask(task, &might_be_slow)).await;
+        answer.unwrap_or_else(|_| Err(busy("other scripts take all the time that there is")))
     }
 
-    async fn ask(&self, task: Task) -> Result<Answer, ScriptError> {
+    async fn ask(&self, task: Task, is_slow: &AtomicBool) -> Result<Answer, ScriptError> {
         let frame = frame_of(&task).map_err(|error| ScriptError::NotRun(error.to_string()))?;
         let closed = |_| ScriptError::NotRun("it is closed".to_owned());
+        let was_slow = is_slow.load(Ordering::Relaxed);
+        let _slow_turn = match was_slow {
+            true => Some(self.0.slow_turns.acquire().await.map_err(closed)?),
+            false => None,
+        };
         let _turn = self.0.turns.acquire().await.map_err(closed)?;
+        let asked = Instant::now();
+        let answer = self.answer(&frame).await;
+        is_slow.store(asked.elapsed() > SLOW_AFTER, Ordering::Relaxed);
+        answer
+    }
+
+    async fn answer(&self, frame: &[u8]) -> Result<Answer, ScriptError> {
         // Out of its place while it works: when this future is dropped, the process goes with its answer.
         let kept = self.0.idle.lock().pop();
         let fresh = kept.is_none();
         let mut worker = kept.map_or_else(|| self.start(), Ok)?;
-        let mut answer = timeout(ANSWER_WITHIN, worker.exchange(&frame)).await;
+        let mut answer = timeout(ANSWER_WITHIN, worker.exchange(frame)).await;
         if !fresh && matches!(&answer, Ok(Err(Broken::BeforeAsked))) {
             // It had died since it was last used.
             worker = self.start()?;
-            answer = timeout(ANSWER_WITHIN, worker.exchange(&frame)).await;
+            answer = timeout(ANSWER_WITHIN, worker.exchange(frame)).await;
         }
         match answer {
             Ok(Ok(answer)) => {
@@ -117,7 +145,8 @@ impl Sandbox {
                 Ok(answer)
             }
             Ok(Err(Broken::BeforeAsked)) => Err(ScriptError::NotRun("its process cannot be used".to_owned())),
-            Ok(Err(Broken::Died)) | Err(_) => Err(ScriptError::TimedOut),
+            Ok(Err(Broken::Died)) => Err(worker.why_it_died().await),
+            Err(_) => Err(ScriptError::TimedOut),
         }
     }
 
@@ -135,7 +164,7 @@ impl Sandbox {
             .spawn()
             .map_err(not_run)?;
         match (process.stdin.take(), process.stdout.take()) {
-            (Some(input), Some(output)) => Ok(Worker { _process: process, input, output }),
+            (Some(input), Some(output)) => Ok(Worker { process, input, output }),
             _ => Err(ScriptError::NotRun("its process has no pipes".to_owned())),
         }
     }
@@ -151,6 +180,15 @@ enum Broken {
 }
 
 impl Worker {
+    /// Whether its script ran without end, or the process was ended by somebody else: out of memory, say.
+    async fn why_it_died(&mut self) -> ScriptError {
+        match timeout(DIES_WITHIN, self.process.wait()).await {
+            Ok(Ok(status)) if status.code() == Some(HUNG) => ScriptError::TimedOut,
+            Ok(Ok(status)) => ScriptError::NotRun(format!("its process ended ({status})")),
+            Ok(Err(_)) | Err(_) => ScriptError::NotRun("its process is gone".to_owned()),
+        }
+    }
+
     async fn exchange(&mut self, frame: &[u8]) -> Result<Answer, Broken> {
         self.input.write_all(frame).await.map_err(|_| Broken::BeforeAsked)?;
         let mut head = [0; 4];

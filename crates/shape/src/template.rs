@@ -2,19 +2,23 @@
 //!
 //! They see `id`, `type`, `time`, `data` and `context`. Nothing is escaped by itself: `{{ data.name|tojson }}` writes JSON.
 //! In JSON, a text that is one expression and nothing else (`"{{ data.amount }}"`) keeps the value's type. A member that is
-//! not there is empty. One fuel bounds the time and the memory of a rendering.
+//! not there is empty. One fuel bounds the time and the memory of a rendering, however many texts it has.
 
 use crate::event::Event;
 use crate::tree::Tree;
 use domain::limit::SHAPED_BODY_BYTES_MAX;
 use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, context};
+use minijinja::{AutoEscape, Captured, Environment, ErrorKind, UndefinedBehavior, context};
 use serde_json::Value;
+use std::io::{self, Write};
 
 /// The work that one rendering may do: about as many instructions, or 64 bytes each.
 const FUEL: u64 = 100_000;
+const TOO_MUCH: &str = "it does more than a template may (template_fuel)";
 /// The name of the template of a text.
 const WHOLE: &str = "template";
+/// Where a template that is one expression leaves its value.
+const RESULT: &str = "result";
 
 /// A template that was read.
 #[derive(Debug)]
@@ -65,14 +69,15 @@ impl Template {
             data => minijinja::Value::from(Serde(Tree::parse(data).map_err(not_json)?)),
             context => minijinja::Value::from(Serde(Tree::parse(event.context_json()).map_err(not_json)?)),
         };
-        let out = match &self.json {
-            None => self.text(WHOLE, &seen)?.into_bytes(),
-            Some(json) => serde_json::to_vec(&self.fill(json, &seen)?).unwrap_or_default(),
-        };
-        if out.len() > SHAPED_BODY_BYTES_MAX {
-            return Err(format!("it made more than {SHAPED_BODY_BYTES_MAX} bytes (shaped_body_bytes_max)"));
+        let mut out = Output { bytes: Vec::new(), fuel: FUEL };
+        match &self.json {
+            None => {
+                let text = self.rendered(WHOLE, &seen, &mut out)?.into_output();
+                out.write_all(text.as_bytes()).map_err(|error| error.to_string())?;
+            }
+            Some(json) => self.fill(json, &seen, &mut out)?,
         }
-        Ok(out)
+        Ok(out.bytes)
     }
 
     /// Whether it is JSON around texts.
@@ -80,31 +85,82 @@ impl Template {
         self.json.is_some()
     }
 
-    fn text(&self, name: &str, seen: &minijinja::Value) -> Result<String, String> {
+    /// Renders one of the texts, and takes what it needed from the fuel.
+    fn rendered(
+        &self,
+        name: &str,
+        seen: &minijinja::Value,
+        out: &mut Output,
+    ) -> Result<Captured<'_>, String> {
         let template = self.environment.get_template(name).map_err(|error| explain(&error))?;
-        template.render(seen.clone()).map_err(|error| explain(&error))
+        let rendered = template.render_captured(seen.clone()).map_err(|error| explain(&error))?;
+        let used = rendered.state().fuel_levels().map_or(0, |(used, _)| used);
+        out.fuel = out.fuel.checked_sub(used.max(1)).ok_or(TOO_MUCH)?;
+        Ok(rendered)
     }
 
-    fn fill(&self, json: &Value, seen: &minijinja::Value) -> Result<Value, String> {
-        Ok(match json {
-            Value::String(text) => match expression(text) {
-                Some(source) => {
-                    let compiled =
-                        self.environment.compile_expression(source).map_err(|error| explain(&error))?;
-                    let value = compiled.eval(seen.clone()).map_err(|error| explain(&error))?;
-                    serde_json::to_value(value).map_err(|error| error.to_string())?
+    /// Writes the JSON, its texts rendered.
+    fn fill(&self, json: &Value, seen: &minijinja::Value, out: &mut Output) -> Result<(), String> {
+        let failed = |error: serde_json::Error| error.to_string();
+        match json {
+            Value::String(text) => {
+                let rendered = self.rendered(text, seen, out)?;
+                match expression(text) {
+                    Some(_) => {
+                        let value = rendered.state().lookup(RESULT).unwrap_or_default();
+                        serde_json::to_writer(out, &value).map_err(failed)?;
+                    }
+                    None => serde_json::to_writer(out, rendered.output()).map_err(failed)?,
                 }
-                None => Value::String(self.text(text, seen)?),
-            },
+            }
             Value::Array(items) => {
-                Value::Array(items.iter().map(|item| self.fill(item, seen)).collect::<Result<_, _>>()?)
+                out.put(b"[")?;
+                for (index, item) in items.iter().enumerate() {
+                    out.put(if index > 0 { b"," } else { b"" })?;
+                    self.fill(item, seen, out)?;
+                }
+                out.put(b"]")?;
             }
             Value::Object(members) => {
-                let fill = |(name, value): (&String, &Value)| Ok((name.clone(), self.fill(value, seen)?));
-                Value::Object(members.iter().map(fill).collect::<Result<_, String>>()?)
+                out.put(b"{")?;
+                for (index, (name, value)) in members.iter().enumerate() {
+                    out.put(if index > 0 { b"," } else { b"" })?;
+                    serde_json::to_writer(&mut *out, name).map_err(failed)?;
+                    out.put(b":")?;
+                    self.fill(value, seen, out)?;
+                }
+                out.put(b"}")?;
             }
-            other => other.clone(),
-        })
+            other => serde_json::to_writer(out, other).map_err(failed)?,
+        }
+        Ok(())
+    }
+}
+
+/// What a rendering has made so far, and what it may still do.
+struct Output {
+    bytes: Vec<u8>,
+    fuel: u64,
+}
+
+impl Output {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.write_all(bytes).map_err(|error| error.to_string())
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > SHAPED_BODY_BYTES_MAX {
+            let what = format!("it made more than {SHAPED_BODY_BYTES_MAX} bytes (shaped_body_bytes_max)");
+            return Err(io::Error::other(what));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -123,10 +179,10 @@ fn add(environment: &mut Environment<'static>, name: &str, text: &str) -> Result
 fn add_texts(environment: &mut Environment<'static>, json: &Value) -> Result<(), String> {
     match json {
         Value::String(text) => match expression(text) {
-            Some(source) => environment
-                .compile_expression_owned(source.to_owned())
-                .map(drop)
-                .map_err(|error| explain(&error)),
+            Some(source) => {
+                environment.compile_expression(source).map_err(|error| explain(&error))?;
+                add(environment, text, &format!("{{% set {RESULT} = ({source}) %}}"))
+            }
             None => add(environment, text, text),
         },
         Value::Array(items) => items.iter().try_for_each(|item| add_texts(environment, item)),
@@ -138,7 +194,7 @@ fn add_texts(environment: &mut Environment<'static>, json: &Value) -> Result<(),
 /// A sentence without the library's own framing.
 fn explain(error: &minijinja::Error) -> String {
     let what = match (error.kind(), error.detail()) {
-        (ErrorKind::OutOfFuel, _) => "it does more than a template may (template_fuel)".to_owned(),
+        (ErrorKind::OutOfFuel, _) => TOO_MUCH.to_owned(),
         (kind, None) => kind.to_string(),
         (kind, Some(detail)) => format!("{kind}: {detail}"),
     };
@@ -204,5 +260,16 @@ mod tests {
         ] {
             assert!(render(json!(bomb), "{\"a\":1}").is_err(), "{bomb}");
         }
+    }
+
+    #[test]
+    fn many_texts_have_no_more_than_one() {
+        let payload = format!(r#"{{"a":"{}"}}"#, "x".repeat(1_000_000));
+        let told = render(json!(vec!["{{data}}"; 5_000]), &payload).unwrap_err();
+        assert!(told.contains("shaped_body_bytes_max"), "{told}");
+        let told = render(json!(vec!["{{ ('x' * 600000)|length }}"; 3_500]), "{}").unwrap_err();
+        assert!(told.contains("template_fuel"), "{told}");
+        let told = render(json!(vec!["{% for i in range(90) %}{% endfor %}-"; 3_500]), "{}").unwrap_err();
+        assert!(told.contains("template_fuel"), "{told}");
     }
 }

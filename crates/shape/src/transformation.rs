@@ -102,21 +102,20 @@ pub struct Call {
     pub seed: i32,
 }
 
-/// Whether code compiles. Nothing of it is run.
+/// Whether code can be used: it compiles, what stands outside its functions runs, and there is a `handler`, which is not
+/// called.
 ///
 /// # Errors
 /// A sentence with the line.
 pub(crate) fn check(code: &str) -> Result<(), String> {
     within(true, |ctx| {
-        // A function's body is compiled when the function is made, and run when it is called, which is never.
-        let make: Function<'_> = ctx.eval("(code) => { new Function(code) }")?;
-        make.call::<_, ()>((code,))
+        hand_in(&ctx, 0, 0)?;
+        handler(&ctx, code).map(drop)
     })
     .map_err(|error| match error {
         ScriptError::Failed(text) => text,
         other => other.to_string(),
-    })?;
-    if code.contains("handler") { Ok(()) } else { Err("has no function `handler(webhook)`".to_owned()) }
+    })
 }
 
 /// Runs a script, on this thread.
@@ -128,14 +127,8 @@ pub(crate) fn run(call: &Call) -> Result<Changed, ScriptError> {
         serde_json::to_string(&call.webhook).map_err(|error| ScriptError::Failed(error.to_string()))?;
     let is_whole = WHOLE_WORDS.iter().any(|word| call.code.contains(word));
     within(is_whole, |ctx| {
-        hand_in(&ctx, call)?;
-        let mut options = EvalOptions::default();
-        (options.filename, options.strict) = (Some(FILE.to_owned()), false);
-        let code = format!("{}\n;typeof handler === 'undefined' ? undefined : handler", call.code);
-        let handler: Value<'_> = ctx.eval_with_options(code, options)?;
-        let Some(handler) = handler.into_function() else {
-            return Err(wrong(&ctx, "there is no function `handler`"));
-        };
+        hand_in(&ctx, call.now_ms, call.seed)?;
+        let handler = handler(&ctx, &call.code)?;
         let webhook: Object<'_> =
             ctx.json_parse(input)?.into_object().ok_or_else(|| wrong(&ctx, "no webhook"))?;
         let before = json(&ctx, webhook.get("payload")?)?;
@@ -144,9 +137,18 @@ pub(crate) fn run(call: &Call) -> Result<Changed, ScriptError> {
     })
 }
 
+/// The function that the code is about.
+fn handler<'js>(ctx: &Ctx<'js>, code: &str) -> rquickjs::Result<Function<'js>> {
+    let mut options = EvalOptions::default();
+    (options.filename, options.strict) = (Some(FILE.to_owned()), false);
+    let code = format!("{code}\n;typeof handler === 'undefined' ? undefined : handler");
+    let handler: Value<'_> = ctx.eval_with_options(code, options)?;
+    handler.into_function().ok_or_else(|| wrong(ctx, "there is no function `handler(webhook)`"))
+}
+
 /// The time, and chance: mulberry32, so that the same event gives the same numbers on every try.
-fn hand_in(ctx: &Ctx<'_>, call: &Call) -> rquickjs::Result<()> {
-    let mut state = call.seed.cast_unsigned();
+fn hand_in(ctx: &Ctx<'_>, now_ms: i64, seed: i32) -> rquickjs::Result<()> {
+    let mut state = seed.cast_unsigned();
     let random = move || {
         state = state.wrapping_add(0x6d2b_79f5);
         let mut t = (state ^ (state >> 15)).wrapping_mul(1 | state);
@@ -157,7 +159,7 @@ fn hand_in(ctx: &Ctx<'_>, call: &Call) -> rquickjs::Result<()> {
     math.set("random", Function::new(ctx.clone(), MutFn::from(random))?)?;
     if ctx.globals().contains_key("Date")? {
         let date: Function<'_> = ctx.eval(DATE)?;
-        date.call::<_, ()>((call.now_ms as f64,))?;
+        date.call::<_, ()>((now_ms as f64,))?;
     }
     Ok(())
 }
@@ -309,7 +311,7 @@ mod tests {
             "TypeError: cannot read property 'at' of undefined (line 3)"
         );
         assert_eq!(failed("function handler(w) {\n throw 'no' }"), "it threw no");
-        assert!(failed("const other = 1").contains("there is no function `handler`"));
+        assert!(failed("const other = 1").contains("there is no function `handler(webhook)`"));
         assert!(failed("function handler() {}").contains("must return the webhook"));
         assert!(failed("async function handler(w) { return w }").contains("must not be async"));
         assert!(failed("function handler(w) { w.payload = undefined; return w }").contains("payload"));
@@ -321,11 +323,26 @@ mod tests {
     }
 
     #[test]
-    fn code_is_checked_without_being_run() {
+    fn what_passes_the_check_can_be_called() {
         assert_eq!(check("function handler(w) { return w }"), Ok(()));
-        assert_eq!(check("while (true) {}; function handler(w) { return w }"), Ok(()));
-        assert!(check("function handler(w) {\n  return w +;\n}").unwrap_err().contains("SyntaxError"));
-        assert!(check("const x = 1").is_err());
+        assert_eq!(
+            check("const begun = Date.now(); const handler = (w) => ({ ...w, payload: begun })"),
+            Ok(())
+        );
+        assert_eq!(check("function handler(w) { while (true) {} }"), Ok(()), "it is not called");
+        for (code, told) in [
+            ("function handler(w) {\n  return w +;\n}", "SyntaxError"),
+            ("const x = 1", "no function `handler(webhook)`"),
+            ("// handler", "no function `handler(webhook)`"),
+            ("const handler = 5", "no function `handler(webhook)`"),
+            ("return function handler(w) { return w }", "SyntaxError"),
+            ("nobody(); function handler(w) { return w }", "ReferenceError"),
+            ("while (true) {}; function handler(w) { return w }", "took longer"),
+            ("\0function handler(w) { return w }", "nul byte"),
+        ] {
+            let wrong = check(code).unwrap_err();
+            assert!(wrong.contains(told), "{code}: {wrong}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! watches the clock of the processor and ends the whole process. So it also ends when whoever started it is gone.
 
 use crate::transformation::{self, Call, ScriptError};
-use rustix::process::{Pid, Resource, Rlimit, Signal, getpid, kill_process, setpriority_process, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, setpriority_process, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
@@ -20,6 +20,9 @@ const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Processor time after which a call is ended with the process, in milliseconds: what ends by itself has long done so.
 const HANGS_AFTER_MS: u64 = 400;
+
+/// How the process ends when a call used too much.
+pub(crate) const HUNG: i32 = 86;
 
 /// What the sandbox is asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -72,7 +75,11 @@ fn watch(begun: &AtomicU64) {
         let since = begun.load(Ordering::Acquire);
         if since != IDLE && processor_ms().saturating_sub(since) > HANGS_AFTER_MS {
             // The thread that hangs cannot be ended by itself.
-            let _ = kill_process(getpid(), Signal::KILL);
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "there is nothing to close: pipes end with the process"
+            )]
+            std::process::exit(HUNG);
         }
     }
 }

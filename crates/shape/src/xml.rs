@@ -19,11 +19,12 @@ const ROOT: &str = "event";
 const ITEM: &str = "item";
 const MEMBER: &str = "member";
 
-/// Writes a value as an XML document.
-pub(crate) fn write(tree: &Tree<'_>) -> Vec<u8> {
+/// Writes a value as an XML document. Writing ends soon after `max` bytes, and whoever gets more than that has not got
+/// the whole.
+pub(crate) fn write(tree: &Tree<'_>, max: usize) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new());
     emit(&mut writer, Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)));
-    element(&mut writer, &BytesStart::new(ROOT), tree);
+    element(&mut writer, &BytesStart::new(ROOT), tree, max);
     writer.into_inner()
 }
 
@@ -37,7 +38,10 @@ fn emit(writer: &mut Writer<Vec<u8>>, event: Event<'_>) {
     let _ = writer.write_event(event);
 }
 
-fn element(writer: &mut Writer<Vec<u8>>, start: &BytesStart<'_>, tree: &Tree<'_>) {
+fn element(writer: &mut Writer<Vec<u8>>, start: &BytesStart<'_>, tree: &Tree<'_>, max: usize) {
+    if writer.get_ref().len() > max {
+        return;
+    }
     if matches!(tree, Tree::Null) {
         let nil = start.clone().with_attributes([("nil", "true")]);
         return emit(writer, Event::Empty(nil));
@@ -48,7 +52,7 @@ fn element(writer: &mut Writer<Vec<u8>>, start: &BytesStart<'_>, tree: &Tree<'_>
         Tree::Bool(value) => text(writer, if *value { "true" } else { "false" }),
         Tree::Number(digits) => text(writer, digits),
         Tree::Text(content) => text(writer, content),
-        Tree::List(items) => items.iter().for_each(|item| element(writer, &BytesStart::new(ITEM), item)),
+        Tree::List(items) => items.iter().for_each(|item| element(writer, &BytesStart::new(ITEM), item, max)),
         Tree::Object(members) => members.iter().for_each(|(name, value)| {
             let start = if is_name(name) {
                 BytesStart::new(&**name)
@@ -56,7 +60,7 @@ fn element(writer: &mut Writer<Vec<u8>>, start: &BytesStart<'_>, tree: &Tree<'_>
                 let attribute = Attribute { key: QName("name"), value: escape(name) };
                 BytesStart::new(MEMBER).with_attributes([attribute])
             };
-            element(writer, &start, value);
+            element(writer, &start, value, max);
         }),
     }
     emit(writer, Event::End(start.to_end()));
@@ -112,7 +116,7 @@ mod tests {
     use super::*;
 
     fn xml(json: &str) -> String {
-        String::from_utf8(write(&Tree::parse(json.as_bytes()).unwrap())).unwrap()
+        String::from_utf8(write(&Tree::parse(json.as_bytes()).unwrap(), 1_000_000)).unwrap()
     }
 
     #[test]

@@ -123,6 +123,22 @@ async fn an_endpoint_says_how_often_and_how_far_apart_it_is_tried(store: Store) 
     world.stop().await;
 }
 
+async fn an_event_types_schedule_goes_before_its_environments(store: Store) {
+    let world = World::start(store).await;
+    world.call("PATCH", "/api/v1/environment", &json!({"retrySchedule": [13, 130]})).await;
+    waits(&world, json!({"path": "/environment"}), &[13, 130]).await;
+    event_types(&world, &["invoice.paid"]).await;
+    world.call("PATCH", "/api/v1/event-type/invoice.paid", &json!({"retrySchedule": [11]})).await;
+    // Event types are kept for two seconds.
+    world.clock.advance_ms(2_000);
+    waits(&world, json!({"path": "/event-type"}), &[11]).await;
+    waits(&world, json!({"path": "/endpoint", "retrySchedule": [7, 70]}), &[7, 70]).await;
+    world.call("PATCH", "/api/v1/event-type/invoice.paid", &json!({"retrySchedule": null})).await;
+    world.clock.advance_ms(2_000);
+    waits(&world, json!({"path": "/again"}), &[13, 130]).await;
+    world.stop().await;
+}
+
 async fn an_endpoints_own_deadline_ends_a_request(store: Store) {
     let world = World::start(store).await;
     world.receiver.answer_always("/slow", Answer::hang());
@@ -289,6 +305,7 @@ each_store!(
     a_mapping_to_a_forbidden_address_is_refused,
     only_events_that_the_filter_holds_for_are_sent,
     an_endpoint_says_how_often_and_how_far_apart_it_is_tried,
+    an_event_types_schedule_goes_before_its_environments,
     an_endpoints_own_deadline_ends_a_request,
     no_stretch_of_time_has_more_requests_than_the_rate,
     an_applications_rate_holds_over_all_its_endpoints,
