@@ -129,3 +129,58 @@ fn what_waited_too_long_and_what_was_drained_leaves_memory() {
     assert_eq!(queues.waiting(), 0);
     assert!(queues.next(NOW).is_none());
 }
+
+fn push_with(queues: &mut Queues, endpoint: i64, number: i64, limits: Limits) {
+    let gauge = Arc::new(Gauge::default());
+    assert!(gauge.enter(2));
+    queues.push(item(endpoint, number, Held::Fresh), &gauge, limits);
+}
+
+#[test]
+fn a_line_that_waits_long_for_its_rate_keeps_nothing_in_memory_and_hears_of_another_rate() {
+    let hourly = domain::throttle::Rate { count: 1, ms: 3_600_000 };
+    let limits = Limits { rate: Some(hourly), ..Limits::default() };
+    let mut queues = Queues::default();
+    (0..9).for_each(|number| push_with(&mut queues, 1, number, limits));
+    assert_eq!(take_all(&mut queues).len(), 1);
+    let until = NOW.plus_ms(3_600_000);
+    assert_eq!(queues.throttled(), (vec![(EndpointKey(1), until)], vec![]));
+    assert_eq!(queues.drain(EndpointKey(1)).len(), 8);
+    assert_eq!(queues.line(EndpointKey(1)).wants(512, 1, NOW), Err(until), "nothing is claimed meanwhile");
+    assert_eq!(
+        queues.line(EndpointKey(1)).wants(512, 1, until.plus_ms(-1)),
+        Ok(1),
+        "no more than may be sent"
+    );
+    queues.look_again(NOW.plus_ms(500), |_| Some(limits));
+    assert_eq!(queues.throttled(), (vec![], vec![]), "nothing has changed");
+    queues.look_again(NOW.plus_ms(1_000), |_| Some(Limits::default()));
+    assert_eq!(queues.throttled(), (vec![], vec![EndpointKey(1)]), "it may be claimed for");
+    assert_eq!(queues.line(EndpointKey(1)).wants(512, 1, NOW), Ok(512));
+    (9..12).for_each(|number| push_with(&mut queues, 1, number, Limits::default()));
+    assert_eq!(take_all(&mut queues).len(), 3);
+}
+
+#[test]
+fn requests_that_wait_for_scripts_leave_room_for_those_without() {
+    let limits = Limits { has_script: true, in_flight: Some(4), ..Limits::default() };
+    let mut queues = Queues::default();
+    let endpoints = i64::try_from(SCRIPTED_MAX).unwrap();
+    for endpoint in 1..=endpoints {
+        (0..2).for_each(|number| push_with(&mut queues, endpoint, number, limits));
+    }
+    push(&mut queues, 0, 1);
+    let mut turns = take_all(&mut queues);
+    assert_eq!(turns.iter().filter(|turn| turn.has_script).count(), SCRIPTED_MAX);
+    assert_eq!(turns.len(), SCRIPTED_MAX + 1);
+    // Some of those that wait are gone by the time that it is their turn.
+    (1..=endpoints / 2).for_each(|endpoint| drop(queues.drain(EndpointKey(endpoint))));
+    let mut sent = 0;
+    while let Some(turn) = turns.pop() {
+        sent += usize::from(turn.has_script);
+        let counted = (turn.standing, turn.has_script);
+        queues.ended(turn.item.key.endpoint, counted, Ended::Succeeded, NOW);
+        turns.extend(take_all(&mut queues));
+    }
+    assert_eq!((sent, queues.waiting(), queues.scripted), (SCRIPTED_MAX + SCRIPTED_MAX / 2, 0, 0));
+}

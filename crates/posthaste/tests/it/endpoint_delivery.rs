@@ -171,6 +171,42 @@ async fn no_stretch_of_time_has_more_requests_than_the_rate(store: Store) {
     world.stop().await;
 }
 
+async fn a_rate_that_is_lifted_holds_nothing_back_any_more(store: Store) {
+    let world = World::start(store).await;
+    let rated = json!({"url": world.receiver.url("/rated"), "throttleRate": 1, "throttlePeriod": "hour"});
+    let endpoint = world.endpoint_with(&rated).await;
+    for _ in 0..30 {
+        world.send().await;
+    }
+    world.receiver.wait_for_path("/rated", 1, WITHIN).await;
+    world.fence().await;
+    assert_eq!(world.arrived("/rated").len(), 1);
+    world.of_application("PATCH", &format!("/endpoint/{endpoint}"), &json!({"throttleRate": null})).await;
+    world.receiver.wait_for_path("/rated", 30, WITHIN).await;
+    world.stop().await;
+}
+
+async fn an_applications_rate_is_shared_by_its_endpoints_in_turn(store: Store) {
+    let world = World::start(store).await;
+    let path = format!("/api/v1/app/{}", world.application);
+    world.call("PATCH", &path, &json!({"throttleRate": 1})).await;
+    let paths = ["/a", "/b", "/c", "/d"];
+    for path in paths {
+        world.endpoint(path).await;
+    }
+    for _ in 0..4 {
+        world.send().await;
+    }
+    let counts = || paths.map(|path| world.arrived(path).len());
+    for second in 1..=8 {
+        eventually("one more", async || (counts().iter().sum::<usize>() == second).then_some(())).await;
+        world.clock.advance_ms(1_001);
+    }
+    let counts = counts();
+    assert!(counts.iter().all(|count| (1..=3).contains(count)), "{counts:?}");
+    world.stop().await;
+}
+
 async fn an_applications_rate_holds_over_all_its_endpoints(store: Store) {
     let world = World::start(store).await;
     let path = format!("/api/v1/app/{}", world.application);
@@ -308,6 +344,8 @@ each_store!(
     an_event_types_schedule_goes_before_its_environments,
     an_endpoints_own_deadline_ends_a_request,
     no_stretch_of_time_has_more_requests_than_the_rate,
+    a_rate_that_is_lifted_holds_nothing_back_any_more,
+    an_applications_rate_is_shared_by_its_endpoints_in_turn,
     an_applications_rate_holds_over_all_its_endpoints,
     no_more_requests_are_in_flight_than_allowed,
     an_ordered_endpoint_gets_one_after_the_other_whatever_fails,
