@@ -5,6 +5,7 @@
 //! is no error, for payloads differ. Of lists, the items that are not chosen are left out.
 
 use crate::tree::{self, Tree};
+use domain::limit::FIELD_BYTES_MAX;
 use jsonpath_rust::parser::model::{JpQuery, Segment, Selector};
 use jsonpath_rust::parser::parse_json_path;
 use std::borrow::Cow;
@@ -37,7 +38,8 @@ impl Fields {
     /// # Errors
     /// A sentence, when it is not JSON, or so large that choosing takes too long.
     pub fn keep(&self, payload: &[u8]) -> Result<Vec<u8>, String> {
-        let tree = Tree::parse(payload).map_err(|error| error.to_string())?;
+        let payload = tree::mended(payload);
+        let tree = Tree::parse(&payload).map_err(|error| error.to_string())?;
         let rests: Vec<_> = self.0.iter().map(|query| &query.segments[..]).collect();
         let mut left = STEPS_MAX;
         let kept = prune(tree, &rests, &mut left);
@@ -143,6 +145,13 @@ fn is_item(selector: &Selector, index: i64, count: i64) -> bool {
 }
 
 fn parse(path: &str) -> Result<JpQuery, String> {
+    if path.len() > FIELD_BYTES_MAX {
+        return Err(format!("has {} bytes: at most {FIELD_BYTES_MAX} (field_bytes_max)", path.len()));
+    }
+    // Before it is parsed: what the parser makes of nested functions takes for ever.
+    if outside_quotes(path).any(|c| matches!(c, '?' | '(')) {
+        return Err("chooses by value (`?`): that is for `filter` or `transformation`".to_owned());
+    }
     let whole = match path.trim() {
         "" => return Err("is empty: give a path like `$.user.name`".to_owned()),
         given if given.starts_with('$') => given.to_owned(),
@@ -154,7 +163,7 @@ fn parse(path: &str) -> Result<JpQuery, String> {
     })?;
     let mut depths = 0;
     for segment in &query.segments {
-        check(segment, &mut depths)?;
+        depths += usize::from(matches!(segment, Segment::Descendant(_)));
     }
     if depths > 1 {
         return Err(format!("`{path}` looks at every depth (`..`) more than once: once is allowed"));
@@ -162,20 +171,23 @@ fn parse(path: &str) -> Result<JpQuery, String> {
     Ok(query)
 }
 
-fn check(segment: &Segment, depths: &mut usize) -> Result<(), String> {
-    let by_value = |selector: &Selector| matches!(selector, Selector::Filter(_));
-    let refused = match segment {
-        Segment::Descendant(inner) => {
-            *depths += 1;
-            return check(inner, depths);
+/// The characters that are not part of a name in quotes.
+fn outside_quotes(path: &str) -> impl Iterator<Item = char> + '_ {
+    let mut within = None;
+    let mut escaped = false;
+    path.chars().filter(move |c| {
+        match (within, *c) {
+            (Some(_), '\\') if !escaped => {
+                escaped = true;
+                return false;
+            }
+            (Some(quote), c) if c == quote && !escaped => within = None,
+            (None, '\'' | '"') => within = Some(*c),
+            _ => {}
         }
-        Segment::Selector(selector) => by_value(selector),
-        Segment::Selectors(selectors) => selectors.iter().any(by_value),
-    };
-    if refused {
-        return Err("chooses by value (`?`): that is for `filter` or `transformation`".to_owned());
-    }
-    Ok(())
+        escaped = false;
+        within.is_none()
+    })
 }
 
 #[cfg(test)]
@@ -241,6 +253,12 @@ mod tests {
 
     #[test]
     fn paths_that_do_not_read_or_cost_too_much_are_refused() {
+        let nested = format!("$[?{}x{}]", "length(".repeat(40), ")".repeat(40));
+        let long = "a".repeat(FIELD_BYTES_MAX + 1);
+        for path in [nested, long, "$.a[?(@.b)]".to_owned()] {
+            assert!(Fields::parse(std::slice::from_ref(&path)).is_err(), "{path}");
+        }
+        assert!(Fields::parse(&["$['a (b)?'].c".to_owned(), r#"$["it's (?)"]"#.to_owned()]).is_ok());
         let paths = ["", "$.a[", "ok", "$.items[?@.id > 1]", "$..a..b", "a[b]"].map(str::to_owned);
         let wrong = Fields::parse(&paths).unwrap_err();
         assert_eq!(wrong.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 1, 3, 4, 5]);

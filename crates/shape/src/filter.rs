@@ -7,8 +7,9 @@
 
 use crate::cost::{self, Cost};
 use crate::event::Event;
-use crate::tree::Tree;
+use crate::tree::{self, Tree};
 use cel::{Context, Env, Program, Value};
+use domain::limit::FILTER_BYTES_MAX;
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
 
@@ -50,7 +51,8 @@ impl Seen {
     pub fn new(event: &Event<'_>) -> Result<Self, String> {
         let mut nodes = 0;
         let mut value = |json: &[u8]| {
-            let tree = Tree::parse(json).map_err(|error| error.to_string())?;
+            let json = tree::mended(json);
+            let tree = Tree::parse(&json).map_err(|error| error.to_string())?;
             nodes += tree.nodes();
             cel::to_value(tree).map_err(|error| error.to_string())
         };
@@ -101,6 +103,9 @@ impl Filter {
 /// The parser goes as deep as its text, and what it makes is as deep as a chain of operators is long: both are counted
 /// before.
 fn check_depth(text: &str) -> Result<(), String> {
+    if text.len() > FILTER_BYTES_MAX {
+        return Err(format!("has {} bytes: at most {FILTER_BYTES_MAX} (filter_bytes_max)", text.len()));
+    }
     let (mut depth, mut deepest, mut marks) = (0_usize, 0_usize, 0_usize);
     for c in text.chars() {
         match c {
@@ -118,7 +123,9 @@ fn check_depth(text: &str) -> Result<(), String> {
     }
     // Chains of these two, and lists, lie flat.
     let chains = text.split("&&").flat_map(|part| part.split("||")).flat_map(|part| part.split(','));
-    let links = |chain: &str| chain.chars().filter(|c| ".[+-*/%<>=(".contains(*c)).count();
+    let links = |chain: &str| {
+        chain.chars().filter(|c| ".[+-*/%<>=(".contains(*c)).count() + chain.matches("in").count()
+    };
     if chains.map(links).any(|links| links > CHAIN_MAX) {
         return Err(format!("has a chain of more than {CHAIN_MAX} operators (filter_chain_max)"));
     }
@@ -196,6 +203,9 @@ mod tests {
             "data.a.all(x, data.a.all(y, data.a.all(z, data.a.all(w, w == x))))",
             &format!("1{} == 1", "+1".repeat(2_000)),
             &format!("data{} == 1", ".a".repeat(2_000)),
+            &format!("1{}", " in 1".repeat(800)),
+            &format!("1{}", " in 1".repeat(400_000)),
+            &format!("true{}", "&&true".repeat(300_000)),
             "data.a.matches(data.b)",
             "data.a.matches('(')",
             r"data.a.matches('\\pL{500}')",
@@ -203,7 +213,7 @@ mod tests {
         ] {
             assert!(Filter::parse(filter).is_err(), "{filter}");
         }
-        let many: Vec<_> = (0..200).map(|n| format!("type == 'event.{n}'")).collect();
+        let many: Vec<_> = (0..150).map(|n| format!("type == 'event.{n}'")).collect();
         for filter in [
             "data.a.all(x, data.b.all(y, x != y))",
             &many.join(" || "),

@@ -9,14 +9,14 @@ use crate::fields::Fields;
 use crate::sign::Signatures;
 use crate::template::Template;
 use crate::transformation::{Call, Changed, Webhook};
-use crate::tree::Tree;
+use crate::tree::{self, Tree};
 use crate::{authenticate, form, sign, slack, xml};
 use bytes::Bytes;
 use domain::clock::Timestamp;
 use domain::endpoint::Endpoint;
 use domain::environment::SignatureHeaders;
 use domain::format::{Encoding, Format, Method};
-use domain::header;
+use domain::header::{self, is_sensitive};
 use domain::limit::{GET_QUERY_BYTES_MAX, SHAPED_BODY_BYTES_MAX, URL_BYTES_MAX};
 use domain::word::Worded;
 use http::HeaderMap;
@@ -24,6 +24,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What receivers see of us.
@@ -133,7 +134,7 @@ impl Recipe {
         let Some(shaping) = &self.shaping else { return Ok(None) };
         let Some(code) = &shaping.script else { return Ok(None) };
         let data = shaping.kept(event)?;
-        let headers = shaping.given_headers.iter().chain(event.headers).cloned().collect();
+        let headers = shaping.shown_headers(event);
         let raw = |json: &[u8]| {
             let text = String::from_utf8_lossy(json).into_owned();
             RawValue::from_string(text).map_err(|error| format!("the event is not JSON: {error}"))
@@ -173,7 +174,7 @@ impl Recipe {
             })?;
         }
         if let Some(given) = changed.headers {
-            draft.headers = Some(self.with(&given.into_iter().collect::<Vec<_>>())?);
+            draft.headers = Some(self.with(shaping, event, given)?);
         }
         draft.url = changed.url.filter(|there| there != url);
         draft.shown.clone_from(&draft.url);
@@ -258,12 +259,26 @@ impl Recipe {
         self.shaping.as_ref().is_some_and(|shaping| shaping.script.is_some())
     }
 
-    /// Our own headers with those that a transformation gave.
-    fn with(&self, given: &[(String, String)]) -> Result<HeaderMap, String> {
-        header::check(given)
+    /// Our own headers with those that a transformation gave, and those that it was not shown.
+    fn with(
+        &self,
+        shaping: &Shaping,
+        event: &Event<'_>,
+        given: BTreeMap<String, String>,
+    ) -> Result<HeaderMap, String> {
+        let shown = shaping.shown_headers(event);
+        let (same, set): (Vec<_>, Vec<_>) = given.into_iter().partition(|(name, _)| shown.contains_key(name));
+        // A name that was written in another way is the one that was meant to be set.
+        let is_set = |name: &str| set.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+        let mut given: Vec<_> = same.into_iter().filter(|(name, _)| !is_set(name)).collect();
+        given.extend(set.clone());
+        header::check(&given)
             .map_err(|bad| format!("the transformation set headers that cannot be sent: {bad}"))?;
         let mut headers = self.own_headers.clone();
-        add_headers(&mut headers, given);
+        let hidden = shaping.given_headers.iter().chain(event.headers);
+        let hidden: Vec<_> = hidden.filter(|(name, _)| is_sensitive(name)).cloned().collect();
+        add_headers(&mut headers, &hidden);
+        add_headers(&mut headers, &given);
         Ok(headers)
     }
 }
@@ -295,6 +310,13 @@ impl Shaping {
             source: format!("https://{}", around.event_origin),
             given_headers: endpoint.headers.clone(),
         }
+    }
+
+    /// The headers of the endpoint and the message, of which the message's win, but for those that may be credentials.
+    fn shown_headers(&self, event: &Event<'_>) -> BTreeMap<String, String> {
+        let of_message = |name: &str| event.headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+        let of_endpoint = self.given_headers.iter().filter(|(name, _)| !of_message(name));
+        of_endpoint.chain(event.headers).filter(|(name, _)| !is_sensitive(name)).cloned().collect()
     }
 
     /// The payload, or the chosen parts of it.
@@ -345,21 +367,23 @@ impl Shaping {
             Format::Standard => event.standard(data),
             Format::Envelope => event.envelope(data),
             Format::CloudEvents => event.cloud_event(&self.source, data),
-            Format::Slack => slack::message(&slack::default_text(event, &read(data)?)),
+            Format::Slack => slack::message(&slack::default_text(event, &read(&tree::mended(data))?)),
         };
         self.encoded(json)
     }
 
     /// JSON as the content type has it.
     fn encoded(&self, json: Vec<u8>) -> Result<Vec<u8>, String> {
-        Ok(match self.encoding {
-            Encoding::Json => json,
-            Encoding::Form => form::write(&read(&json)?, SHAPED_BODY_BYTES_MAX).into_bytes(),
-            Encoding::Xml => xml::write(&read(&json)?, SHAPED_BODY_BYTES_MAX),
-            Encoding::Text => match read(&json)? {
-                Tree::Text(text) => text.into_owned().into_bytes(),
-                _ => json,
-            },
+        if self.encoding == Encoding::Json {
+            return Ok(json);
+        }
+        let readable = tree::mended(&json);
+        let tree = read(&readable)?;
+        Ok(match (self.encoding, tree) {
+            (Encoding::Form, tree) => form::write(&tree, SHAPED_BODY_BYTES_MAX).into_bytes(),
+            (Encoding::Xml, tree) => xml::write(&tree, SHAPED_BODY_BYTES_MAX),
+            (Encoding::Text, Tree::Text(text)) => text.into_owned().into_bytes(),
+            (Encoding::Text | Encoding::Json, _) => json,
         })
     }
 
@@ -371,7 +395,7 @@ impl Shaping {
             .append_pair("event_type", event.event_type)
             .append_pair("event_time", &event.time.to_string());
         let mut query = query.finish();
-        let data = form::write(&read(data)?, GET_QUERY_BYTES_MAX);
+        let data = form::write(&read(&tree::mended(data))?, GET_QUERY_BYTES_MAX);
         if !data.is_empty() {
             query.push('&');
             query.push_str(&data);

@@ -47,6 +47,6 @@ pub(crate) fn default_text(event: &Event<'_>, data: &Tree<'_>) -> String {
 }
 
 /// Slack's three control characters, as its documentation asks.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -5,8 +5,9 @@
 //! not there is empty. One fuel bounds the time and the memory of a rendering, however many texts it has.
 
 use crate::event::Event;
-use crate::tree::Tree;
-use domain::limit::SHAPED_BODY_BYTES_MAX;
+use crate::slack;
+use crate::tree::{self, Tree};
+use domain::limit::{SHAPED_BODY_BYTES_MAX, TEMPLATE_BYTES_MAX};
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Captured, Environment, ErrorKind, UndefinedBehavior, context};
 use serde_json::Value;
@@ -14,6 +15,8 @@ use std::io::{self, Write};
 
 /// The work that one rendering may do: about as many instructions, or 64 bytes each.
 const FUEL: u64 = 100_000;
+/// Stack of a rendering with statements, in bytes: more than the deepest value that fuel can make needs.
+const STACK_BYTES: usize = 256 << 20;
 const TOO_MUCH: &str = "it does more than a template may (template_fuel)";
 /// The name of the template of a text.
 const WHOLE: &str = "template";
@@ -26,6 +29,8 @@ pub struct Template {
     environment: Environment<'static>,
     /// The JSON around the texts; none for a text.
     json: Option<Value>,
+    /// Whether it has more than expressions.
+    has_statements: bool,
 }
 
 impl Template {
@@ -34,10 +39,15 @@ impl Template {
     /// # Errors
     /// A sentence with the line where it does not read.
     pub fn parse(template: &Value) -> Result<Self, String> {
+        let bytes = template.as_str().map_or_else(|| template.to_string().len(), str::len);
+        if bytes > TEMPLATE_BYTES_MAX {
+            return Err(format!("has {bytes} bytes: at most {TEMPLATE_BYTES_MAX} (template_bytes_max)"));
+        }
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         environment.set_fuel(Some(FUEL));
+        environment.add_filter("slack", |text: String| slack::escape(&text));
         // The library's own would escape for HTML, which is right nowhere here.
         environment.add_filter("tojson", |value: minijinja::Value| {
             serde_json::to_string(&value).unwrap_or_default()
@@ -53,7 +63,8 @@ impl Template {
             }
             _ => return Err("must be a text, an object or a list".to_owned()),
         };
-        Ok(Self { environment, json })
+        let has_statements = template.to_string().contains("{%");
+        Ok(Self { environment, json, has_statements })
     }
 
     /// Renders the template over an event whose payload is `data` by now.
@@ -61,13 +72,23 @@ impl Template {
     /// # Errors
     /// A sentence on what went wrong, with the line.
     pub fn render(&self, event: &Event<'_>, data: &[u8]) -> Result<Vec<u8>, String> {
+        // Statements can nest a value in itself as often as fuel lasts, and the library goes down recursively when it is
+        // written, compared or dropped. What is reserved here costs memory only where it is used.
+        match self.has_statements {
+            true => stacker::grow(STACK_BYTES, || self.render_here(event, data)),
+            false => self.render_here(event, data),
+        }
+    }
+
+    fn render_here(&self, event: &Event<'_>, data: &[u8]) -> Result<Vec<u8>, String> {
         let not_json = |error: serde_json::Error| format!("the event is not JSON: {error}");
+        let (data, context) = (tree::mended(data), tree::mended(event.context_json()));
         let seen = context! {
             id => event.id,
             type => event.event_type,
             time => event.time.to_string(),
-            data => minijinja::Value::from(Serde(Tree::parse(data).map_err(not_json)?)),
-            context => minijinja::Value::from(Serde(Tree::parse(event.context_json()).map_err(not_json)?)),
+            data => minijinja::Value::from(Serde(Tree::parse(&data).map_err(not_json)?)),
+            context => minijinja::Value::from(Serde(Tree::parse(&context).map_err(not_json)?)),
         };
         let mut out = Output { bytes: Vec::new(), fuel: FUEL };
         match &self.json {
@@ -263,13 +284,35 @@ mod tests {
     }
 
     #[test]
+    fn values_may_be_nested_as_deep_as_fuel_lasts() {
+        let brackets = ("[".repeat(40), "]".repeat(40));
+        let nested = format!("{}ns.v{}", brackets.0, brackets.1);
+        let deep = format!(
+            "{{% set ns=namespace(v=1) %}}{{% for i in range(1300) %}}{{% set ns.v={nested} %}}{{% endfor %}}"
+        );
+        for end in
+            ["ok", "{{ ns.v|tojson|length }}", "{{ ns.v == ns.v }}", "{{ ns.v }}", "{{ ns.v|string|length }}"]
+        {
+            // Whatever comes of it, it comes.
+            let out = render(json!(format!("{deep}{end}")), "{}");
+            println!("{end}: {:?}", out.map(|out| out.len()));
+        }
+    }
+
+    #[test]
+    fn texts_for_slack_escape_what_slack_wants_escaped() {
+        let out = render(json!("{{ data.t|slack }}"), r#"{"t":"A/B & 'C' <d>"}"#);
+        assert_eq!(out.unwrap(), "A/B &amp; 'C' &lt;d&gt;");
+    }
+
+    #[test]
     fn many_texts_have_no_more_than_one() {
         let payload = format!(r#"{{"a":"{}"}}"#, "x".repeat(1_000_000));
         let told = render(json!(vec!["{{data}}"; 5_000]), &payload).unwrap_err();
         assert!(told.contains("shaped_body_bytes_max"), "{told}");
-        let told = render(json!(vec!["{{ ('x' * 600000)|length }}"; 3_500]), "{}").unwrap_err();
+        let told = render(json!(vec!["{{ ('x' * 600000)|length }}"; 1_500]), "{}").unwrap_err();
         assert!(told.contains("template_fuel"), "{told}");
-        let told = render(json!(vec!["{% for i in range(90) %}{% endfor %}-"; 3_500]), "{}").unwrap_err();
+        let told = render(json!(vec!["{% for i in range(90) %}{% endfor %}-"; 1_500]), "{}").unwrap_err();
         assert!(told.contains("template_fuel"), "{told}");
     }
 }

@@ -349,11 +349,12 @@ mod tests {
     fn the_clock_and_chance_are_those_that_were_handed_in() {
         let code = "function handler(w) {
             w.payload = [Date.now(), new Date().toISOString(), new Date(0).getTime(), new Date() instanceof Date,
+                Object.getPrototypeOf(Date).now === undefined, new Date(0).constructor.now(), Date(), Date.UTC(1970, 0),
                 typeof performance, typeof fetch, typeof require, typeof setTimeout, typeof std, Math.random()];
             return w;
         }";
         let first = call(code).unwrap().payload.unwrap();
-        assert!(first.starts_with(r#"[1800000000000,"2027-01-15T08:00:00.000Z",0,true,"undefined","undefined","undefined","undefined","undefined",0."#), "{first}");
+        assert!(first.starts_with(r#"[1800000000000,"2027-01-15T08:00:00.000Z",0,true,true,1800000000000,"Fri Jan 15 2027 08:00:00 GMT+0000",0,"undefined","undefined","undefined","undefined","undefined",0."#), "{first}");
         assert_eq!(call(code).unwrap().payload.unwrap(), first);
     }
 

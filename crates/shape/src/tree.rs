@@ -125,6 +125,41 @@ fn number<S: Serializer>(digits: &str, serializer: S) -> Result<S::Ok, S::Error>
     serializer.serialize_f64(digits.parse().unwrap_or(f64::NAN))
 }
 
+/// JSON whose texts can be read: an escaped surrogate without its other half (`"\\ud83d"`, as a cut text is written by some) is
+/// U+FFFD in it.
+pub(crate) fn mended(json: &[u8]) -> Cow<'_, [u8]> {
+    let escape = |at: usize| -> Option<u16> {
+        let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let mut mended: Option<Vec<u8>> = None;
+    let (mut at, mut copied) = (0, 0);
+    while let Some(step) = json[at..].iter().position(|byte| *byte == b'\\') {
+        at += step;
+        let next = match escape(at) {
+            // A pair.
+            Some(0xd800..=0xdbff) if matches!(escape(at + 6), Some(0xdc00..=0xdfff)) => at + 12,
+            Some(0xd800..=0xdfff) => {
+                let out = mended.get_or_insert_with(Vec::new);
+                out.extend_from_slice(&json[copied..at]);
+                out.extend_from_slice(b"\\ufffd");
+                copied = at + 6;
+                copied
+            }
+            Some(_) => at + 6,
+            None => at + 2,
+        };
+        at = next.min(json.len());
+    }
+    match mended {
+        None => Cow::Borrowed(json),
+        Some(mut out) => {
+            out.extend_from_slice(&json[copied..]);
+            Cow::Owned(out)
+        }
+    }
+}
+
 /// Writes JSON: numbers as they were written.
 pub(crate) fn write(tree: &Tree<'_>, out: &mut Vec<u8>) {
     match tree {
@@ -166,6 +201,22 @@ pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn halves_of_pairs_are_mended_and_nothing_else() {
+        let mend = |json: &str| String::from_utf8(mended(json.as_bytes()).into_owned()).unwrap();
+        for (json, expected) in [
+            (r#"{"a":"\ud83d"}"#, r#"{"a":"\ufffd"}"#),
+            (r#"["\uDE00x","\ud83d\ud83d\ude00"]"#, r#"["\ufffdx","\ufffd\ud83d\ude00"]"#),
+            (r#"{"\ud83d":"\\ud83d"}"#, r#"{"\ufffd":"\\ud83d"}"#),
+            (r#""\u00e9 \n \\ é""#, r#""\u00e9 \n \\ é""#),
+        ] {
+            assert_eq!(mend(json), expected);
+            assert!(Tree::parse(mend(json).as_bytes()).is_ok(), "{json}");
+        }
+        assert!(matches!(mended(br#""\ud83d\ude00""#), Cow::Borrowed(_)));
+        assert!(mended(b"\\").len() == 1 && mended(b"\\u12").len() == 4);
+    }
 
     #[test]
     fn it_reads_and_writes_what_was_there() {
