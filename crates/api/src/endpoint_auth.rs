@@ -148,6 +148,9 @@ fn read_signature(given: SignatureIn, problems: &mut Problems) -> Option<Signatu
         }
     };
     let SignatureKind::Hmac { header, algorithm, encoding, prefix, signs } = kind else {
+        if kind == SignatureKind::Standard && key.is_some() {
+            problems.add("key", "`standard` signs with the endpoint's secret: set that, and leave this out");
+        }
         return Some(SignatureInput { kind, key, spare: String::new() });
     };
     let kind = SignatureKind::Hmac {

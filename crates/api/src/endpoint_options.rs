@@ -277,7 +277,7 @@ impl OptionsOut {
             method: options.method.word(),
             content_type: options.content_type().to_owned(),
             format: options.format.word(),
-            name: options.name.unwrap_or_else(|| host_of(&endpoint.fields.url)),
+            name: options.name.unwrap_or_else(|| app::endpoint::default_name(&endpoint.fields.url)),
             fields: options.fields,
             template: options.template,
             transformation_enabled: options.transformation.as_ref().is_none_or(|t| t.enabled),
@@ -297,10 +297,4 @@ impl OptionsOut {
             warnings: app::credentials::warnings(credentials, now),
         }
     }
-}
-
-/// What an endpoint without a name is called.
-fn host_of(url: &str) -> String {
-    let parsed = url::Url::parse(url).ok();
-    parsed.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
 }

@@ -42,6 +42,10 @@ pub(crate) struct TrialIn {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     context: Field<Map<String, Value>>,
+    /// The channels that it goes to.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    channels: Field<Vec<String>>,
     /// Headers that come with the message.
     #[serde(default)]
     #[schema(value_type = Option<Metadata>)]
@@ -147,6 +151,7 @@ fn read(app: &App, received: &Received) -> Outcome<Trial> {
         event_type: given.event_type.required("eventType", problems),
         payload: payload.and(raw.payload).map(|raw| Bytes::copy_from_slice(raw.get().as_bytes())),
         context: context.and(raw.context).map(|raw| raw.get().to_owned()),
+        channels: given.channels.optional("channels", problems).unwrap_or_default(),
         headers: given.headers.optional("headers", problems).unwrap_or_default().into_iter().collect(),
         url: given.url.optional("url", problems),
         options: given.own.read(&|ed25519| app.spare_key(ed25519), problems),

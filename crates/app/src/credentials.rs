@@ -70,6 +70,25 @@ pub enum AuthInput {
 }
 
 impl AuthInput {
+    /// The secret part that is neither given nor there to stay.
+    pub(crate) fn lacks(&self, there: Option<&Credentials>) -> Option<&'static str> {
+        let auth = there.map(|there| &there.auth);
+        let (name, given, stays) = match self {
+            Self::None => return None,
+            Self::Basic { password, .. } => ("password", password, matches!(auth, Some(Auth::Basic { .. }))),
+            Self::Bearer { token } => ("token", token, matches!(auth, Some(Auth::Bearer { .. }))),
+            Self::ApiKey { value, .. } => ("value", value, matches!(auth, Some(Auth::ApiKey { .. }))),
+            Self::Header { value, .. } => ("value", value, matches!(auth, Some(Auth::Header { .. }))),
+            Self::Oauth2 { client_secret, .. } => {
+                ("clientSecret", client_secret, matches!(auth, Some(Auth::Oauth2(_))))
+            }
+            Self::Mtls { private_key, .. } => {
+                ("privateKey", private_key, there.is_some_and(|there| there.identity.is_some()))
+            }
+        };
+        (given.is_none() && !stays).then_some(name)
+    }
+
     /// Puts it in the place of what is there.
     pub(crate) fn apply(self, there: &mut Credentials) {
         let old = std::mem::take(&mut there.auth);
@@ -143,11 +162,61 @@ pub enum SignatureKind {
     },
 }
 
+/// Signatures as they are given, with the keys of their like among those that are there. An HMAC whose header is another one
+/// now is the like of the only one that is gone.
+pub(crate) fn beside(inputs: Vec<SignatureInput>, there: &[Signature]) -> Vec<Signature> {
+    let mut made: Vec<_> = inputs.into_iter().map(|input| input.made()).collect();
+    let at =
+        |made: &[(Signature, _)], place| made.iter().any(|(one, _): &(Signature, _)| one.place() == place);
+    let gone: Vec<_> = there.iter().filter(|old| !at(&made, old.place()) && is_hmac(old)).collect();
+    let is_new = |(one, keys): &(Signature, Keys)| {
+        is_hmac(one) && keys.given.is_none() && !there.iter().any(|old| old.place() == one.place())
+    };
+    let moved = if gone.len() == 1 && made.iter().filter(|one| is_new(one)).count() == 1 {
+        made.iter().position(is_new).zip(gone.first().copied())
+    } else {
+        None
+    };
+    let with_keys = |(index, (signature, keys)): (usize, (Signature, Keys))| {
+        let like = there.iter().find(|old| old.place() == signature.place());
+        let moved = moved.filter(|(at, _)| *at == index).map(|(_, old)| old);
+        keys.put_into(signature, like.or(moved))
+    };
+    made.drain(..).enumerate().map(with_keys).collect()
+}
+
+const fn is_hmac(signature: &Signature) -> bool {
+    matches!(signature, Signature::Hmac(_))
+}
+
+/// The key that was given, and one that was made.
+struct Keys {
+    given: Option<String>,
+    spare: String,
+}
+
+impl Keys {
+    fn put_into(self, mut made: Signature, like: Option<&Signature>) -> Signature {
+        let old = like.cloned().and_then(|mut old| old.keys_mut().map(std::mem::take)).unwrap_or_default();
+        if let Some(keys) = made.keys_mut() {
+            let single = |key| vec![SigningKey { key: Confidential::new(key), expires_at: None }];
+            *keys = match self.given {
+                // The same key sent back is no new key.
+                Some(key) if old.first().is_some_and(|current| current.key.reveal() == key) => old,
+                Some(key) => single(key),
+                None if old.is_empty() => single(self.spare),
+                None => old,
+            };
+        }
+        made
+    }
+}
+
 impl SignatureInput {
-    /// The signature, with the key of its like among those that are there.
-    pub(crate) fn beside(self, there: &[Signature]) -> Signature {
-        let mut made = match self.kind {
-            SignatureKind::Standard => return Signature::Standard,
+    /// The signature, and what it may be signed with.
+    fn made(self) -> (Signature, Keys) {
+        let made = match self.kind {
+            SignatureKind::Standard => Signature::Standard,
             SignatureKind::StandardEd25519 => Signature::StandardEd25519 { keys: Vec::new() },
             SignatureKind::Hmac { header, algorithm, encoding, prefix, signs } => Signature::Hmac(Hmac {
                 keys: Vec::new(),
@@ -158,20 +227,7 @@ impl SignatureInput {
                 signs,
             }),
         };
-        let place = made.place();
-        let old = there.iter().find(|old| old.place() == place).cloned();
-        let old = old.and_then(|mut old| old.keys_mut().map(std::mem::take)).unwrap_or_default();
-        if let Some(keys) = made.keys_mut() {
-            let single = |key| vec![SigningKey { key: Confidential::new(key), expires_at: None }];
-            *keys = match self.key {
-                // The same key sent back is no new key.
-                Some(key) if old.first().is_some_and(|current| current.key.reveal() == key) => old,
-                Some(key) => single(key),
-                None if old.is_empty() => single(self.spare),
-                None => old,
-            };
-        }
-        made
+        (made, Keys { given: self.key, spare: self.spare })
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Trial {
     pub payload: Option<Bytes>,
     /// The context, as JSON.
     pub context: Option<String>,
+    /// The channels that it goes to.
+    pub channels: Vec<String>,
     /// Headers that come with the message.
     pub headers: Vec<Header>,
     /// What is changed of the endpoint for this trial alone.
@@ -117,7 +119,7 @@ impl App {
             headers: &endpoint.headers,
             before: Some(&before),
         };
-        self.check_options(&proposed, &trial.options, &mut problems).await;
+        self.check_options(&proposed, &trial.options, &mut problems).await?;
         problems.finish()?;
         let payload = match trial.payload {
             Some(payload) => payload,
@@ -132,7 +134,7 @@ impl App {
             context: trial.context.as_deref(),
             headers: &trial.headers,
         };
-        let matches = endpoint.wants(&trial.event_type, &[]) && holds(&endpoint, &event);
+        let matches = endpoint.wants(&trial.event_type, &trial.channels) && holds(&endpoint, &event);
         let shaped = self.shaped(principal, &endpoint, &event, now).await;
         Ok(match shaped {
             Ok(request) => Tried { matches, canceled: request.is_none(), request, error: None },

@@ -5,7 +5,7 @@ use crate::application::check_throttle;
 use crate::change::Change;
 use crate::error::{AppError, Problems, Result};
 use crate::list::{CHANNELS, Rule, unique};
-use crate::options::{OptionsPatch, Proposed};
+use crate::options::{OptionsPatch, Proposed, wrong};
 use crate::principal::{Place, Principal, Right};
 use crate::window::Window;
 use domain::application::Application;
@@ -143,7 +143,7 @@ impl App {
             let mut fields = EndpointFields { paused, ..fields.clone() };
             fields.options = now.fields.options.clone();
             options.clone().apply(&mut fields.options);
-            Ok(replacing(now, fields, &options))
+            replacing(now, fields, &options)
         };
         let updated = self.store().endpoint_update(found.key, Box::new(change)).await?;
         self.resume(&found, &updated);
@@ -169,7 +169,7 @@ impl App {
         let change = move |now: &Endpoint| {
             let mut fields = now.fields.clone();
             patch.clone().apply(&mut fields);
-            Ok(replacing(now, each_once(fields), &patch.options))
+            replacing(now, each_once(fields), &patch.options)
         };
         let updated = self.store().endpoint_update(found.key, Box::new(change)).await?;
         self.resume(&found, &updated);
@@ -222,6 +222,9 @@ impl App {
         let fields = EndpointFields { paused: input.paused.unwrap_or(false), ..input.fields };
         let asked = Asked { principal, before: None, options: &input.options };
         let fields = self.checked(asked, fields, (&input.headers, problems)).await?;
+        let mut fields = fields;
+        let url = fields.url.clone();
+        drop_default_name(&mut fields, &url);
         let mut credentials = Credentials::default();
         input.options.apply_credentials(&mut credentials);
         let secret = secret.unwrap_or_else(|| Secret::generate(&mut |out| self.inner.parts.random.fill(out)));
@@ -264,7 +267,7 @@ impl App {
         asked.options.clone().apply_credentials(&mut credentials);
         let options = &fields.options;
         let proposed = Proposed { options, credentials: &credentials, headers, before: asked.before };
-        self.check_options(&proposed, asked.options, problems).await;
+        self.check_options(&proposed, asked.options, problems).await?;
         if let Change::Set(routes) = &asked.options.routes {
             let types: Vec<_> = routes.iter().map(|mapping| mapping.event_type.clone()).collect();
             let known = asked.before.map(|endpoint| &*endpoint.fields.options.routes).unwrap_or_default();
@@ -356,14 +359,42 @@ fn each_once(fields: EndpointFields) -> EndpointFields {
 }
 
 /// A person's choice also ends the server's own reason for having switched the endpoint off.
-fn replacing(now: &Endpoint, fields: EndpointFields, options: &OptionsPatch) -> EndpointChange {
+///
+/// # Errors
+/// `Limit`, when somebody else has changed the endpoint since it was checked, and both changes do not go together.
+fn replacing(
+    now: &Endpoint,
+    mut fields: EndpointFields,
+    options: &OptionsPatch,
+) -> std::result::Result<EndpointChange, StoreError> {
     let disabled_reason = (now.fields.disabled && !fields.disabled).then_some(None);
-    let credentials = options.has_credentials().then(|| {
-        let mut credentials = now.credentials.clone();
-        options.clone().apply_credentials(&mut credentials);
-        credentials
-    });
-    EndpointChange { fields: Some(fields), disabled_reason, credentials, ..EndpointChange::default() }
+    let mut credentials = now.credentials.clone();
+    options.clone().apply_credentials(&mut credentials);
+    let lacks = options.auth.value().and_then(|auth| auth.lacks(Some(&now.credentials)));
+    let wrong = wrong(&fields.options, &credentials, &now.headers).into_iter().next();
+    if let Some(what) = wrong.map(|wrong| wrong.what).or(lacks.map(|name| format!("`auth` has no {name}"))) {
+        return Err(StoreError::Limit(format!(
+            "the endpoint was changed by somebody else meanwhile: {what}"
+        )));
+    }
+    drop_default_name(&mut fields, &now.fields.url);
+    let credentials = options.has_credentials().then_some(credentials);
+    Ok(EndpointChange { fields: Some(fields), disabled_reason, credentials, ..EndpointChange::default() })
+}
+
+/// The name that is shown where none was chosen may be sent back: it is no choice.
+fn drop_default_name(fields: &mut EndpointFields, url: &str) {
+    let shown = [default_name(url), default_name(&fields.url)];
+    if fields.options.name.as_ref().is_some_and(|name| shown.contains(name)) {
+        fields.options.name = None;
+    }
+}
+
+/// The name of an endpoint that has not been given one: the host of its URL.
+#[must_use]
+pub fn default_name(url: &str) -> String {
+    let parsed = url::Url::parse(url).ok();
+    parsed.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn check(fields: &EndpointFields, problems: &mut Problems) {

@@ -102,10 +102,10 @@ impl App {
         let environment = principal.environment.key;
         let mut fields = checked(Some(name), fields)?;
         // SDKs cannot send these: they stay.
-        if let Ok(there) = self.store().event_type_get(environment, name).await
-            && fields.retries.is_empty()
-        {
-            fields.retries = there.fields.retries;
+        if let Ok(there) = self.store().event_type_get(environment, name).await {
+            let (own, kept) = (&mut fields.retries, there.fields.retries);
+            own.max_attempts = own.max_attempts.or(kept.max_attempts);
+            own.retry_schedule = own.retry_schedule.take().or(kept.retry_schedule);
         }
         let put = self.store().event_type_put(environment, name, fields).await;
         self.inner.schemas.forget();
@@ -196,7 +196,13 @@ fn wrong_schema(schema: &Value) -> Option<String> {
     if !schema.is_object() {
         return Some("a JSON Schema is an object here".into());
     }
-    let error = jsonschema::meta::validate(schema).err()?;
+    let Err(error) = jsonschema::meta::validate(schema) else {
+        // It may refer to what is not there, or hold a pattern that does not read.
+        let unusable = jsonschema::options().build(schema).err()?;
+        return Some(format!(
+            "cannot be used: {unusable}; what it refers to is never fetched: put it in under `$defs`"
+        ));
+    };
     if let ValidationErrorKind::Referencing(_) = error.kind() {
         let named = schema.get("$schema").and_then(Value::as_str).unwrap_or_default();
         return Some(format!(
@@ -216,6 +222,13 @@ mod tests {
         assert_eq!(wrong_schema(&json!({"type": "object", "properties": {"a": {"type": "string"}}})), None);
         assert!(wrong_schema(&json!({"type": "objekt"})).unwrap().contains("/type"));
         assert!(wrong_schema(&json!("object")).is_some());
+        for unusable in [
+            json!({"$ref": "https://example.com/x"}),
+            json!({"$ref": "#/nope"}),
+            json!({"type": "string", "pattern": "("}),
+        ] {
+            assert!(wrong_schema(&unusable).is_some(), "{unusable}");
+        }
         assert!(wrong_schema(&json!({"$schema": "https://example.com/unknown", "type": 1})).is_some());
     }
 

@@ -4,8 +4,9 @@
 
 use crate::App;
 use crate::change::Change;
-use crate::credentials::{AuthInput, SignatureInput, check_certificates};
-use crate::error::Problems;
+use crate::credentials::{AuthInput, SignatureInput, beside, check_certificates};
+use crate::error::{AppError, Problems, Result};
+use domain::auth::Auth;
 use domain::credentials::Credentials;
 use domain::endpoint::Endpoint;
 use domain::format::{Format, Method, NotificationType};
@@ -68,6 +69,7 @@ pub struct OptionsPatch {
 impl OptionsPatch {
     /// Applies the changes to the options alone.
     pub(crate) fn apply(self, options: &mut EndpointOptions) {
+        let own_content_type = options.own_content_type();
         self.name.apply_to(&mut options.name);
         self.method.apply_or_default(&mut options.method);
         match (&self.kind, self.format) {
@@ -83,8 +85,9 @@ impl OptionsPatch {
             (_, format) => format.apply_or_default(&mut options.format),
         }
         self.content_type.apply_to(&mut options.content_type);
-        // What is shown as the default may be sent back: it is no choice.
-        if options.content_type.as_deref() == Some(options.own_content_type()) {
+        // What is, or was, shown as the default may be sent back: it is no choice.
+        let defaults = [own_content_type, options.own_content_type()];
+        if options.content_type.as_deref().is_some_and(|chosen| defaults.contains(&chosen)) {
             options.content_type = None;
         }
         self.fields.apply_to(&mut options.fields);
@@ -119,7 +122,7 @@ impl OptionsPatch {
             Change::Clear => credentials.signatures = Credentials::default().signatures,
             Change::Set(inputs) => {
                 let there = std::mem::take(&mut credentials.signatures);
-                credentials.signatures = inputs.into_iter().map(|input| input.beside(&there)).collect();
+                credentials.signatures = beside(inputs, &there);
             }
         }
     }
@@ -173,6 +176,15 @@ pub(crate) struct Proposed<'a> {
     pub(crate) before: Option<&'a Endpoint>,
 }
 
+/// What is wrong with options and credentials, each by itself and beside each other, as far as values tell.
+pub(crate) fn wrong(options: &EndpointOptions, credentials: &Credentials, headers: &[Header]) -> Vec<Wrong> {
+    let mut wrong = Vec::new();
+    options.check(&mut Found::new(&mut wrong));
+    check_together(options, &mut Found::new(&mut wrong));
+    credentials.check(headers, &mut Found::new(&mut wrong));
+    wrong
+}
+
 impl App {
     /// Checks an endpoint's options as a whole: each by itself, beside each other, and by those who use them.
     pub(crate) async fn check_options(
@@ -180,14 +192,16 @@ impl App {
         proposed: &Proposed<'_>,
         patch: &OptionsPatch,
         problems: &mut Problems,
-    ) {
+    ) -> Result<()> {
         let Proposed { options, credentials, headers, before } = proposed;
         patch.check_kind(problems);
-        let mut wrong = Vec::new();
-        options.check(&mut Found::new(&mut wrong));
-        check_together(options, &mut Found::new(&mut wrong));
-        credentials.check(headers, &mut Found::new(&mut wrong));
-        wrong.into_iter().for_each(|Wrong { at, what }| problems.add_at(at, what));
+        for Wrong { at, what } in wrong(options, credentials, headers) {
+            problems.add_at(at, what);
+        }
+        let there = before.map(|endpoint| &endpoint.credentials);
+        if let Some(name) = patch.auth.value().and_then(|auth| auth.lacks(there)) {
+            problems.add_at(["auth".into(), name.into()], "is missing: there is none that could stay");
+        }
         if let Some(Err(wrong)) = options.fields.as_ref().map(|paths| Fields::parse(paths)) {
             wrong.into_iter().for_each(|(index, what)| problems.add_item("fields", index, what));
         }
@@ -199,29 +213,34 @@ impl App {
         }
         check_certificates(credentials, problems);
         let known = before.map(|endpoint| &endpoint.fields.options);
-        self.check_urls(options, credentials, known, problems);
+        self.check_urls(options, known, problems);
+        self.check_token_url(credentials, there, problems);
         let code = options.transformation.as_ref().map(|t| &t.code);
         if code != known.and_then(|known| known.transformation.as_ref()).map(|t| &t.code)
             && let Some(code) = code
         {
-            self.check_code(code, problems).await;
+            self.check_code(code, problems).await?;
         }
+        Ok(())
     }
 
-    async fn check_code(&self, code: &str, problems: &mut Problems) {
+    async fn check_code(&self, code: &str, problems: &mut Problems) -> Result<()> {
         match self.inner.parts.sandbox.check(code).await {
             Ok(Ok(())) => {}
-            Ok(Err(what)) => problems.add("transformation", format!("does not compile: {what}")),
-            Err(ScriptError::TimedOut) => problems.add("transformation", "takes too long to compile"),
-            Err(error) => problems.add("transformation", error),
+            Ok(Err(what)) => problems.add("transformation", format!("cannot be used: {what}")),
+            Err(ScriptError::TimedOut) => {
+                problems.add("transformation", "takes too long before `handler` is called")
+            }
+            // Nothing is wrong with it, as far as we know.
+            Err(error) => return Err(AppError::Unavailable(error.to_string())),
         }
+        Ok(())
     }
 
     /// A URL that was good stays good when something else is changed.
     fn check_urls(
         &self,
         options: &EndpointOptions,
-        credentials: &Credentials,
         known: Option<&EndpointOptions>,
         problems: &mut Problems,
     ) {
@@ -233,9 +252,19 @@ impl App {
                 problems.add_at(["routes".into(), Cow::Owned(format!("[{index}]")), "url".into()], what);
             }
         }
-        if let domain::auth::Auth::Oauth2(oauth2) = &credentials.auth
-            && let Err(what) = self.check_target(&oauth2.token_url)
-        {
+    }
+
+    fn check_token_url(
+        &self,
+        credentials: &Credentials,
+        there: Option<&Credentials>,
+        problems: &mut Problems,
+    ) {
+        let Auth::Oauth2(oauth2) = &credentials.auth else { return };
+        let is_known = there.is_some_and(
+            |there| matches!(&there.auth, Auth::Oauth2(known) if known.token_url == oauth2.token_url),
+        );
+        if !is_known && let Err(what) = self.check_target(&oauth2.token_url) {
             problems.add_at(["auth".into(), "tokenUrl".into()], what);
         }
     }

@@ -11,7 +11,7 @@ use domain::event_type::EventType;
 use domain::id::EnvironmentKey;
 use domain::limit::PROBLEMS_MAX;
 use foldhash::HashMap;
-use jsonschema::Validator;
+use jsonschema::{ValidationError, Validator};
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -21,6 +21,8 @@ use store::StoreError;
 
 /// How long a compiled schema is kept: another node may have changed it.
 const KEPT: Duration = Duration::from_secs(1);
+/// One violation, in characters.
+const TOLD_CHARS_MAX: usize = 300;
 /// Compiled schemas that are kept.
 const KEPT_MAX: usize = 1_000;
 
@@ -48,7 +50,7 @@ impl App {
         environment: &Environment,
         event: &NewEvent,
     ) -> Result<Vec<String>> {
-        let found = match self.compiled(environment.key, &event.event_type).await {
+        let found = match self.compiled(environment.key, &event.event_type).await? {
             Ok(None) => return Ok(Vec::new()),
             Ok(Some(validator)) => violations(&validator, &event.payload),
             Err(why) => vec![(String::new(), why)],
@@ -62,38 +64,37 @@ impl App {
             problems.finish()?;
             return Ok(Vec::new());
         }
+        let place = found.first().map(|(place, _)| format!("payload{place}")).unwrap_or_default();
         let told: Vec<_> = found.into_iter().map(|(place, what)| format!("payload{place}: {what}")).collect();
         if !told.is_empty() {
             tracing::warn!(
                 event_type = event.event_type,
                 violations = told.len(),
-                first = told[0],
+                first = place,
                 "a payload does not fit its schema"
             );
         }
         Ok(told)
     }
 
-    async fn compiled(&self, environment: EnvironmentKey, name: &str) -> Compiled {
+    async fn compiled(&self, environment: EnvironmentKey, name: &str) -> Result<Compiled> {
         let key = (environment, name.to_owned());
         if let Some((read_at, compiled)) = self.inner.schemas.0.lock().get(&key)
             && read_at.elapsed() < KEPT
         {
-            return compiled.clone();
+            return Ok(compiled.clone());
         }
         let compiled = match self.store().event_type_get(environment, name).await {
             Ok(event_type) => compile(&event_type),
             Err(StoreError::NotFound) => Ok(None),
-            Err(error) => {
-                return Err(format!("the schema of `{name}` cannot be read now ({error}): try again"));
-            }
+            Err(error) => return Err(error.into()),
         };
         let mut kept = self.inner.schemas.0.lock();
         if kept.len() >= KEPT_MAX {
             kept.clear();
         }
         kept.insert(key, (Instant::now(), compiled.clone()));
-        compiled
+        Ok(compiled)
     }
 }
 
@@ -114,11 +115,14 @@ fn compile(event_type: &EventType) -> Compiled {
 
 /// Where a payload does not fit, and how; of the first `problems_max`.
 fn violations(validator: &Validator, payload: &[u8]) -> Vec<(String, String)> {
-    let Ok(payload) = serde_json::from_slice::<Value>(payload) else {
+    let Ok(payload) = serde_json::from_slice::<Value>(&shape::mended(payload)) else {
         return vec![(String::new(), "is not JSON".to_owned())];
     };
     let found = validator.iter_errors(&payload).take(PROBLEMS_MAX);
-    found.map(|error| (error.instance_path().to_string(), error.to_string())).collect()
+    // Without the value itself: it is the customer's, and may be the whole payload.
+    let told =
+        |error: &ValidationError<'_>| error.masked().to_string().chars().take(TOLD_CHARS_MAX).collect();
+    found.map(|error| (error.instance_path().to_string(), told(&error))).collect()
 }
 
 #[cfg(test)]
@@ -130,7 +134,8 @@ mod tests {
     fn each_violation_is_told_with_its_place() {
         let schema = json!({"type": "object", "required": ["id"], "properties": {"lines": {"items": {"type": "number"}}}});
         let validator = jsonschema::validator_for(&schema).unwrap();
-        let found = violations(&validator, br#"{"lines":[1,"two",null]}"#);
+        let found = violations(&validator, br#"{"lines":[1,"two",null],"cut":"\ud83d"}"#);
+        assert!(found.iter().all(|(_, what)| !what.contains("two")), "{found:?}");
         let places: Vec<_> = found.iter().map(|(place, _)| &**place).collect();
         assert_eq!(places, ["", "/lines/1", "/lines/2"]);
         assert!(found.iter().all(|(_, what)| !what.is_empty()));

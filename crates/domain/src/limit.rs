@@ -91,6 +91,8 @@ pub const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
 pub const TRANSFORMATION_BYTES_MAX: usize = 51_200;
 /// A filter, in bytes.
 pub const FILTER_BYTES_MAX: usize = 4096;
+/// All options of an endpoint together, as JSON, in bytes (256 KiB).
+pub const OPTIONS_BYTES_MAX: usize = 256 * 1024;
 /// Event mappings of one endpoint.
 pub const ROUTES_MAX: usize = 1_000;
 /// Tries after the first one that an endpoint may ask for.

@@ -6,8 +6,8 @@
 use crate::format::{Encoding, Format, Method, check_content_type};
 use crate::limit::{
     ENDPOINT_IN_FLIGHT_MAX, ENDPOINT_NAME_CHARS_MAX, FIELD_BYTES_MAX, FIELDS_MAX, FILTER_BYTES_MAX,
-    MAX_ATTEMPTS_MAX, ROUTES_MAX, TEMPLATE_BYTES_MAX, TIMEOUT_SECONDS_MAX, TRANSFORMATION_BYTES_MAX,
-    URL_BYTES_MAX,
+    MAX_ATTEMPTS_MAX, OPTIONS_BYTES_MAX, ROUTES_MAX, TEMPLATE_BYTES_MAX, TIMEOUT_SECONDS_MAX,
+    TRANSFORMATION_BYTES_MAX, URL_BYTES_MAX,
 };
 use crate::name::{check_plain, check_text};
 use crate::retry::{RetryPolicy, Schedule};
@@ -18,7 +18,9 @@ use serde_json::Value;
 
 /// The content type of an endpoint that has not chosen one.
 pub const CONTENT_TYPE: &str = "application/json";
-/// The content type of CloudEvents in structured mode, unless another `+json` was chosen.
+/// What the content types of CloudEvents in structured mode begin with.
+const CLOUD_EVENTS_FAMILY: &str = "application/cloudevents";
+/// The content type of CloudEvents in structured mode.
 pub const CLOUD_EVENTS_CONTENT_TYPE: &str = "application/cloudevents+json";
 
 /// The options of an endpoint. Stored as JSON: what is at its default is left out.
@@ -152,6 +154,12 @@ impl EndpointOptions {
         if let Some(content_type) = &self.content_type {
             found.check("contentType", check_content_type(content_type));
         }
+        let bytes = serde_json::to_vec(self).map_or(0, |json| json.len());
+        if bytes > OPTIONS_BYTES_MAX {
+            found.add(format!(
+                "all options together have {bytes} bytes: at most {OPTIONS_BYTES_MAX} (options_bytes_max)"
+            ));
+        }
         self.check_fields(found);
         self.check_texts(found);
         self.check_routes(found);
@@ -199,6 +207,18 @@ impl EndpointOptions {
                 "transformation",
                 format!("has {bytes} bytes: at most {TRANSFORMATION_BYTES_MAX} (transformation_bytes_max)"),
             );
+        }
+        // PostgreSQL's JSON cannot hold it, and no language here needs it.
+        let has_nul = |text: &str| text.contains(['\0']) || text.contains("\\u0000");
+        for (name, text) in [
+            ("template", self.template.as_ref().map(Value::to_string)),
+            ("filter", self.filter.clone()),
+            ("transformation", self.transformation.as_ref().map(|t| t.code.clone())),
+            ("fields", self.fields.as_ref().map(|paths| paths.concat())),
+        ] {
+            if text.is_some_and(|text| has_nul(&text)) {
+                found.wrong(name, "holds the character U+0000: remove it");
+            }
         }
         if let Some(filter) = &self.filter
             && filter.len() > FILTER_BYTES_MAX
@@ -275,7 +295,22 @@ pub fn check_together(options: &EndpointOptions, found: &mut Found<'_>) {
             );
         }
     }
+    let is_cloud_event =
+        options.content_type().trim_start().to_ascii_lowercase().starts_with(CLOUD_EVENTS_FAMILY);
     match options.format {
+        // HTTP binding of CloudEvents, section 3: receivers tell the modes apart by this.
+        Format::CloudEvents if encoding == Encoding::Json && !is_cloud_event => {
+            found.wrong(
+                "contentType",
+                "must be `application/cloudevents+json` for `format` cloudevents: leave it out",
+            );
+        }
+        Format::CloudEventsBinary if is_cloud_event => {
+            found.wrong(
+                "contentType",
+                "is that of structured events, and `format` is cloudevents-binary: leave it out",
+            );
+        }
         Format::CloudEvents | Format::CloudEventsBinary if encoding != Encoding::Json => {
             let format = options.format;
             found.wrong(

@@ -1,13 +1,14 @@
 //! One attempt: build the request, send it, decide what became of the delivery, hand the record on.
 
 use crate::exchange::{self, Sent};
+use crate::memory::Memory;
 use crate::metrics::EngineMetrics;
 use crate::queue::{Ended, Item, Turn};
 use crate::request::Prepared;
 use crate::retries::Retries;
 use crate::{Settings, dispatch::Done};
 use bytes::Bytes;
-use domain::attempt::{NewAttempt, Outcome};
+use domain::attempt::{NewAttempt, Outcome, Trigger};
 use domain::clock::{Clock, Timestamp};
 use domain::delivery::{MAIN_RUN, Next, Seen, Try, Wish, decide};
 use domain::retry::{RetryPolicy, Schedule};
@@ -23,12 +24,16 @@ use tokio::time::Instant;
 /// An answer that took longer is slow: many such endpoints must not take the quick ones' turn, in milliseconds.
 const SLOW_MS: u32 = 2_000;
 
+/// When a delivery is tried again of which it cannot be told now whether it was its last try, in milliseconds.
+const ASK_AGAIN_MS: i64 = 30_000;
+
 /// What every attempt needs.
 pub(crate) struct Context {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) egress: egress::Client,
     pub(crate) sandbox: shape::Sandbox,
     pub(crate) retries: Retries,
+    pub(crate) memory: Memory,
     pub(crate) ids: IdCodec,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Mutex<fastrand::Rng>,
@@ -105,7 +110,16 @@ pub(crate) async fn run(context: Arc<Context>, prepared: Arc<Prepared>, ticket: 
             let this = Try { number, trigger: item.trigger, ended_at: now, jitter };
             // Boxed: it is rare, and every attempt under way would carry its state along.
             let schedule = Box::pin(schedule(&context, &prepared, &item.message.event_type)).await;
-            decide(answer.seen, this, &schedule)
+            match schedule {
+                Ok(schedule) => decide(answer.seen, this, &schedule),
+                Err(known) => match decide(answer.seen, this, &known) {
+                    // It may be that it is to be tried for longer: it is not given up because the store cannot be asked.
+                    Next::Failed if answer.seen.wish.is_none() && item.trigger != Trigger::Test => {
+                        Next::Retry(now.plus_ms(ASK_AGAIN_MS))
+                    }
+                    next => next,
+                },
+            }
         }
     };
     count(&context, &item, answer.seen.outcome, now);
@@ -134,16 +148,20 @@ pub(crate) async fn run(context: Arc<Context>, prepared: Arc<Prepared>, ticket: 
     }
 }
 
-/// The schedule that holds: endpoint before event type before environment before setting.
-async fn schedule(context: &Context, prepared: &Prepared, event_type: &str) -> Schedule {
+/// The schedule that holds: endpoint before event type before environment before setting. An error is what is known of it while
+/// the event type cannot be read.
+async fn schedule(context: &Context, prepared: &Prepared, event_type: &str) -> Result<Schedule, Schedule> {
     let (own, environment) = (&prepared.retries, &prepared.environment.settings.retries);
     let asked = (&context.store, &*context.clock);
     let of_type = match own.retry_schedule {
         // It says everything itself.
-        Some(_) => RetryPolicy::default(),
+        Some(_) => Some(RetryPolicy::default()),
         None => context.retries.of_event_type(asked, (prepared.environment.key, event_type)).await,
     };
-    RetryPolicy::resolve([own, &of_type, environment], &context.settings.schedule)
+    let nothing = RetryPolicy::default();
+    let levels = [own, of_type.as_ref().unwrap_or(&nothing), environment];
+    let schedule = RetryPolicy::resolve(levels, &context.settings.schedule);
+    if of_type.is_some() { Ok(schedule) } else { Err(schedule) }
 }
 
 /// What the attempt tells about its endpoint.

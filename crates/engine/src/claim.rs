@@ -1,7 +1,7 @@
 //! Claiming: which endpoints to ask the store about, how many rows of each, and their messages.
 
 use crate::due::Due;
-use crate::queue::{Item, Queues};
+use crate::queue::{Item, Line, Queues};
 use domain::clock::Timestamp;
 use domain::delivery::RowState;
 use domain::id::{EndpointKey, MessageId};
@@ -50,17 +50,14 @@ pub(crate) fn wanted(due: &mut Due, queues: &mut Queues, now: Timestamp) -> Vec<
                 continue;
             }
             1
-        } else if !has_room(line.claimed()) {
+        } else if let Some(until) = line.set_aside(now) {
+            later.push((endpoint, until));
+            continue;
+        } else if !has_room(line, nodes) {
             // Dispatch notes the endpoint again when its window is half empty.
             continue;
         } else {
-            match line.wants(WINDOW, nodes, now) {
-                Ok(more) => more.min(rows),
-                Err(again) => {
-                    later.push((endpoint, again));
-                    continue;
-                }
-            }
+            (line.filled_to - line.claimed().0).min(rows)
         };
         rows -= room;
         wanted.push((endpoint, u32::try_from(room).unwrap_or(u32::MAX)));
@@ -75,15 +72,21 @@ pub(crate) fn may_claim(queues: &Queues) -> bool {
     claimed < WINDOWS_MAX && bytes < BYTES_MAX
 }
 
-/// Whether an endpoint with so many claimed deliveries, which hold so many bytes, has room for more.
-pub(crate) const fn has_room((claimed, bytes): (usize, usize)) -> bool {
-    claimed <= WINDOW / 2 && bytes <= ENDPOINT_QUEUE_BYTES_MAX / 2
+/// Whether an endpoint's line has room for more claimed deliveries. If not, it is noted what it must come down to.
+pub(crate) fn has_room(line: &mut Line, nodes: u32) -> bool {
+    line.filled_to = line.window(WINDOW, nodes);
+    is_half_empty(line.claimed(), line.filled_to)
 }
 
-/// Whether an endpoint that is left with so many claimed deliveries has made room for more by the one of so many bytes that
-/// just went.
-pub(crate) const fn makes_room((claimed, bytes): (usize, usize), gone: usize) -> bool {
-    has_room((claimed, bytes)) && !has_room((claimed + 1, bytes + gone))
+/// Whether a line has made room for more by the claimed delivery of so many bytes that just left it.
+pub(crate) fn makes_room(line: &Line, gone: usize) -> bool {
+    // As it was when it was filled: a window that has grown since must not make it miss its half.
+    let ((claimed, bytes), window) = (line.claimed(), line.filled_to);
+    is_half_empty((claimed, bytes), window) && !is_half_empty((claimed + 1, bytes + gone), window)
+}
+
+const fn is_half_empty((claimed, bytes): (usize, usize), window: usize) -> bool {
+    claimed <= window / 2 && bytes <= ENDPOINT_QUEUE_BYTES_MAX / 2
 }
 
 /// Claims, and reads the claimed messages. On an error nothing is held and the endpoints are asked about again.
@@ -152,13 +155,11 @@ mod tests {
     use domain::id::ClaimId;
 
     #[test]
-    fn a_line_is_full_by_bytes_too_and_tells_once_that_it_has_room_again() {
+    fn a_line_is_full_by_bytes_too() {
         let half = ENDPOINT_QUEUE_BYTES_MAX / 2;
-        assert!(has_room((WINDOW / 2, half)));
-        assert!(!has_room((WINDOW / 2 + 1, 0)) && !has_room((1, half + 1)));
-        let left = [(3, half + 2), (2, half + 1), (1, half), (0, half - 1)];
-        assert_eq!(left.map(|left| makes_room(left, 1)), [false, false, true, false]);
-        assert!(makes_room((WINDOW / 2, 0), 0));
+        assert!(is_half_empty((WINDOW / 2, half), WINDOW));
+        assert!(!is_half_empty((WINDOW / 2 + 1, 0), WINDOW) && !is_half_empty((1, half + 1), WINDOW));
+        assert!(is_half_empty((0, 0), 1) && !is_half_empty((1, 0), 1), "one at a time");
     }
 
     #[test]

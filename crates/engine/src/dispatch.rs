@@ -194,7 +194,7 @@ impl Dispatch {
         // The breaker may have opened while the delivery was on its way here, or the line been set aside.
         let now = self.now();
         let line = self.queues.line(endpoint);
-        if line.breaker.limit() > 0 && !line.is_set_aside(now) {
+        if line.breaker.limit() > 0 && line.set_aside(now).is_none() {
             return self.queues.push(item, &route.gauge, Limits::of(&route));
         }
         if item.held == Held::Fresh {
@@ -208,7 +208,8 @@ impl Dispatch {
         claimed.items.into_iter().for_each(|item| self.enqueue(item));
         for (endpoint, time) in claimed.next_due {
             // A window that is more than half full is noted again when it has room.
-            if time > self.now() || claim::has_room(self.queues.line(endpoint).claimed()) {
+            let nodes = self.queues.nodes();
+            if time > self.now() || claim::has_room(self.queues.line(endpoint), nodes) {
                 // Not its row's old time: endpoints with long backlogs would always come before the others.
                 self.due.note(endpoint, time.max(self.context.clock.now()));
             }
@@ -246,9 +247,7 @@ impl Dispatch {
         while let Some(turn) = self.queues.next(now) {
             let endpoint = turn.item.key.endpoint;
             let line = self.queues.line(endpoint);
-            if matches!(turn.item.held, Held::Claimed(_))
-                && claim::makes_room(line.claimed(), turn.item.bytes())
-            {
+            if matches!(turn.item.held, Held::Claimed(_)) && claim::makes_room(line, turn.item.bytes()) {
                 self.due.note(endpoint, self.context.clock.now());
             }
             match self.prepare(endpoint) {

@@ -61,6 +61,9 @@ pub(crate) async fn send(
             return ended(Answer { unshaped: true, ..Answer::none(outcome, why) });
         }
     };
+    let Some(_memory) = context.memory.of(draft.body().len(), payload.len()).await else {
+        return Sent::Later;
+    };
     *started = Instant::now();
     let elsewhere = draft.url.as_deref().map(Place::new);
     let shown = draft.shown.clone().unwrap_or_else(|| place.url.clone());

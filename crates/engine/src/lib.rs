@@ -5,6 +5,7 @@
 //! | [`dispatch`] | handoff, claims, wakes | nothing durable itself | one bad endpoint hurts only itself; memory stays bounded |
 //! | [`attempt`] | one delivery, its endpoint's configuration of that moment | one request, one [`store::delivery::Record`] | every request made is recorded, or made again |
 //! | [`exchange`] | the event, as its endpoint wants it; a token | the request itself | nothing leaves but through `egress` |
+//! | [`memory`] | how large bodies became | nothing | what is under way stays bounded |
 //! | [`record`] | records | attempts and rows, in batches | a record is kept until the store has it |
 //! | [`prune`] | the clock | drops what is past its retention | small steps |
 //!
@@ -16,6 +17,7 @@ mod claim;
 mod dispatch;
 mod due;
 mod exchange;
+mod memory;
 pub mod metrics;
 mod pace;
 mod prune;
@@ -95,6 +97,7 @@ impl Engine {
             egress: parts.egress,
             sandbox: parts.sandbox,
             retries: retries::Retries::default(),
+            memory: memory::Memory::default(),
             ids: parts.ids,
             clock: Arc::clone(&parts.clock),
             random: Mutex::new(fastrand::Rng::with_seed(parts.settings.seed)),

@@ -105,6 +105,8 @@ pub(crate) struct Line {
     fresh: VecDeque<Item>,
     claimed: VecDeque<Item>,
     claimed_bytes: usize,
+    /// The most claimed deliveries that it was to have when it was asked last.
+    pub(crate) filled_to: usize,
     in_flight: u32,
     pace: Pace,
     pub(crate) breaker: Breaker,
@@ -134,9 +136,14 @@ impl Line {
 
     /// The limit of requests in flight is shared with the other nodes: each takes its part, and at least one.
     fn may_send(&self, nodes: u32) -> bool {
-        let most = self.limits.in_flight.unwrap_or(u32::MAX).min(self.pace.limit());
-        self.in_flight < (most / nodes).max(1).min(self.breaker.limit())
+        self.in_flight < self.share(nodes).min(self.breaker.limit())
             && !(self.fresh.is_empty() && self.claimed.is_empty())
+    }
+
+    /// Requests that this node may have in flight.
+    fn share(&self, nodes: u32) -> u32 {
+        let most = self.limits.in_flight.unwrap_or(u32::MAX).min(self.pace.limit());
+        (most / nodes).max(1)
     }
 
     fn pop(&mut self) -> Option<Item> {
@@ -250,6 +257,7 @@ impl Queues {
     /// The next delivery to send, if one may be sent now.
     pub(crate) fn next(&mut self, now: Timestamp) -> Option<Turn> {
         self.wake(now);
+        self.recall_scripts();
         // Each round has its turn; one whose share is spent, or that is empty, passes it on.
         let mut passed = 0;
         while passed < self.rounds.len() {
@@ -307,9 +315,7 @@ impl Queues {
         now: Timestamp,
     ) -> bool {
         self.in_flight[counted as usize] -= 1;
-        if has_script {
-            self.script_ended();
-        }
+        self.scripted -= usize::from(has_script);
         let Some(line) = self.lines.get_mut(&endpoint) else { return false };
         line.in_flight -= 1;
         line.pace.ended(ended);
@@ -320,7 +326,7 @@ impl Queues {
             Ended::NotSent | Ended::Canceled | Ended::PutOff | Ended::Nothing => {}
         }
         let opened = line.breaker.ended(ended, now);
-        line.gauge.set_closed(line.breaker.is_open() || line.is_set_aside(now));
+        line.gauge.set_closed(line.breaker.is_open() || line.set_aside(now).is_some());
         self.enter_round(endpoint);
         opened
     }

@@ -1,31 +1,25 @@
 //! The queues' part about rates and scripts: who waits outside of the round, and who may enter it again.
 
-use super::{Line, Queues};
+use super::{Line, Queues, SCRIPTED_MAX};
 use crate::throttle::{Asking, Limits};
 use domain::clock::Timestamp;
 use domain::id::EndpointKey;
 
 /// A line that waits longer for its rate keeps nothing in memory meanwhile, in milliseconds.
 const THROTTLED_MS_MAX: i64 = 5_000;
-/// When a line is asked again that has as much in memory as its rate lets through, in milliseconds.
-const ASK_AGAIN_MS: i64 = 100;
+/// Claimed deliveries that wait in a line, for each request that it may have in flight.
+const AHEAD: u32 = 4;
 
 impl Line {
-    /// How many more deliveries may be claimed: few where a rate lets few through. Later, for one that waits long for its rate.
-    pub(crate) fn wants(&self, window: usize, nodes: u32, now: Timestamp) -> Result<usize, Timestamp> {
-        if let Some(until) = self.throttled_until.filter(|until| until.since(now) > THROTTLED_MS_MAX) {
-            return Err(until);
-        }
-        let most = self.limits.at_once(nodes).map_or(window, |most| most.min(window));
-        match most.saturating_sub(self.claimed.len()) {
-            0 => Err(now.plus_ms(ASK_AGAIN_MS)),
-            more => Ok(more),
-        }
+    /// How many claimed deliveries may wait in it: what its rate lets through at once, and some for each request in flight.
+    pub(crate) fn window(&self, most: usize, nodes: u32) -> usize {
+        let in_flight = usize::try_from(self.share(nodes).saturating_mul(AHEAD)).unwrap_or(usize::MAX);
+        most.min(in_flight).min(self.limits.at_once(nodes).unwrap_or(most))
     }
 
-    /// Whether it waits for its rate so long that nothing of it stays in memory.
-    pub(crate) fn is_set_aside(&self, now: Timestamp) -> bool {
-        self.throttled_until.is_some_and(|until| until.since(now) > THROTTLED_MS_MAX)
+    /// Until when it waits for its rate, if that is so long that nothing of it stays in memory.
+    pub(crate) fn set_aside(&self, now: Timestamp) -> Option<Timestamp> {
+        self.throttled_until.filter(|until| until.since(now) > THROTTLED_MS_MAX)
     }
 }
 
@@ -58,7 +52,7 @@ impl Queues {
         let asking = Asking { endpoint, limits: &line.limits, own: &mut line.throttle, is_called };
         let Err(until) = self.throttles.admit(asking, self.other_nodes + 1, now) else { return true };
         line.throttled_until = Some(until);
-        if line.is_set_aside(now) {
+        if line.set_aside(now).is_some() {
             line.gauge.set_closed(true);
             self.set_aside.push((endpoint, until));
         }
@@ -86,18 +80,18 @@ impl Queues {
             }
         }
         again.into_iter().for_each(|endpoint| self.call(endpoint));
+        self.throttles.clock_was_set_back(now);
     }
 
-    /// One request with a script less: a line that waited for that enters the round.
-    pub(super) fn script_ended(&mut self) {
-        self.scripted -= 1;
-        while let Some(endpoint) = self.scripts_wait.pop_front() {
-            let Some(line) = self.lines.get_mut(&endpoint) else { continue };
-            line.in_round = false;
-            self.enter_round(endpoint);
-            if self.lines.get(&endpoint).is_some_and(|line| line.in_round) {
-                return;
+    /// Lines with scripts enter the round again when there is room for them.
+    pub(super) fn recall_scripts(&mut self) {
+        while self.scripted < SCRIPTED_MAX
+            && let Some(endpoint) = self.scripts_wait.pop_front()
+        {
+            if let Some(line) = self.lines.get_mut(&endpoint) {
+                line.in_round = false;
             }
+            self.enter_round(endpoint);
         }
     }
 }

@@ -146,17 +146,14 @@ fn a_line_that_waits_long_for_its_rate_keeps_nothing_in_memory_and_hears_of_anot
     let until = NOW.plus_ms(3_600_000);
     assert_eq!(queues.throttled(), (vec![(EndpointKey(1), until)], vec![]));
     assert_eq!(queues.drain(EndpointKey(1)).len(), 8);
-    assert_eq!(queues.line(EndpointKey(1)).wants(512, 1, NOW), Err(until), "nothing is claimed meanwhile");
-    assert_eq!(
-        queues.line(EndpointKey(1)).wants(512, 1, until.plus_ms(-1)),
-        Ok(1),
-        "no more than may be sent"
-    );
+    assert_eq!(queues.line(EndpointKey(1)).set_aside(NOW), Some(until), "nothing is claimed meanwhile");
+    assert_eq!(queues.line(EndpointKey(1)).set_aside(until.plus_ms(-1)), None);
+    assert_eq!(queues.line(EndpointKey(1)).window(512, 1), 1, "no more than may be sent");
     queues.look_again(NOW.plus_ms(500), |_| Some(limits));
     assert_eq!(queues.throttled(), (vec![], vec![]), "nothing has changed");
     queues.look_again(NOW.plus_ms(1_000), |_| Some(Limits::default()));
     assert_eq!(queues.throttled(), (vec![], vec![EndpointKey(1)]), "it may be claimed for");
-    assert_eq!(queues.line(EndpointKey(1)).wants(512, 1, NOW), Ok(512));
+    assert_eq!(queues.line(EndpointKey(1)).window(512, 1), 16, "four for each request in flight");
     (9..12).for_each(|number| push_with(&mut queues, 1, number, Limits::default()));
     assert_eq!(take_all(&mut queues).len(), 3);
 }

@@ -21,25 +21,25 @@ const KEPT_MAX: usize = 10_000;
 pub(crate) struct Retries(Mutex<HashMap<(EnvironmentKey, String), (Timestamp, RetryPolicy)>>);
 
 impl Retries {
-    /// What an event type says.
+    /// What an event type says, or said when it could be read last; none when it never could.
     pub(crate) async fn of_event_type(
         &self,
         (store, clock): (&Arc<dyn Store>, &dyn Clock),
         (environment, name): (EnvironmentKey, &str),
-    ) -> RetryPolicy {
+    ) -> Option<RetryPolicy> {
         let (key, now) = ((environment, name.to_owned()), clock.now());
         if let Some((read_at, policy)) = self.0.lock().get(&key)
             && (0..KEPT_MS).contains(&now.since(*read_at))
         {
-            return policy.clone();
+            return Some(policy.clone());
         }
         let policy = match store.event_type_get(environment, name).await {
             Ok(found) => found.fields.retries,
             // It need not be in the catalogue.
             Err(StoreError::NotFound) => RetryPolicy::default(),
             Err(error) => {
-                tracing::warn!(%error, name, "an event type could not be read: it is retried as if it said nothing");
-                return RetryPolicy::default();
+                tracing::warn!(%error, name, "what an event type says about retries could not be read");
+                return self.0.lock().get(&key).map(|(_, policy)| policy.clone());
             }
         };
         let mut kept = self.0.lock();
@@ -47,6 +47,6 @@ impl Retries {
             kept.clear();
         }
         kept.insert(key, (now, policy.clone()));
-        policy
+        Some(policy)
     }
 }

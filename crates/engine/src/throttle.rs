@@ -15,6 +15,9 @@ use store::routing::Route;
 /// Between two looks whether those who were called have left some of an application's rate, in milliseconds.
 const CALL_AGAIN_MS: i64 = 20;
 
+/// No rate makes anybody wait longer: once an hour, shared by two dozen nodes.
+const LONGEST_MS: i64 = 24 * 3_600_000;
+
 /// Requests in flight to an endpoint with a script: most of their time may be that of waiting for the sandbox.
 const SCRIPTS_OF_ENDPOINT_MAX: u32 = 32;
 
@@ -156,6 +159,16 @@ impl Throttles {
             }
         }
         woken
+    }
+
+    /// Applications that wait for longer than any rate lets them wait are asked again now.
+    pub(crate) fn clock_was_set_back(&mut self, now: Timestamp) {
+        let longest = now.plus_ms(LONGEST_MS);
+        if self.waiting.iter().any(|Reverse((until, _))| *until > longest) {
+            let waiting = std::mem::take(&mut self.waiting);
+            let again = |Reverse((until, who))| Reverse((if until > longest { now } else { until }, who));
+            self.waiting = waiting.into_iter().map(again).collect();
+        }
     }
 
     /// When the next line is to be asked again.

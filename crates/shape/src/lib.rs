@@ -36,4 +36,5 @@ pub use recipe::{AGENT, Draft, Recipe, Request, Surroundings};
 pub use sandbox::{Sandbox, WORKER};
 pub use template::Template;
 pub use transformation::{Call, Changed, SCRIPT_TIME_MAX, ScriptError, Webhook};
+pub use tree::mended;
 pub use worker::serve as serve_worker;

@@ -123,12 +123,12 @@ impl Sandbox {
         };
         let _turn = self.0.turns.acquire().await.map_err(closed)?;
         let asked = Instant::now();
-        let answer = self.answer(&frame).await;
+        let answer = self.answer(&frame, false).await;
         is_slow.store(asked.elapsed() > SLOW_AFTER, Ordering::Relaxed);
         answer
     }
 
-    async fn answer(&self, frame: &[u8]) -> Result<Answer, ScriptError> {
+    async fn answer(&self, frame: &[u8], is_again: bool) -> Result<Answer, ScriptError> {
         // Out of its place while it works: when this future is dropped, the process goes with its answer.
         let kept = self.0.idle.lock().pop();
         let fresh = kept.is_none();
@@ -145,7 +145,12 @@ impl Sandbox {
                 Ok(answer)
             }
             Ok(Err(Broken::BeforeAsked)) => Err(ScriptError::NotRun("its process cannot be used".to_owned())),
-            Ok(Err(Broken::Died)) => Err(worker.why_it_died().await),
+            Ok(Err(Broken::Died)) => match worker.why_it_died().await {
+                // Once it may have been ended by somebody else: out of memory, say. Twice it is the script.
+                ScriptError::NotRun(why) if is_again => Err(ScriptError::Failed(why)),
+                ScriptError::NotRun(_) => Box::pin(self.answer(frame, true)).await,
+                other => Err(other),
+            },
             Err(_) => Err(ScriptError::TimedOut),
         }
     }

@@ -127,7 +127,8 @@ fn number<S: Serializer>(digits: &str, serializer: S) -> Result<S::Ok, S::Error>
 
 /// JSON whose texts can be read: an escaped surrogate without its other half (`"\\ud83d"`, as a cut text is written by some) is
 /// U+FFFD in it.
-pub(crate) fn mended(json: &[u8]) -> Cow<'_, [u8]> {
+#[must_use]
+pub fn mended(json: &[u8]) -> Cow<'_, [u8]> {
     let escape = |at: usize| -> Option<u16> {
         let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
         u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()

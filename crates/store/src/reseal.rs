@@ -32,8 +32,8 @@ pub(crate) const SEALED: [Sealed; 7] = [
 /// Stands for the key of a table with one row.
 pub(crate) const SEAL_CHECK_KEY: &str = "";
 
-/// Values of one step.
-pub(crate) const STEP: i64 = 500;
+/// Rows of one step.
+pub(crate) const STEP: i64 = 2_000;
 
 /// What the store does when the encryption key is replaced.
 #[async_trait]

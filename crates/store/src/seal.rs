@@ -19,10 +19,8 @@ pub(crate) const IDS_PLACE: &str = "seal_check.ids";
 
 /// Seals values under one key, and opens those that were sealed under it or under an old one.
 pub struct Sealer {
-    /// The current one first.
-    keys: Vec<LessSafeKey>,
-    /// Made from the oldest one.
-    first_wire_id_key: [u8; 32],
+    /// The current one first, each with the key of the wire ids that is made of it.
+    keys: Vec<(LessSafeKey, [u8; 32])>,
 }
 
 impl std::fmt::Debug for Sealer {
@@ -57,13 +55,14 @@ impl Sealer {
             let key = UnboundKey::new(&AES_256_GCM, &derive(key, "seal")).expect("a key of 32 bytes");
             LessSafeKey::new(key)
         };
-        let oldest = old.last().map_or(encryption_key, Vec::as_slice);
-        Self { keys: all().map(ready).collect(), first_wire_id_key: derive(oldest, "wire ids") }
+        Self { keys: all().map(|key| (ready(key), derive(key, "wire ids"))).collect() }
     }
 
-    /// The key of the wire ids, for a store that has none yet.
-    pub(crate) const fn first_wire_id_key(&self) -> &[u8; 32] {
-        &self.first_wire_id_key
+    /// The key of the wire ids for a store that keeps none yet: made of the encryption key that its check is sealed with, or of the
+    /// current one where it has no check.
+    pub(crate) fn first_wire_id_key(&self, check: Option<&[u8]>) -> [u8; 32] {
+        let with = check.and_then(|sealed| self.opened(CHECK_PLACE, sealed)).map(|(index, _)| index);
+        self.keys[with.unwrap_or(0)].1
     }
 
     /// Opens the key of the wire ids.
@@ -77,10 +76,11 @@ impl Sealer {
     /// # Errors
     /// As [`Sealer::open`].
     pub(crate) fn reseal(&self, place: &str, sealed: &[u8]) -> Result<Option<Vec<u8>>> {
-        if self.open_under(&self.keys[..1], place, sealed).is_some() {
-            return Ok(None);
+        match self.opened(place, sealed) {
+            Some((0, _)) => Ok(None),
+            Some((_, plain)) => self.seal(place, &plain).map(Some),
+            None => self.open(place, sealed).map(Some),
         }
-        self.seal(place, &self.open(place, sealed)?).map(Some)
     }
 
     /// Seals `plain` for the column `place`.
@@ -92,6 +92,7 @@ impl Sealer {
         rand::fill(&mut nonce).map_err(|_| StoreError::Broken("the system gave no randomness".into()))?;
         let mut text = plain.to_vec();
         self.keys[0]
+            .0
             .seal_in_place_append_tag(
                 Nonce::assume_unique_for_key(nonce),
                 Aad::from(place.as_bytes()),
@@ -106,23 +107,24 @@ impl Sealer {
     /// # Errors
     /// `Broken` when it was sealed under another key or for another place, or was changed.
     pub fn open(&self, place: &str, sealed: &[u8]) -> Result<Vec<u8>> {
-        self.open_under(&self.keys, place, sealed).ok_or_else(|| {
+        self.opened(place, sealed).map(|(_, plain)| plain).ok_or_else(|| {
             StoreError::Broken(format!(
                 "{place} does not open: POSTHASTE_ENCRYPTION_KEY is not the key that it was sealed with"
             ))
         })
     }
 
-    fn open_under(&self, keys: &[LessSafeKey], place: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+    /// What is sealed, and under which of the keys.
+    fn opened(&self, place: &str, sealed: &[u8]) -> Option<(usize, Vec<u8>)> {
         let (head, text) = sealed.split_at_checked(1 + NONCE_LEN)?;
         if head[0] != VERSION {
             return None;
         }
-        keys.iter().find_map(|key| {
+        self.keys.iter().enumerate().find_map(|(index, (key, _))| {
             let nonce = Nonce::try_assume_unique_for_key(&head[1..]).ok()?;
             let mut text = text.to_vec();
             let plain = key.open_in_place(nonce, Aad::from(place.as_bytes()), &mut text).ok()?;
-            Some(plain.to_vec())
+            Some((index, plain.to_vec()))
         })
     }
 }
@@ -144,7 +146,12 @@ mod tests {
         let anew = rotated.reseal("endpoint.secrets", &sealed).unwrap().unwrap();
         assert_eq!(rotated.reseal("endpoint.secrets", &anew).unwrap(), None);
         assert_eq!(Sealer::new(b"new", &[]).open("endpoint.secrets", &anew).unwrap(), b"whsec_canary");
-        assert_eq!(rotated.first_wire_id_key(), sealer.first_wire_id_key());
+        let check = sealer.seal(CHECK_PLACE, CHECK).unwrap();
+        let ids = sealer.first_wire_id_key(Some(&check));
+        assert_eq!(ids, sealer.first_wire_id_key(None));
+        assert_eq!(rotated.first_wire_id_key(Some(&check)), ids);
+        // A node that can open already what others will seal: its old one is a key to come.
+        assert_eq!(Sealer::new(b"key", &[b"new".to_vec()]).first_wire_id_key(Some(&check)), ids);
         let mut changed = sealed.clone();
         *changed.last_mut().unwrap() ^= 1;
         assert!(sealer.open("endpoint.secrets", &changed).is_err());

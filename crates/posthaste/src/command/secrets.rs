@@ -12,9 +12,10 @@ pub(super) enum Verb {
     /// Replace the key that seals secrets at rest, and seal everything anew.
     ///
     /// Where the key is in the data folder, a new one is made; the server must be stopped. Where it is a setting, set
-    /// POSTHASTE_ENCRYPTION_KEY to the new key and POSTHASTE_ENCRYPTION_KEY_OLD to the one before, first for the server (for
-    /// every node, one after the other), then for this command; on PostgreSQL it runs beside them. When it is cut short, run
-    /// it again.
+    /// POSTHASTE_ENCRYPTION_KEY to the new key and POSTHASTE_ENCRYPTION_KEY_OLD to the one before, first for the server, then
+    /// for this command. With several nodes on PostgreSQL: (1) restart each with POSTHASTE_ENCRYPTION_KEY_OLD set to the new
+    /// key, so that it can open what the others will seal; (2) restart each with the new key and the old one; (3) run this
+    /// command, beside them; (4) restart each without POSTHASTE_ENCRYPTION_KEY_OLD. When it is cut short, run it again.
     Rotate,
 }
 

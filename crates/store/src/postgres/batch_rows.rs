@@ -107,7 +107,8 @@ fn row_columns<'a>(rows: &[&NewRow]) -> Vec<Value<'a>> {
 }
 
 /// Rule 16: each row takes the next place of its endpoint. The counters' rows are locked in their order (rule 18), after the
-/// message keys, and until the commit: places become visible in their order, also between nodes.
+/// message keys, and until the commit: places become visible in their order, also between nodes. Rows meet their counter by
+/// sorting: the writer joins by loops alone, and both may be thousands.
 fn add_ordered(sql: &mut Sql<'_>, rows: &[&NewRow], refused: &str) {
     let after_keys = if refused.is_empty() { "" } else { " AND (SELECT count(*) FROM taken) >= 0" };
     let text = format!(
@@ -123,9 +124,14 @@ fn add_ordered(sql: &mut Sql<'_>, rows: &[&NewRow], refused: &str) {
              RETURNING endpoint, next),
          placed AS (
              INSERT INTO delivery (endpoint, message, run, state, due_at, attempts, trigger, position)
-             SELECT in_line.endpoint, in_line.message, 0, in_line.state, in_line.due_at, 0, 0,
-                    counted.next - (SELECT count(*) FROM in_line AS same WHERE same.endpoint = in_line.endpoint) + in_line.nth
-             FROM in_line JOIN counted USING (endpoint)
+             SELECT endpoint, message, 0, state, due_at, 0, 0, last - size + nth
+             FROM (
+                 SELECT *, max(next) OVER (PARTITION BY endpoint) AS last, count(message) OVER (PARTITION BY endpoint) AS size
+                 FROM (
+                     SELECT endpoint, message, state, due_at, nth, NULL::bigint AS next FROM in_line
+                     UNION ALL
+                     SELECT endpoint, NULL, NULL, NULL, NULL, next FROM counted) AS lines) AS numbered
+             WHERE message IS NOT NULL
              ON CONFLICT DO NOTHING)"
     );
     sql.part(&text, row_columns(rows));

@@ -59,15 +59,21 @@ const CLAIM: &str = "
             ORDER BY delivery.due_at, delivery.message LIMIT wanted.room
             FOR UPDATE SKIP LOCKED) AS d
         WHERE wanted.alive AND NOT wanted.paused AND wanted.ordered),
-    -- Rule 16: of an ordered endpoint only the first one in its order, whatever its due time. It is looked at without a lock, for
-    -- skipping a locked one would take the next; the update below looks again at what it locks.
-    first AS MATERIALIZED (
-        SELECT wanted.place, d.endpoint, d.message, d.run, d.due_at, d.attempts, d.trigger, d.rescued >= $8::smallint AS suspect
+    -- Rule 16: of an ordered endpoint only the first one in its order, whatever its due time. It is found without a lock, for
+    -- skipping a locked one would take the next; then that very row is locked, if it still is free.
+    head AS MATERIALIZED (
+        SELECT wanted.place, d.endpoint, d.message, d.run
         FROM wanted CROSS JOIN LATERAL (
             SELECT delivery.* FROM delivery
             WHERE delivery.endpoint = wanted.endpoint AND delivery.state = 0 AND delivery.run = 0
             ORDER BY delivery.position NULLS FIRST, delivery.message LIMIT 1) AS d
         WHERE wanted.alive AND NOT wanted.paused AND wanted.ordered AND d.lease IS NULL AND d.due_at <= $4::bigint),
+    first AS MATERIALIZED (
+        SELECT head.place, delivery.endpoint, delivery.message, delivery.run, delivery.due_at, delivery.attempts, delivery.trigger,
+               delivery.rescued >= $8::smallint AS suspect
+        FROM head JOIN delivery USING (endpoint, message, run)
+        WHERE delivery.state = 0 AND delivery.lease IS NULL AND delivery.due_at <= $4::bigint
+        FOR UPDATE OF delivery SKIP LOCKED),
     sized AS MATERIALIZED (
         SELECT due.*, message.id IS NULL AS missing,
                count(*) FILTER (WHERE due.suspect) OVER (ORDER BY due.place, due.due_at, due.message, due.run) AS suspects,

@@ -97,17 +97,23 @@ impl Postgres {
         Ok((read(&row, &self.node.sealer)?, row.get(17)))
     }
 
-    /// Writes the endpoint if its row still has this version; none when it was changed meanwhile.
-    async fn endpoint_replace(&self, changed: &Endpoint, version: i64) -> Result<Option<Endpoint>> {
+    /// Writes the endpoint if its row still has this version; none when it was changed meanwhile. Of one that `begins_order`
+    /// what waits loses the places that it had before: there may be rows without one between them.
+    async fn endpoint_replace(
+        &self,
+        changed: &Endpoint,
+        (version, begins_order): (i64, bool),
+    ) -> Result<Option<Endpoint>> {
         let (fields, columns) = (&changed.fields, Columns::of(changed, &self.node.sealer)?);
         let sql = format!(
-            "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version)
+            "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version){}
              UPDATE endpoint SET uid = $3, url = $4, description = $5, metadata = $6, disabled = $7,
                     disabled_reason = $8, paused = $9, event_types = $10, channels = $11, throttle_rate = $12,
                     sealed_headers = $13, sealed_secrets = $14, updated_at = $15, options = $16,
                     sealed_credentials = $17, version = change.version
              FROM change WHERE key = $1 AND endpoint.version = $2 AND deleted_at IS NULL
-             RETURNING {COLUMNS}, (SELECT pg_notify('posthaste_configuration', ''))"
+             RETURNING {COLUMNS}, (SELECT pg_notify('posthaste_configuration', ''))",
+            if begins_order { WITHOUT_PLACES } else { "" }
         );
         let rows = self
             .configure(
@@ -137,6 +143,15 @@ impl Postgres {
         rows.first().map(|row| read(row, &self.node.sealer)).transpose()
     }
 }
+
+/// In the order in which rows are locked everywhere (rule 18).
+const WITHOUT_PLACES: &str = ",
+    placed AS MATERIALIZED (
+        SELECT delivery.message, delivery.run FROM delivery
+        WHERE delivery.endpoint = $1 AND delivery.position IS NOT NULL ORDER BY delivery.message, delivery.run FOR UPDATE),
+    without AS (
+        UPDATE delivery SET position = NULL FROM placed
+        WHERE delivery.endpoint = $1 AND delivery.message = placed.message AND delivery.run = placed.run)";
 
 fn apply(mut endpoint: Endpoint, change: EndpointChange, now: Timestamp) -> Endpoint {
     if let Some(fields) = change.fields {
@@ -224,8 +239,10 @@ impl Endpoints for Postgres {
         loop {
             let (there, version) = self.endpoint_now(key).await?;
             let change = decide(&there)?;
+            let was_ordered = there.fields.options.ordered;
             let changed = apply(there, change, self.node.now());
-            if let Some(changed) = self.endpoint_replace(&changed, version).await? {
+            let begins_order = changed.fields.options.ordered && !was_ordered;
+            if let Some(changed) = self.endpoint_replace(&changed, (version, begins_order)).await? {
                 return Ok(changed);
             }
         }

@@ -39,7 +39,8 @@ impl Postgres {
         name: &str,
     ) -> Result<Option<(EventType, i64)>> {
         let sql = format!("SELECT {COLUMNS} FROM event_type WHERE environment = $1 AND name = $2");
-        let row = self.readers.row(&sql, &[&environment.0, &name]).await?;
+        // Attempts and accepts ask too: lists must not hold them up.
+        let row = self.own_readers.row(&sql, &[&environment.0, &name]).await?;
         row.map(|row| Ok((read(&row)?, row.get(10)))).transpose()
     }
 

@@ -140,7 +140,15 @@ impl Messages for Postgres {
         );
         let ids: Vec<i64> = ids.into_iter().map(|id| id.0).collect();
         let rows = self.own_readers.rows(&sql, &[&ids]).await?;
-        rows.iter().map(|row| row::message(row, &self.node).map(Arc::new)).collect()
+        // One that does not read must not hold up the others: its delivery goes back.
+        let read = |row| match row::message(row, &self.node) {
+            Ok(message) => Some(Arc::new(message)),
+            Err(error) => {
+                tracing::error!(%error, "a message cannot be read: it is not sent");
+                None
+            }
+        };
+        Ok(rows.iter().filter_map(read).collect())
     }
 
     async fn message_list(

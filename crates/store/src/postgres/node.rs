@@ -58,7 +58,7 @@ impl Node {
     }
 
     pub(super) fn wire_id_key(&self) -> [u8; 32] {
-        self.wire_id_key.get().copied().unwrap_or(*self.sealer.first_wire_id_key())
+        self.wire_id_key.get().copied().unwrap_or_else(|| self.sealer.first_wire_id_key(None))
     }
 
     /// Waits for a heartbeat that is sent from now on.

@@ -25,19 +25,23 @@ impl Postgres {
 
     async fn reseal_by_number(&self, what: Sealed) -> Result<u64> {
         let Sealed { table, key, column, .. } = what;
-        let sql = format!(
-            "SELECT {key}, {column} FROM {table} WHERE {key} > $1 AND {column} IS NOT NULL AND {column} <> ''
-             ORDER BY {key} LIMIT $2"
+        // Most rows have nothing sealed: a step ends after so many rows of the table, whatever they have.
+        let end = format!(
+            "SELECT max({key}) FROM (SELECT {key} FROM {table} WHERE {key} > $1 ORDER BY {key} LIMIT $2) AS step"
         );
-        let (mut all, mut last) = (0, i64::MIN);
+        let sql = format!(
+            "SELECT {key}, {column} FROM {table}
+             WHERE {key} > $1 AND {key} <= $2 AND {column} IS NOT NULL AND {column} <> '' ORDER BY {key}"
+        );
+        let (mut all, mut from) = (0, i64::MIN);
         loop {
-            let rows = self.readers.rows(&sql, &[&last, &STEP]).await?;
-            let Some(end) = rows.last() else { return Ok(all) };
-            last = end.get(0);
-            for row in &rows {
+            let step = self.readers.row(&end, &[&from, &STEP]).await?;
+            let Some(to) = step.and_then(|row| row.get::<_, Option<i64>>(0)) else { return Ok(all) };
+            for row in &self.readers.rows(&sql, &[&from, &to]).await? {
                 let number: i64 = row.get(0);
                 all += self.reseal_one(what, Some(&number), row.get(1)).await?;
             }
+            from = to;
         }
     }
 

@@ -15,7 +15,7 @@ pub(super) async fn check(client: &Client, sealer: &Sealer) -> Result<[u8; 32]> 
     let row =
         client.query_opt("SELECT sealed_value FROM seal_check", &[]).await?.ok_or(StoreError::NotFound)?;
     sealer.open(CHECK_PLACE, row.get(0))?;
-    let ids = sealer.seal(IDS_PLACE, sealer.first_wire_id_key())?;
+    let ids = sealer.seal(IDS_PLACE, &sealer.first_wire_id_key(row.get(0)))?;
     client.execute("UPDATE seal_check SET sealed_ids = $1 WHERE sealed_ids IS NULL", &[&ids]).await?;
     let row = client.query_one("SELECT sealed_ids FROM seal_check", &[]).await?;
     sealer.open_ids(row.get(0))

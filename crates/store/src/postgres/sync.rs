@@ -127,7 +127,12 @@ pub(super) async fn run(node: Arc<Node>, sync: Arc<Sync>) {
         }
         if let Err(error) = look(&node, &sync, &mut client).await {
             client = None;
-            tracing::debug!(%error, "what is configured could not be read; trying again");
+            match error {
+                StoreError::Broken(_) => {
+                    tracing::error!(%error, "what is configured cannot be read: this node does not hear of changes");
+                }
+                _ => tracing::debug!(%error, "what is configured could not be read; trying again"),
+            }
         }
     }
 }

@@ -17,17 +17,20 @@ pub(super) fn check(connection: &Connection, sealer: &Sealer) -> Result<[u8; 32]
             if let Some(ids) = ids {
                 return sealer.open_ids(&ids);
             }
-            let ids = sealer.seal(IDS_PLACE, sealer.first_wire_id_key())?;
+            let key = sealer.first_wire_id_key(Some(&value));
+            let ids = sealer.seal(IDS_PLACE, &key)?;
             connection
                 .prepare_cached("UPDATE seal_check SET sealed_ids = ?1 WHERE key = 1")?
                 .execute([ids])?;
+            Ok(key)
         }
         None => {
-            let ids = sealer.seal(IDS_PLACE, sealer.first_wire_id_key())?;
+            let key = sealer.first_wire_id_key(None);
+            let ids = sealer.seal(IDS_PLACE, &key)?;
             connection
                 .prepare_cached("INSERT INTO seal_check (key, sealed_value, sealed_ids) VALUES (1, ?1, ?2)")?
                 .execute([sealer.seal(CHECK_PLACE, CHECK)?, ids])?;
+            Ok(key)
         }
     }
-    Ok(*sealer.first_wire_id_key())
 }

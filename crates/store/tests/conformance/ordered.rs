@@ -97,6 +97,43 @@ async fn what_waited_before_the_endpoint_was_ordered_comes_first(engine: Engine)
     assert_eq!(ids(&f.claim(endpoint, 10).await), both);
 }
 
+async fn an_order_that_begins_again_is_that_of_the_messages(engine: Engine) {
+    let f = Fixture::new(engine).await;
+    let (app, endpoint) = ordered(&f).await;
+    let mut all = vec![accept(&f, &app, endpoint).await, accept(&f, &app, endpoint).await];
+    f.change(endpoint, |fields| fields.options.ordered = false).await;
+    all.push(f.accept(&app, &[(endpoint, Admission::Park)]).await.id);
+    f.change(endpoint, |fields| fields.options.ordered = true).await;
+    all.push(accept(&f, &app, endpoint).await);
+    for expected in all {
+        let row = f.claim(endpoint, 10).await[0];
+        assert_eq!(row.key.message, expected);
+        settle(&f, row, Next::Succeeded).await;
+    }
+}
+
+async fn one_accept_gives_places_to_many_endpoints(engine: Engine) {
+    let f = Fixture::new(engine).await;
+    let app = f.application("one").await;
+    let mut endpoints = Vec::new();
+    for _ in 0..5 {
+        let endpoint = f.endpoint(&app).await.key;
+        f.change(endpoint, |fields| fields.options.ordered = true).await;
+        endpoints.push(endpoint);
+    }
+    let to: Vec<_> = endpoints.iter().map(|endpoint| (*endpoint, Admission::Order)).collect();
+    let messages =
+        [f.accept(&app, &to).await.id, f.accept(&app, &to[1..]).await.id, f.accept(&app, &to).await.id];
+    for (index, endpoint) in endpoints.into_iter().enumerate() {
+        let expected = if index == 0 { vec![messages[0], messages[2]] } else { messages.to_vec() };
+        for message in expected {
+            let row = f.claim(endpoint, 10).await[0];
+            assert_eq!(row.key.message, message);
+            settle(&f, row, Next::Succeeded).await;
+        }
+    }
+}
+
 async fn a_paused_ordered_endpoint_resumes_where_it_was(engine: Engine) {
     let f = Fixture::new(engine).await;
     let (app, endpoint) = ordered(&f).await;
@@ -111,6 +148,8 @@ each_engine!(
     the_next_waits_until_the_one_before_is_settled,
     a_resend_goes_beside_the_order,
     what_waited_before_the_endpoint_was_ordered_comes_first,
+    an_order_that_begins_again_is_that_of_the_messages,
+    one_accept_gives_places_to_many_endpoints,
     a_paused_ordered_endpoint_resumes_where_it_was,
 );
 
