@@ -35,7 +35,15 @@ fn wrong_shapes() -> Vec<(Value, &'static str)> {
         (json!({"filter": "data.amount >"}), "filter"),
         (json!({"filter": "amount > 5"}), "filter"),
         (json!({"filter": "x".repeat(4_097)}), "filter"),
+        (json!({"template": "a\u{0}b"}), "template"),
+        (json!({"template": {"a": ["\u{0}"]}}), "template"),
+        (json!({"filter": "data.a == '\u{0}'"}), "filter"),
         (json!({"eventHeaders": "yes"}), "eventHeaders"),
+        (json!({"format": "cloudevents", "contentType": "application/json; charset=utf-8"}), "contentType"),
+        (
+            json!({"format": "cloudevents-binary", "contentType": "application/cloudevents+xml"}),
+            "contentType",
+        ),
         (json!({"routes": [{"eventType": "a.b"}]}), "routes/[0]/url"),
         (json!({"routes": [{"eventType": "none.such", "url": "https://example.com"}]}), "routes"),
         (json!({"maxAttempts": 26}), "maxAttempts"),
@@ -67,7 +75,12 @@ fn wrong_auths() -> Vec<(Value, &'static str)> {
         (json!({"auth": {"type": "digest"}}), "auth/type"),
         (json!({"auth": {"type": "basic", "username": "a:b", "password": "x"}}), "auth/username"),
         (json!({"auth": {"type": "basic", "password": "x"}}), "auth/username"),
+        (json!({"auth": {"type": "basic", "username": "a"}}), "auth/password"),
         (json!({"auth": {"type": "bearer"}}), "auth/token"),
+        (
+            json!({"auth": {"type": "oauth2", "tokenUrl": "https://example.com/", "clientId": "a"}}),
+            "auth/clientSecret",
+        ),
         (json!({"auth": {"type": "bearer", "token": "a\r\nb"}}), "auth/token"),
         (json!({"auth": {"type": "bearer", "token": long}}), "auth/token"),
         (json!({"auth": {"type": "apiKey", "header": long, "value": "x"}}), "auth/header"),
@@ -104,6 +117,7 @@ fn wrong_signatures() -> Vec<(Value, &'static str)> {
         (json!({"signatures": [{"type": "hmac", "key": "x".repeat(257)}]}), "signatures/[0]/key"),
         (json!({"signatures": [{"type": "hmac", "header": "webhook-signature"}]}), "signatures/[0]/header"),
         (json!({"signatures": [{"type": "hmac", "prefix": "a\nb"}]}), "signatures/[0]/prefix"),
+        (json!({"signatures": [{"type": "standard", "key": "whsec_AAAA"}]}), "signatures/[0]/key"),
         (json!({"signatures": [{"type": "standard-ed25519", "key": "whsec_AAAA"}]}), "signatures/[0]/key"),
         (json!({"signatures": ["x-signature", {"type": "hmac", "header": "x-signature"}]}), "signatures/[1]"),
         (json!({"signatures": vec!["standard"; 6]}), "signatures"),
@@ -205,6 +219,41 @@ async fn a_signatures_key_is_rotated_generated_or_given() {
     assert_eq!(world.post(&path, r#"{"header":"standard"}"#).await.status, 404);
     assert_eq!(world.post(&path, r#"{"header":"X-Signature","key":""}"#).await.wrong().1, ["body/key"]);
     assert_eq!(world.post(&path, r#"{"key":"x"}"#).await.wrong().1, ["body/header"]);
+}
+
+#[tokio::test]
+async fn a_header_that_a_signature_moves_to_keeps_its_key() {
+    let world = World::with_endpoint().await;
+    let key = async || {
+        let all = world.get(&format!("{HOOK}/credentials")).await.json["signatures"].clone();
+        all.as_array().unwrap().iter().find(|one| one["type"] == "hmac").unwrap()["key"].clone()
+    };
+    let sign = async |signatures: Value| {
+        let changed = world.patch(HOOK, &json!({"signatures": signatures}).to_string()).await;
+        assert_eq!(changed.status, 200, "{:?}", changed.json);
+    };
+    sign(json!([{"type": "hmac", "key": "theirs"}])).await;
+    sign(json!(["standard", {"type": "hmac", "header": "X-Sig"}])).await;
+    assert_eq!(key().await, "theirs");
+    sign(json!([{"type": "hmac", "header": "X-Sig"}, {"type": "hmac", "header": "X-Other"}])).await;
+    assert_eq!(key().await, "theirs", "the one that stays; the other's is its own");
+}
+
+#[tokio::test]
+async fn what_was_a_default_is_no_choice_when_it_is_sent_back_with_a_change() {
+    let world = World::with_endpoint().await;
+    let shown = world.get(HOOK).await.json;
+    let (name, content_type) = (&shown["name"], &shown["contentType"]);
+    let change = json!({"name": name, "contentType": content_type, "format": "cloudevents", "url": "https://example.org/"});
+    let changed = world.patch(HOOK, &change.to_string()).await;
+    assert_eq!(changed.status, 200, "{:?}", changed.json);
+    let changed = world.get(HOOK).await.json;
+    assert_eq!(
+        (&changed["name"], &changed["contentType"]),
+        (&json!("example.org"), &json!("application/cloudevents+json"))
+    );
+    let back = json!({"contentType": changed["contentType"], "format": "raw"}).to_string();
+    assert_eq!(world.patch(HOOK, &back).await.json["contentType"], "application/json");
 }
 
 #[tokio::test]

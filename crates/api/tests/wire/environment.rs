@@ -110,6 +110,8 @@ async fn an_event_types_retries_stay_when_an_sdk_replaces_it() {
     );
     let put = world.put("/event-type/a", r#"{"description":"new"}"#).await;
     assert_eq!(put.json["maxAttempts"], 3);
+    let put = world.put("/event-type/a", r#"{"description":"new","retrySchedule":[9]}"#).await;
+    assert_eq!((&put.json["maxAttempts"], &put.json["retrySchedule"]), (&json!(3), &json!([9])));
     assert_eq!(
         world.patch("/event-type/a", r#"{"maxAttempts":null,"retrySchedule":[7]}"#).await.json["retrySchedule"],
         json!([7])

@@ -137,6 +137,67 @@ async fn each_method_is_sent_and_get_carries_the_event_in_its_query(store: Store
     );
     let absent = ["content-type", "content-length"].map(|name| received.headers.contains_key(name));
     assert_eq!((received.header("x-event-type"), absent), ("invoice.paid", [false, false]));
+    let attempts = world.wait_for_attempts(&id, 1).await;
+    assert_eq!(attempts[0]["url"], world.receiver.url("/get"), "what was sent stands in the message alone");
+    world.stop().await;
+}
+
+async fn a_raw_payload_is_sent_as_it_is_where_there_is_a_body(store: Store) {
+    let world = World::start(store).await;
+    let raw = json!({"eventType": "invoice.paid", "payload": {}, "transformationsParams": {"rawPayload": "<as it is>"}});
+    let binary = json!({"url": world.receiver.url("/binary"), "format": "cloudevents-binary"});
+    let binary = world.endpoint_with(&binary).await;
+    world.send_with(&raw).await;
+    let received = world.receiver.wait_for_path("/binary", 1, WITHIN).await.remove(0);
+    assert_eq!((body(&received), received.header("ce-type")), ("<as it is>", "invoice.paid"));
+    world.of_application("DELETE", &format!("/endpoint/{binary}"), &Value::Null).await;
+    world.endpoint_with(&json!({"url": world.receiver.url("/get"), "method": "GET"})).await;
+    let message = world.send_with(&raw).await;
+    let attempts = world.wait_for_attempts(&message, 1).await;
+    assert!(text(&attempts[0]["response"]).contains("GET requests have none"), "{}", attempts[0]);
+    assert!(world.arrived("/get").is_empty());
+    world.stop().await;
+}
+
+async fn a_text_that_was_cut_within_a_character_can_be_shaped(store: Store) {
+    let world = World::start(store).await;
+    let options = [
+        ("/form", json!({"contentType": "application/x-www-form-urlencoded"}), "t=a%EF%BF%BD"),
+        (
+            "/xml",
+            json!({"contentType": "application/xml", "filter": "data.t.startsWith('a')"}),
+            "<t>a\u{fffd}</t>",
+        ),
+        ("/fields", json!({"fields": ["t"]}), "{\"t\":\"a\u{fffd}\"}"),
+        ("/template", json!({"template": "{{ data.t }}", "contentType": "text/plain"}), "a\u{fffd}"),
+        ("/raw", json!({}), r#"{"t":"a\ud83d"}"#),
+    ];
+    for (path, mut options, expected) in options {
+        options["url"] = json!(world.receiver.url(path));
+        let endpoint = world.endpoint_with(&options).await;
+        world.send_text(r#"{"eventType":"invoice.paid","payload":{"t":"a\ud83d"}}"#).await;
+        let received = world.receiver.wait_for_path(path, 1, WITHIN).await.remove(0);
+        assert!(body(&received).contains(expected), "{path}: {}", body(&received));
+        world.of_application("DELETE", &format!("/endpoint/{endpoint}"), &Value::Null).await;
+    }
+    world.stop().await;
+}
+
+async fn a_transformation_sees_no_credentials_and_sets_headers_however_they_are_written(store: Store) {
+    let world = World::start(store).await;
+    let code =
+        "function handler(w) { w.payload = { ...w.headers }; w.headers['x-own'] = 'changed'; return w }";
+    let options = json!({
+        "url": world.receiver.url("/script"), "transformation": code,
+        "headers": {"X-Own": "1", "X-Source": "endpoint", "Authorization": "Bearer s3cret"},
+    });
+    world.endpoint_with(&options).await;
+    let params = json!({"headers": {"x-source": "message", "X-Api-Token": "k3y"}});
+    world.send_with(&json!({"eventType": "a.b", "payload": {}, "transformationsParams": params})).await;
+    let received = world.receiver.wait_for_path("/script", 1, WITHIN).await.remove(0);
+    assert_eq!(body(&received), r#"{"X-Own":"1","x-source":"message"}"#);
+    let sent = ["x-own", "x-source", "authorization", "x-api-token"].map(|name| received.header(name));
+    assert_eq!(sent, ["changed", "message", "Bearer s3cret", "k3y"]);
     world.stop().await;
 }
 
@@ -186,6 +247,9 @@ each_store!(
     a_template_makes_the_body,
     a_slack_channel_gets_a_text_from_the_template_or_a_sensible_one,
     each_method_is_sent_and_get_carries_the_event_in_its_query,
+    a_raw_payload_is_sent_as_it_is_where_there_is_a_body,
+    a_text_that_was_cut_within_a_character_can_be_shaped,
+    a_transformation_sees_no_credentials_and_sets_headers_however_they_are_written,
     event_headers_can_be_left_out,
     a_transformation_changes_all_of_a_request_or_cancels_it,
 );

@@ -228,7 +228,7 @@ impl World {
 
     /// Sends a message of just these bytes; its id.
     pub(crate) async fn send_text(&self, body: &str) -> String {
-        let path = format!("/api/v1/app/{}/msg", self.application);
+        let path = format!("/api/v1/app/{}/msg?with_content=false", self.application);
         let bearer = format!("Bearer {}", self.token);
         let headers = [("authorization", &*bearer), ("content-type", "application/json")];
         let reply =

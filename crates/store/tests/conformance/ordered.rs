@@ -153,6 +153,32 @@ each_engine!(
     a_paused_ordered_endpoint_resumes_where_it_was,
 );
 
+/// Two nodes that are wanted for the same ordered endpoints, in another order, do not wait for each other's locks.
+#[tokio::test]
+async fn nodes_claim_the_heads_of_ordered_endpoints_without_waiting_for_each_other() {
+    let (a, b) = two().await;
+    let app = a.application("one").await;
+    let mut endpoints = Vec::new();
+    for _ in 0..8 {
+        let endpoint = a.endpoint(&app).await.key;
+        a.change(endpoint, |fields| fields.options.ordered = true).await;
+        endpoints.push(endpoint);
+    }
+    let now = START.plus_ms(60_000);
+    for _ in 0..30 {
+        let to: Vec<_> = endpoints.iter().map(|endpoint| (*endpoint, Admission::Order)).collect();
+        a.accept(&app, &to).await;
+        let wanted: Vec<_> = endpoints.iter().map(|endpoint| (*endpoint, 10)).collect();
+        let reversed = wanted.iter().copied().rev().collect();
+        let (mine, theirs) = tokio::join!(a.store.claim(wanted, now), b.store.claim(reversed, now));
+        for (node, claims) in [(&a, mine.expect("a claim")), (&b, theirs.expect("a claim"))] {
+            for row in claims.into_iter().flat_map(|claims| claims.rows) {
+                settle(node, row, Next::Succeeded).await;
+            }
+        }
+    }
+}
+
 /// Two nodes accept in turn and claim at once: the order is that of the commits, and one of them holds.
 #[tokio::test]
 async fn nodes_keep_to_one_order_between_them() {
