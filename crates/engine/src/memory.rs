@@ -13,11 +13,14 @@ const WAITS: Duration = Duration::from_secs(2);
 
 /// What is left of it.
 #[derive(Debug)]
-pub(crate) struct Memory(Semaphore);
+pub(crate) struct Memory {
+    kib: Semaphore,
+    waits: Duration,
+}
 
 impl Default for Memory {
     fn default() -> Self {
-        Self(Semaphore::new(ALL_KIB as usize))
+        Self { kib: Semaphore::new(ALL_KIB as usize), waits: WAITS }
     }
 }
 
@@ -30,7 +33,7 @@ impl Memory {
         }
         let kib = u32::try_from(more >> 10).unwrap_or(ALL_KIB).min(ALL_KIB);
         // Boxed: it is rare, and every request under way would carry its state along.
-        Box::pin(timeout(WAITS, self.0.acquire_many(kib))).await.ok()?.ok().map(Some)
+        Box::pin(timeout(self.waits, self.kib.acquire_many(kib))).await.ok()?.ok().map(Some)
     }
 }
 
@@ -38,9 +41,9 @@ impl Memory {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn large_bodies_share_it_and_small_ones_do_not_ask() {
-        let memory = Memory::default();
+        let memory = Memory { waits: Duration::from_millis(5), ..Memory::default() };
         let all: Vec<_> = futures(&memory).await;
         assert!(all.iter().all(Option::is_some));
         assert!(memory.of(4 << 20, 10).await.is_none(), "it is spent");

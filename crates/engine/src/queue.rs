@@ -277,10 +277,15 @@ impl Queues {
                 self.scripts_wait.push_back(endpoint);
                 continue;
             }
-            if !self.may_go(endpoint, now) {
-                continue;
-            }
-            let Some(line) = self.lines.get_mut(&endpoint) else { continue };
+            let line = if line.limits.are_free() {
+                line
+            } else {
+                if !self.may_go(endpoint, now) {
+                    continue;
+                }
+                let Some(line) = self.lines.get_mut(&endpoint) else { continue };
+                line
+            };
             let Some(item) = line.pop() else { continue };
             let standing = line.standing;
             line.in_flight += 1;

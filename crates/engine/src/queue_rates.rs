@@ -40,7 +40,10 @@ impl Queues {
         if line.throttled_until.take().is_some() {
             line.is_called = true;
             line.gauge.set_closed(line.breaker.is_open());
-            self.called.push(endpoint);
+            // What was set aside is in rows.
+            if line.fresh.is_empty() && line.claimed.is_empty() {
+                self.called.push(endpoint);
+            }
             self.enter_round(endpoint);
         }
     }

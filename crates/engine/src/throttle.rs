@@ -55,7 +55,7 @@ impl Limits {
     }
 
     /// Whether it has a rate at all: most have none, and pay for nothing.
-    const fn are_free(&self) -> bool {
+    pub(crate) const fn are_free(&self) -> bool {
         self.rate.is_none() && self.application.is_none()
     }
 

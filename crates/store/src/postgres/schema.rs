@@ -111,7 +111,9 @@ async fn build(client: &Client, name: &str, definition: &str) -> Result<()> {
             client.batch_execute(&format!("CREATE INDEX CONCURRENTLY {name} ON {definition}")).await
         };
         let made = made.await;
-        client.execute("SELECT pg_advisory_unlock($1)", &[&INDEX_LOCK]).await?;
+        client
+            .batch_execute(&format!("RESET statement_timeout; SELECT pg_advisory_unlock({INDEX_LOCK})"))
+            .await?;
         made?;
     }
 }

@@ -11,6 +11,7 @@ mod copy;
 mod delivery;
 mod harness;
 mod message;
+mod migration;
 mod nodes;
 mod ordered;
 mod plans;
