@@ -1,5 +1,5 @@
 //! What shaping costs: endpoints with a template and with a transformation, each offered a share of the full speed that was
-//! measured just before; and a script that never ends beside a healthy endpoint, which should not notice.
+//! measured just before; and scripts that never end beside a healthy endpoint, which should not notice.
 
 use serde_json::{Value, json};
 
@@ -17,6 +17,11 @@ const KEPT_UP: f64 = 0.98;
 const PER_SECOND: f64 = 500.0;
 const P99_RATIO_MAX: f64 = 2.0;
 const MORE_MIB_MAX: f64 = 100.0;
+/// Scripts that would take all time, and all memory.
+const BOMBS: [(&str, &str); 2] = [
+    ("a looping script", "for (;;) {}"),
+    ("a script that fills memory", "const all = []; for (;;) all.push(new Array(1000).fill(1))"),
+];
 /// Numbers of the other's messages, out of the way.
 const FIRST_OTHER_NUMBER: u64 = 32 * 1024 * 1024;
 
@@ -40,7 +45,10 @@ pub(crate) async fn run(context: &Context, report: &mut Report) -> Outcome<()> {
         let claim = format!("with a {name} at least {:.0} % of the full speed", share * 100.0);
         report.verdict("shaped", &claim, format!("{:.0} %", kept * share * 100.0), Some(kept >= KEPT_UP));
     }
-    beside_a_loop(context, report).await
+    for (name, body) in BOMBS {
+        beside(context, report, (name, body)).await?;
+    }
+    Ok(())
 }
 
 async fn measured(context: &Context, options: &Value, per_second: Option<f64>) -> Outcome<Measured> {
@@ -54,15 +62,15 @@ async fn measured(context: &Context, options: &Value, per_second: Option<f64>) -
     Ok(measured)
 }
 
-/// A healthy endpoint alone, and beside one whose script never ends.
-async fn beside_a_loop(context: &Context, report: &mut Report) -> Outcome<()> {
+/// A healthy endpoint alone, and beside one whose script takes all that it can get.
+async fn beside(context: &Context, report: &mut Report, (name, body): (&str, &str)) -> Outcome<()> {
     let (mut ratios, mut more_mib) = (Vec::new(), 0.0_f64);
     for _ in 0..context.options.pairs() {
         let (mut posthaste, mut healthy) = context.posthaste(1).await?;
         healthy.plan.per_second = Some(PER_SECOND);
         let alone = measure::run(context, &healthy, context.options.seconds()).await?;
         let other = posthaste.application("loops").await?;
-        let code = "function handler(webhook) { for (;;) {} }";
+        let code = format!("function handler(webhook) {{ {body} }}");
         posthaste.endpoint_with(&other, &context.receiver.lane(1), &json!({"transformation": code})).await?;
         let mut plan = healthy.plan.clone();
         (plan.paths, plan.first_number) = (vec![message_path(&other)], FIRST_OTHER_NUMBER);
@@ -75,14 +83,14 @@ async fn beside_a_loop(context: &Context, report: &mut Report) -> Outcome<()> {
         beside.judge(&totals, totals.accepted, &drained);
         posthaste.kill().await;
         report.row("shaped", "alone", &alone);
-        report.row("shaped", "beside a loop", &beside);
+        report.row("shaped", &format!("beside {name}"), &beside);
         ratios.push(beside.p99_ms / alone.p99_ms);
         more_mib = more_mib.max(beside.peak_mib - alone.peak_mib);
     }
     let ratio = median(ratios.iter().copied());
-    let claim = format!("p99 beside a looping script at most {P99_RATIO_MAX:.0} × alone");
+    let claim = format!("p99 beside {name} at most {P99_RATIO_MAX:.0} × alone");
     report.verdict("shaped", &claim, format!("{ratio:.2} ×"), Some(ratio <= P99_RATIO_MAX));
-    let claim = format!("memory beside it at most {MORE_MIB_MAX:.0} MiB more");
+    let claim = format!("memory beside {name} at most {MORE_MIB_MAX:.0} MiB more");
     report.verdict("shaped", &claim, format!("{more_mib:.0} MiB"), Some(more_mib <= MORE_MIB_MAX));
     Ok(())
 }

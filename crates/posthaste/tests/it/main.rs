@@ -30,6 +30,7 @@ mod live;
 mod nodes;
 mod ordered;
 mod receivers;
+mod sandbox;
 mod sdk;
 mod secrets;
 mod serve;

@@ -148,8 +148,7 @@ async fn a_name_that_leads_inside_is_blocked_when_it_is_connected_to() {
     localhost resolves to 127.0.0.1: 127.0.0.1 is a loopback address (127.0.0.0/8), and only public addresses are reached; if it is meant, have its subnet added to POSTHASTE_EGRESS_ALLOW
     ");
     assert_eq!(world.receiver.connections(), 0, "not even a connection was made");
-    let metrics = HttpClient::new(world.url()).send(http::Method::GET, "/metrics", &[], "").await;
-    let metrics = String::from_utf8(metrics.expect("metrics").body.to_vec()).expect("text");
+    let metrics = world.metrics().await;
     assert!(metrics.contains("posthaste_blocked_by_policy_total 1"), "{metrics}");
     world.stop().await;
 }

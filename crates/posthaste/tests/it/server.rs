@@ -287,6 +287,12 @@ impl World {
         }
     }
 
+    /// The text of `/metrics`.
+    pub(crate) async fn metrics(&self) -> String {
+        let reply = self.client.send(http::Method::GET, "/metrics", &[], "").await.expect("the metrics");
+        String::from_utf8(reply.body.to_vec()).expect("text")
+    }
+
     /// What came to a path of the receiver so far.
     pub(crate) fn arrived(&self, path: &str) -> Vec<Received> {
         let mut all = self.receiver.requests();

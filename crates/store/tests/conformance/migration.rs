@@ -37,7 +37,9 @@ async fn a_migration_that_waits_for_a_dump_lets_others_pass() {
         (count > 0).then_some(())
     })
     .await;
-    other.batch_execute("SET lock_timeout = '10s'; DELETE FROM delivery").await.unwrap();
+    // What each write locks.
+    let write = "SET lock_timeout = '10s'; BEGIN; LOCK TABLE delivery IN ROW EXCLUSIVE MODE; COMMIT";
+    other.batch_execute(write).await.unwrap();
     assert!(!migration.is_finished(), "the dump still holds the table");
     dump.batch_execute("COMMIT").await.unwrap();
     assert_eq!(migration.join().unwrap(), 3);

@@ -112,6 +112,20 @@ async fn an_order_that_begins_again_is_that_of_the_messages(engine: Engine) {
     }
 }
 
+async fn what_one_commit_accepts_is_in_the_order_of_the_messages(engine: Engine) {
+    let f = Fixture::new(engine).await;
+    let (app, endpoint) = ordered(&f).await;
+    let one = || accept(&f, &app, endpoint);
+    let together = tokio::join!(one(), one(), one(), one(), one(), one());
+    let mut all = [together.0, together.1, together.2, together.3, together.4, together.5];
+    all.sort_unstable();
+    for expected in all {
+        let row = f.claim(endpoint, 10).await[0];
+        assert_eq!(row.key.message, expected);
+        settle(&f, row, Next::Succeeded).await;
+    }
+}
+
 async fn one_accept_gives_places_to_many_endpoints(engine: Engine) {
     let f = Fixture::new(engine).await;
     let app = f.application("one").await;
@@ -149,6 +163,7 @@ each_engine!(
     a_resend_goes_beside_the_order,
     what_waited_before_the_endpoint_was_ordered_comes_first,
     an_order_that_begins_again_is_that_of_the_messages,
+    what_one_commit_accepts_is_in_the_order_of_the_messages,
     one_accept_gives_places_to_many_endpoints,
     a_paused_ordered_endpoint_resumes_where_it_was,
 );
