@@ -17,6 +17,7 @@ pub mod credentials;
 pub mod delivery;
 pub mod dry_run;
 pub mod endpoint;
+mod endpoint_check;
 pub mod environment;
 pub mod error;
 pub mod event_type;

@@ -22,6 +22,7 @@ pub mod limit;
 pub mod message;
 pub mod name;
 pub mod options;
+pub mod options_check;
 pub mod page;
 pub mod retry;
 pub mod role;

@@ -1,9 +1,10 @@
 //! One attempt: build the request, send it, decide what became of the delivery, hand the record on.
 
 use crate::exchange::{self, Sent};
+use crate::line::{Ended, Item};
 use crate::memory::Memory;
 use crate::metrics::EngineMetrics;
-use crate::queue::{Ended, Item, Turn};
+use crate::queue::Turn;
 use crate::request::Prepared;
 use crate::retries::Retries;
 use crate::{Settings, dispatch::Done};

@@ -4,7 +4,7 @@
 //! A timeout weighs three failures, because it holds a socket for the whole deadline. Open times double from 10 s to
 //! 5 min while probes fail; one success closes it.
 
-use crate::queue::Ended;
+use crate::line::Ended;
 use domain::clock::Timestamp;
 
 /// The weight of failures in a row that opens it.

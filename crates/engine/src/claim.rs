@@ -1,7 +1,8 @@
 //! Claiming: which endpoints to ask the store about, how many rows of each, and their messages.
 
 use crate::due::Due;
-use crate::queue::{Item, Line, Queues};
+use crate::line::{Item, Line};
+use crate::queue::Queues;
 use domain::clock::Timestamp;
 use domain::delivery::RowState;
 use domain::id::{EndpointKey, MessageId};

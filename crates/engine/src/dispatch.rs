@@ -7,7 +7,8 @@
 use crate::attempt::{self, Context, Ticket};
 use crate::claim::{self, Claimed};
 use crate::due::Due;
-use crate::queue::{Ended, Item, Queues, Turn};
+use crate::line::{Ended, Item};
+use crate::queue::{Queues, Turn};
 use crate::request::{Common, Prepared};
 use crate::throttle::Limits;
 use domain::attempt::Trigger;

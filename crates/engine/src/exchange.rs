@@ -1,7 +1,7 @@
 //! What one attempt does with the network: shape the event, get a token, send, read.
 
 use crate::attempt::{Answer, Context};
-use crate::queue::Item;
+use crate::line::Item;
 use crate::request::{Place, Prepared, Unshaped};
 use crate::token::Tokens;
 use bytes::Bytes;

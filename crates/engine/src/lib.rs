@@ -17,6 +17,7 @@ mod claim;
 mod dispatch;
 mod due;
 mod exchange;
+mod line;
 mod memory;
 pub mod metrics;
 mod pace;

@@ -2,7 +2,7 @@
 //!
 //! It begins at 4, grows by one with each success up to 128, and halves with each timeout.
 
-use crate::queue::Ended;
+use crate::line::Ended;
 use domain::limit::ENDPOINT_IN_FLIGHT_MAX;
 
 /// Where it begins.

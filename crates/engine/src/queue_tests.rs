@@ -2,8 +2,11 @@
 
 use super::*;
 use bytes::Bytes;
+use domain::attempt::Trigger;
+use domain::delivery::DeliveryKey;
 use domain::delivery::MAIN_RUN;
 use domain::id::{ApplicationKey, ClaimId, MessageId};
+use domain::message::Message;
 use domain::message::Overrides;
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);

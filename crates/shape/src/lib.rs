@@ -21,6 +21,7 @@ mod filter;
 mod form;
 mod recipe;
 mod sandbox;
+mod shaping;
 mod sign;
 mod slack;
 mod template;
