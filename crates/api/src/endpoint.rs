@@ -16,6 +16,7 @@ use app::{App, Problems};
 use axum::extract::State;
 use domain::clock::Timestamp;
 use domain::endpoint::{Endpoint, EndpointFields};
+use domain::health::LastAnswer;
 use domain::name::Metadata;
 use domain::options::EndpointOptions;
 use domain::page::Order;
@@ -179,6 +180,11 @@ pub(crate) struct EndpointOut {
     metadata: Metadata,
     /// Why the server itself switched it off.
     disabled_reason: Option<String>,
+    /// When it did.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    disabled_at: Option<String>,
+    /// The last answer before.
+    disabled_answer: Option<AnswerOut>,
     /// What is beyond the wire's fields.
     #[serde(flatten)]
     own: OptionsOut,
@@ -190,6 +196,25 @@ pub(crate) struct EndpointOut {
     #[serde(serialize_with = "wire::time")]
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
+}
+
+/// What a receiver answered last.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AnswerOut {
+    /// When.
+    #[schema(format = DateTime)]
+    at: String,
+    /// The HTTP status; 0 when there was no answer.
+    status: u16,
+    /// The beginning of its body, or why there was none.
+    text: String,
+}
+
+impl AnswerOut {
+    pub(crate) fn of(answer: &LastAnswer) -> Self {
+        Self { at: Timestamp(answer.at).to_string(), status: answer.status, text: answer.text.clone() }
+    }
 }
 
 impl EndpointIn {
@@ -255,7 +280,9 @@ impl EndpointOut {
             rate_limit: throttle_rate,
             version: 1,
             metadata,
-            disabled_reason: endpoint.disabled_reason.clone(),
+            disabled_reason: endpoint.disabling.as_ref().map(|d| d.reason.clone()),
+            disabled_at: endpoint.disabling.as_ref().map(|d| d.at.to_string()),
+            disabled_answer: endpoint.disabling.as_ref().and_then(|d| d.answer.as_ref()).map(AnswerOut::of),
             own: OptionsOut::of(endpoint, now),
             created_at: endpoint.created_at,
             updated_at: endpoint.updated_at,

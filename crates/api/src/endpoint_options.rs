@@ -9,6 +9,7 @@ use app::options::OptionsPatch;
 use domain::clock::Timestamp;
 use domain::endpoint::Endpoint;
 use domain::format::{Format, Method, NotificationType};
+use domain::health::DisablePolicy;
 use domain::options::Mapping;
 use domain::throttle::Period;
 use domain::word::Worded;
@@ -32,7 +33,7 @@ macro_rules! words {
 
 pub(crate) use words;
 
-words!(Format, Method, Period, NotificationType);
+words!(Format, Method, Period, NotificationType, DisablePolicy);
 
 /// One of a type's words.
 pub(crate) fn word<T: Worded>(value: Value, at: &At, problems: &mut Problems) -> Option<T> {
@@ -152,6 +153,10 @@ pub(crate) struct OptionsIn {
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     ordered: Field<bool>,
+    /// What disables it by itself: `unrecoverable`, `failingFor`, `both` or `never`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    disable_policy: Field<DisablePolicy>,
     /// Authentication; secret parts that are absent stay as they are.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
@@ -189,6 +194,7 @@ impl OptionsIn {
             throttle_period: self.throttle_period.change("throttlePeriod", problems),
             max_in_flight: self.max_in_flight.change("maxInFlight", problems).map(byte),
             ordered: self.ordered.change("ordered", problems),
+            disable_policy: self.disable_policy.change("disablePolicy", problems),
             auth: self.auth.change("auth", problems),
             certificate_authority: self.certificate_authority.change("certificateAuthority", problems),
             signatures: self.signatures.change("signatures", problems),
@@ -253,6 +259,8 @@ pub(crate) struct OptionsOut {
     max_in_flight: Option<u8>,
     /// The next waits until the one before is settled.
     ordered: bool,
+    /// What disables it by itself.
+    disable_policy: &'static str,
     /// Authentication, without its secret part.
     #[schema(value_type = Object)]
     auth: Value,
@@ -291,6 +299,7 @@ impl OptionsOut {
             throttle_period: options.throttle_period.word(),
             max_in_flight: options.max_in_flight,
             ordered: options.ordered,
+            disable_policy: options.disable_policy.word(),
             auth: auth_out(credentials, false),
             certificate_authority: credentials.certificate_authority.clone(),
             signatures: signatures_out(&credentials.signatures, false),

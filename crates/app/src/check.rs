@@ -147,7 +147,9 @@ fn judge(probed: Probed, handshake: Option<bool>, (latency_ms, now): (u64, Times
     let (status, mut verdict) = match &outcome {
         Ok(answer) => (Some(answer.status), told(answer.status)),
         Err(SendError::Blocked(why)) => (None, format!("Not allowed: {why}.")),
-        Err(SendError::TimedOut(why) | SendError::Unreachable(why)) => (None, format!("Not reached: {why}.")),
+        Err(SendError::TimedOut(why) | SendError::Unreachable(why) | SendError::Certificate(why)) => {
+            (None, format!("Not reached: {why}."))
+        }
         Err(SendError::NotAllowed) => (None, "Not sent.".to_owned()),
     };
     let mut ok = status.is_some_and(|status| (200..300).contains(&status));

@@ -94,7 +94,7 @@ impl App {
             headers: Vec::new(),
             secrets: vec![EndpointSecret { secret, expires_at: None }],
             credentials: Credentials::default(),
-            disabled_reason: None,
+            disabling: None,
             created_at: self.now(),
             updated_at: self.now(),
         }

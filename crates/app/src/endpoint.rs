@@ -262,7 +262,7 @@ fn replacing(
     mut fields: EndpointFields,
     options: &OptionsPatch,
 ) -> std::result::Result<EndpointChange, StoreError> {
-    let disabled_reason = (now.fields.disabled && !fields.disabled).then_some(None);
+    let disabling = (now.fields.disabled && !fields.disabled).then_some(None);
     let mut credentials = now.credentials.clone();
     options.clone().apply_credentials(&mut credentials);
     let lacks = options.auth.value().and_then(|auth| auth.lacks(Some(&now.credentials)));
@@ -274,7 +274,7 @@ fn replacing(
     }
     drop_default_name(&mut fields, &now.fields.url);
     let credentials = options.has_credentials().then_some(credentials);
-    Ok(EndpointChange { fields: Some(fields), disabled_reason, credentials, ..EndpointChange::default() })
+    Ok(EndpointChange { fields: Some(fields), disabling, credentials, ..EndpointChange::default() })
 }
 
 /// The name that is shown where none was chosen may be sent back: it is no choice.

@@ -11,6 +11,7 @@ use domain::credentials::Credentials;
 use domain::endpoint::Endpoint;
 use domain::format::{Format, Method, NotificationType};
 use domain::header::Header;
+use domain::health::DisablePolicy;
 use domain::options::{EndpointOptions, Mapping, Transformation};
 use domain::options_check::check_together;
 use domain::throttle::Period;
@@ -59,6 +60,8 @@ pub struct OptionsPatch {
     pub max_in_flight: Change<u8>,
     /// Strict order.
     pub ordered: Change<bool>,
+    /// What disables it by itself.
+    pub disable_policy: Change<DisablePolicy>,
     /// Authentication.
     pub auth: Change<AuthInput>,
     /// Certificate authorities that are believed too.
@@ -108,6 +111,7 @@ impl OptionsPatch {
         self.throttle_period.apply_or_default(&mut options.throttle_period);
         self.max_in_flight.apply_to(&mut options.max_in_flight);
         self.ordered.apply_or_default(&mut options.ordered);
+        self.disable_policy.apply_or_default(&mut options.disable_policy);
     }
 
     /// Applies the changes to the credentials alone.

@@ -3,6 +3,7 @@
 use crate::clock::Timestamp;
 use crate::credentials::Credentials;
 use crate::header::Header;
+use crate::health::LastAnswer;
 use crate::id::{ApplicationKey, EndpointKey};
 use crate::limit::OLD_SECRETS_MAX;
 use crate::name::Metadata;
@@ -43,6 +44,17 @@ pub struct EndpointSecret {
     pub expires_at: Option<Timestamp>,
 }
 
+/// How the server came to switch an endpoint off by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disabling {
+    /// Why, in a sentence.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// The last answer before.
+    pub answer: Option<LastAnswer>,
+}
+
 /// An endpoint.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
@@ -60,8 +72,8 @@ pub struct Endpoint {
     pub secrets: Vec<EndpointSecret>,
     /// Authentication, certificates and signatures.
     pub credentials: Credentials,
-    /// Why the server itself switched it off.
-    pub disabled_reason: Option<String>,
+    /// How the server itself came to switch it off, if it did.
+    pub disabling: Option<Disabling>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.

@@ -17,6 +17,7 @@ pub mod environment;
 pub mod event_type;
 pub mod format;
 pub mod header;
+pub mod health;
 pub mod id;
 pub mod limit;
 pub mod message;

@@ -4,6 +4,7 @@
 //! [`crate::credentials`], what is allowed in [`crate::options_check`].
 
 use crate::format::{Encoding, Format, Method};
+use crate::health::DisablePolicy;
 use crate::retry::RetryPolicy;
 use crate::throttle::Period;
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,9 @@ pub struct EndpointOptions {
     /// The next waits until the one before is settled.
     #[serde(skip_serializing_if = "is_default")]
     pub ordered: bool,
+    /// What disables it by itself.
+    #[serde(skip_serializing_if = "is_default")]
+    pub disable_policy: DisablePolicy,
 }
 
 /// A transformation.

@@ -72,7 +72,9 @@ impl ClientCredentials<'_> {
         let answer = client.send(request, &|| true).await.map_err(|error| match error {
             SendError::Blocked(why) => SendError::Blocked(self.told(&why)),
             SendError::TimedOut(why) => SendError::TimedOut(self.told(&why)),
-            SendError::Unreachable(why) => SendError::Unreachable(self.told(&why)),
+            SendError::Unreachable(why) | SendError::Certificate(why) => {
+                SendError::Unreachable(self.told(&why))
+            }
             SendError::NotAllowed => SendError::NotAllowed,
         })?;
         if answer.status == 200

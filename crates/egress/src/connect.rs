@@ -18,6 +18,7 @@ use crate::{
     error::{Phase, Progress, explain_io},
     policy::Blocked,
     stream::Transport,
+    tls,
 };
 
 /// Where a request goes, and what its connection is kept under.
@@ -140,7 +141,13 @@ impl Connector {
             SendError::Unreachable(format!("{host} is not a name that a certificate can have"))
         })?;
         let tls = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp).await;
-        tls.map(|stream| Transport::Tls(Box::new(stream)))
-            .map_err(|error| SendError::Unreachable(format!("{} ({})", explain_io(&error), target.authority)))
+        tls.map(|stream| Transport::Tls(Box::new(stream))).map_err(|error| {
+            let told = format!("{} ({})", explain_io(&error), target.authority);
+            if tls::is_of_certificate(&error) {
+                SendError::Certificate(told)
+            } else {
+                SendError::Unreachable(told)
+            }
+        })
     }
 }

@@ -23,6 +23,9 @@ pub enum SendError {
     /// There is no server, or it broke off, or what it said is not HTTP.
     #[error("{0}")]
     Unreachable(String),
+    /// The server showed a certificate that is not believed: expired, of another name, from nobody we know.
+    #[error("{0}")]
+    Certificate(String),
     /// The caller's `still_allowed` said no, so this try was not made.
     #[error("the request was no longer wanted")]
     NotAllowed,

@@ -124,6 +124,12 @@ pub(crate) fn explain(error: &rustls::Error) -> String {
     }
 }
 
+/// Whether what failed is that the server's certificate is not believed.
+pub(crate) fn is_of_certificate(error: &std::io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+}
+
 fn explain_certificate(reason: &CertificateError) -> String {
     match reason {
         CertificateError::UnknownIssuer => {

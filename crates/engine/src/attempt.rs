@@ -1,6 +1,7 @@
 //! One attempt: build the request, send it, decide what became of the delivery, hand the record on.
 
 use crate::exchange::{self, Sent};
+use crate::health::{self, Health};
 use crate::line::{Ended, Item};
 use crate::memory::Memory;
 use crate::metrics::EngineMetrics;
@@ -12,13 +13,14 @@ use bytes::Bytes;
 use domain::attempt::{NewAttempt, Outcome, Trigger};
 use domain::clock::{Clock, Timestamp};
 use domain::delivery::{MAIN_RUN, Next, Seen, Try, Wish, decide};
+use domain::endpoint::Disabling;
+use domain::health::{LastAnswer, is_unrecoverable};
 use domain::retry::{RetryPolicy, Schedule};
 use domain::wire_id::IdCodec;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use store::Store;
 use store::delivery::Record;
-use store::endpoint::EndpointChange;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -35,6 +37,7 @@ pub(crate) struct Context {
     pub(crate) sandbox: shape::Sandbox,
     pub(crate) retries: Retries,
     pub(crate) memory: Memory,
+    pub(crate) health: Arc<Health>,
     pub(crate) ids: IdCodec,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Mutex<fastrand::Rng>,
@@ -79,13 +82,15 @@ pub(crate) struct Answer {
     pub(crate) response: Bytes,
     /// There was no request, because the event could not be shaped.
     pub(crate) unshaped: bool,
+    /// The server's certificate was not believed.
+    pub(crate) is_certificate: bool,
 }
 
 impl Answer {
     /// Why there is none.
     pub(crate) fn none(outcome: Outcome, why: String) -> Self {
         let seen = Seen { outcome, retry_after: None, wish: None };
-        Self { seen, status: 0, response: Bytes::from(why), unshaped: false }
+        Self { seen, status: 0, response: Bytes::from(why), unshaped: false, is_certificate: false }
     }
 }
 
@@ -124,6 +129,9 @@ pub(crate) async fn run(context: Arc<Context>, prepared: Arc<Prepared>, ticket: 
         }
     };
     count(&context, &item, answer.seen.outcome, now);
+    note(&context.health, &item, &answer, now);
+    let wished = (answer.seen.wish == Some(Wish::Disable))
+        .then(|| LastAnswer::new(now, answer.status, &answer.response));
     let attempt = NewAttempt {
         message: item.key.message,
         endpoint: item.key.endpoint,
@@ -144,8 +152,10 @@ pub(crate) async fn run(context: Arc<Context>, prepared: Arc<Prepared>, ticket: 
     }
     // At once: a ticket that is dropped after its record would park a delivery that is settled.
     ticket.finish(ended(answer.seen.outcome, answer.unshaped, (&item, duration_ms)));
-    if answer.seen.wish == Some(Wish::Disable) {
-        disable(&context, &prepared).await;
+    if let Some(told) = wished {
+        let reason = "the receiver asked for it with the header `webhook-delivery: disable`".to_owned();
+        let disabling = Disabling { reason, at: now, answer: Some(told) };
+        health::disable(&context.store, &prepared.endpoint, disabling, None).await;
     }
 }
 
@@ -179,25 +189,23 @@ fn ended(outcome: Outcome, unshaped: bool, (item, duration_ms): (&Item, u32)) ->
     }
 }
 
+/// What the attempt tells about how its endpoint fares. Tests say nothing, nor does a message that lost its payload.
+fn note(health: &Health, item: &Item, answer: &Answer, now: Timestamp) {
+    let endpoint = item.key.endpoint;
+    match answer.seen.outcome {
+        Outcome::Succeeded => health.succeeded(endpoint),
+        _ if item.trigger == Trigger::Test || item.message.body().is_none() => {}
+        outcome => {
+            let is_unrecoverable = is_unrecoverable(outcome, answer.status, answer.is_certificate);
+            health.failed(endpoint, LastAnswer::new(now, answer.status, &answer.response), is_unrecoverable);
+        }
+    }
+}
+
 fn count(context: &Context, item: &Item, outcome: Outcome, now: Timestamp) {
     context.metrics.count(outcome);
     if outcome == Outcome::Succeeded && item.key.run == MAIN_RUN {
         let taken = now.since(item.key.message.timestamp());
         context.metrics.accept_to_delivered_ms.observe(taken.max(0).unsigned_abs());
-    }
-}
-
-async fn disable(context: &Context, prepared: &Prepared) {
-    let change = |endpoint: &domain::endpoint::Endpoint| {
-        let fields = domain::endpoint::EndpointFields { disabled: true, ..endpoint.fields.clone() };
-        let reason = "the receiver asked for it with the header `webhook-delivery: disable`".to_owned();
-        Ok(EndpointChange {
-            fields: Some(fields),
-            disabled_reason: Some(Some(reason)),
-            ..EndpointChange::default()
-        })
-    };
-    if let Err(error) = context.store.endpoint_update(prepared.endpoint.key, Box::new(change)).await {
-        tracing::warn!(%error, endpoint = prepared.endpoint.id, "the receiver asked to be disabled, which failed");
     }
 }

@@ -83,6 +83,9 @@ pub(crate) async fn send(
         Err(SendError::Blocked(why)) => Answer::none(Outcome::Blocked, why),
         Err(SendError::TimedOut(why)) => Answer::none(Outcome::TimedOut, why),
         Err(SendError::Unreachable(why)) => Answer::none(Outcome::Unreachable, why),
+        Err(SendError::Certificate(why)) => {
+            Answer { is_certificate: true, ..Answer::none(Outcome::Unreachable, why) }
+        }
     };
     Sent::Ended(answer, shown)
 }
@@ -151,5 +154,5 @@ fn read(response: Response, now: Timestamp) -> Answer {
         // A copy, so that 16 KiB do not hold on to 64.
         body = Bytes::copy_from_slice(&body[..RESPONSE_STORED_BYTES_MAX]);
     }
-    Answer { seen, status: response.status, response: body, unshaped: false }
+    Answer { seen, status: response.status, response: body, unshaped: false, is_certificate: false }
 }

@@ -7,6 +7,7 @@
 //! | [`exchange`] | the event, as its endpoint wants it; a token | the request itself | nothing leaves but through `egress` |
 //! | [`memory`] | how large bodies became | nothing | what is under way stays bounded |
 //! | [`record`] | records | attempts and rows, in batches | a record is kept until the store has it |
+//! | [`health`] | what attempts tell | episodes of failing endpoints; disables them | once a second, in small steps |
 //! | [`prune`] | the clock | drops what is past its retention | small steps |
 //!
 //! Two doors lead into dispatch: the handoff (fresh, from memory) and the claim (due rows). All else is the same.
@@ -17,6 +18,7 @@ mod claim;
 mod dispatch;
 mod due;
 mod exchange;
+mod health;
 mod line;
 mod memory;
 pub mod metrics;
@@ -91,6 +93,7 @@ impl Engine {
     pub fn start(parts: Parts) -> Self {
         let metrics = Arc::new(EngineMetrics::default());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let health = Arc::new(health::Health::default());
         let (records, recorded) = mpsc::channel(record::QUEUE);
         let retention_days = parts.settings.retention_days;
         let context = Arc::new(Context {
@@ -99,6 +102,7 @@ impl Engine {
             sandbox: parts.sandbox,
             retries: retries::Retries::default(),
             memory: memory::Memory::default(),
+            health: Arc::clone(&health),
             ids: parts.ids,
             clock: Arc::clone(&parts.clock),
             random: Mutex::new(fastrand::Rng::with_seed(parts.settings.seed)),
@@ -108,6 +112,7 @@ impl Engine {
         });
         tasks.spawn(record::run(Arc::clone(&parts.store), recorded));
         tasks.spawn(dispatch::run(context, parts.handoff, tasks.clone(), stop.clone()));
+        tasks.spawn(health::run(Arc::clone(&parts.store), health, Arc::clone(&parts.clock), stop.clone()));
         tasks.spawn(prune::run(parts.store, parts.clock, retention_days, stop.clone()));
         tasks.close();
         Self { stop, tasks, metrics }

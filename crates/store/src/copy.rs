@@ -79,7 +79,7 @@ const fn table(name: &'static str, columns: &'static str) -> Table {
 }
 
 /// All tables, each after what it refers to.
-pub(crate) const TABLES: [Table; 11] = [
+pub(crate) const TABLES: [Table; 12] = [
     table("environment", "key, id, signature_headers, created_at, settings, version"),
     table(
         "application",
@@ -87,7 +87,8 @@ pub(crate) const TABLES: [Table; 11] = [
     ),
     table(
         "endpoint",
-        "key, application, id, uid, url, description, metadata, disabled, disabled_reason, paused, event_types, channels, \
+        "key, application, id, uid, url, description, metadata, disabled, disabled_reason, disabled_at, \
+         disabled_answer, paused, event_types, channels, \
          throttle_rate, options, sealed_headers, sealed_secrets, sealed_credentials, created_at, updated_at, deleted_at, version",
     ),
     table(
@@ -112,6 +113,7 @@ pub(crate) const TABLES: [Table; 11] = [
         partition: Partition::Id,
     },
     table("delivery", "endpoint, message, run, state, due_at, attempts, trigger"),
+    table("failing", "endpoint, since, after_attempt, count, count_since, row_count, row_since, last"),
     table("message_key", "application, kind, key, message, body_hash, expires_at"),
     table("replay", "hash, body_hash, status, sealed_body, expires_at"),
 ];

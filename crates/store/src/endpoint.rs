@@ -5,7 +5,7 @@ use crate::seal::Sealer;
 use async_trait::async_trait;
 use domain::clock::Timestamp;
 use domain::credentials::Credentials;
-use domain::endpoint::{Endpoint, EndpointFields, EndpointSecret};
+use domain::endpoint::{Disabling, Endpoint, EndpointFields, EndpointSecret};
 use domain::header::Header;
 use domain::id::{ApplicationKey, EndpointKey};
 use domain::page::{Page, Slice};
@@ -38,8 +38,8 @@ pub struct EndpointChange {
     pub secrets: Option<Vec<EndpointSecret>>,
     /// Authentication, certificates and signatures.
     pub credentials: Option<Credentials>,
-    /// Why the server switched it off (or, as none inside, that it did not).
-    pub disabled_reason: Option<Option<String>>,
+    /// How the server came to switch it off (or, as none inside, that it did not).
+    pub disabling: Option<Option<Disabling>>,
 }
 
 /// What the store does with endpoints. An `id` argument is a wire id or a uid.
@@ -67,6 +67,24 @@ pub trait Endpoints: Send + Sync {
 /// Decides, on the endpoint as it is in the transaction, what changes. It is asked again when another node changed the
 /// endpoint in between.
 pub type ChangeEndpoint = Box<dyn FnMut(&Endpoint) -> Result<EndpointChange> + Send>;
+
+/// The columns of a [`Disabling`]: reason, time, answer.
+pub(crate) type DisablingColumns = (Option<String>, Option<i64>, Option<String>);
+
+/// Writes the columns.
+pub(crate) fn pack_disabling(disabling: Option<&Disabling>) -> DisablingColumns {
+    let Some(Disabling { reason, at, answer }) = disabling else { return (None, None, None) };
+    let answer = answer.as_ref().map(|answer| serde_json::to_string(answer).unwrap_or_default());
+    (Some(reason.clone()), Some(at.0), answer)
+}
+
+/// Reads [`pack_disabling`] back.
+pub(crate) fn unpack_disabling((reason, at, answer): DisablingColumns) -> Result<Option<Disabling>> {
+    let Some(reason) = reason else { return Ok(None) };
+    let broken = |error| StoreError::Broken(format!("a stored answer does not read back: {error}"));
+    let answer = answer.map(|json| serde_json::from_str(&json).map_err(broken)).transpose()?;
+    Ok(Some(Disabling { reason, at: Timestamp(at.unwrap_or_default()), answer }))
+}
 
 /// What the sealed columns are bound to.
 pub(crate) const HEADERS_PLACE: &str = "endpoint.headers";

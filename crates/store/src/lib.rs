@@ -17,6 +17,7 @@ pub mod environment;
 pub mod error;
 pub mod event_type;
 pub mod handoff;
+pub mod health;
 pub mod idempotency;
 mod list;
 pub mod message;
@@ -47,6 +48,7 @@ pub trait Store:
     + endpoint::Endpoints
     + environment::Environments
     + event_type::EventTypes
+    + health::Healths
     + idempotency::IdempotencyKeys
     + message::Messages
     + prune::Prune

@@ -16,11 +16,11 @@ async fn an_endpoint_is_made_read_changed_and_deleted() {
         json!({
             "id": id, "uid": "hook", "url": "https://example.com/in", "description": "", "disabled": false,
             "paused": false, "eventTypes": null, "filterTypes": null, "channels": ["a"], "throttleRate": 9,
-            "rateLimit": 9, "version": 1, "metadata": {}, "disabledReason": null,
+            "rateLimit": 9, "version": 1, "metadata": {}, "disabledReason": null, "disabledAt": null, "disabledAnswer": null,
             "name": "example.com", "type": "rest", "method": "POST", "contentType": "application/json", "format": "raw",
             "fields": null, "template": null, "transformation": null, "transformationEnabled": true, "filter": null,
             "eventHeaders": true, "routes": [], "maxAttempts": null, "retrySchedule": null, "timeoutSeconds": null,
-            "throttlePeriod": "second", "maxInFlight": null, "ordered": false, "auth": {"type": "none"},
+            "throttlePeriod": "second", "maxInFlight": null, "ordered": false, "disablePolicy": "both", "auth": {"type": "none"},
             "certificateAuthority": null, "signatures": [{"type": "standard"}],
             "createdAt": "2027-01-15T08:00:00Z", "updatedAt": "2027-01-15T08:00:00Z",
         })

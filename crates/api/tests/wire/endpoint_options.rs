@@ -54,6 +54,7 @@ fn wrong_shapes() -> Vec<(Value, &'static str)> {
         (json!({"timeoutSeconds": 0}), "timeoutSeconds"),
         (json!({"timeoutSeconds": 31}), "timeoutSeconds"),
         (json!({"throttlePeriod": "day"}), "throttlePeriod"),
+        (json!({"disablePolicy": "sometimes"}), "disablePolicy"),
         (json!({"maxInFlight": 0}), "maxInFlight"),
         (json!({"maxInFlight": 129}), "maxInFlight"),
         (json!({"ordered": true, "maxInFlight": 2}), "maxInFlight"),

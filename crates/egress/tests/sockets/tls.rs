@@ -88,6 +88,14 @@ fn client(at: SocketAddr, root: Option<&Authority>, identity: Option<Identity>) 
         .expect("good certificates")
 }
 
+/// What the client does not believe of the server's certificate.
+async fn disbelief(client: &Client) -> String {
+    match failure(client, post("https://hook.example/")).await {
+        SendError::Certificate(text) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
 async fn refusal(client: &Client) -> String {
     match failure(client, post("https://hook.example/")).await {
         SendError::Unreachable(text) => text,
@@ -120,20 +128,20 @@ async fn an_unknown_authority_another_name_and_an_old_certificate_are_told_apart
     let authority = Authority::new();
     let unknown = receiver(authority.issue("hook.example"), None).await;
     assert_eq!(
-        refusal(&client(unknown.address, None, None)).await,
+        disbelief(&client(unknown.address, None, None)).await,
         "the server's certificate is not from an authority that we know, or it sends no intermediate certificate \
          (hook.example)"
     );
     let other = receiver(authority.issue("other.example"), None).await;
     assert_eq!(
-        refusal(&client(other.address, Some(&authority), None)).await,
+        disbelief(&client(other.address, Some(&authority), None)).await,
         "the server's certificate is for another name (hook.example)"
     );
     let mut params = CertificateParams::new(["hook.example".to_owned()]).expect("a name");
     params.not_after = date_time_ymd(2020, 1, 1);
     let old = receiver(authority.sign(params), None).await;
     assert_eq!(
-        refusal(&client(old.address, Some(&authority), None)).await,
+        disbelief(&client(old.address, Some(&authority), None)).await,
         "the server's certificate has expired (hook.example)"
     );
 }

@@ -37,6 +37,11 @@ fn values() -> Vec<(&'static str, Vec<Value>, Vec<Value>)> {
         ("retrySchedule", vec![json!([1, 2]), json!([])], vec![json!([604_801]), json!(["1"])]),
         ("timeoutSeconds", vec![json!(1), json!(30)], vec![json!(0), json!(31)]),
         ("throttlePeriod", vec![json!("hour")], vec![json!("day")]),
+        (
+            "disablePolicy",
+            vec![json!("never"), json!("unrecoverable"), json!("failingFor"), json!("both")],
+            vec![json!("sometimes"), json!(5)],
+        ),
         ("maxInFlight", vec![json!(1), json!(128)], vec![json!(0), json!(129)]),
         ("ordered", vec![json!(true), json!(false)], vec![json!("yes")]),
         (

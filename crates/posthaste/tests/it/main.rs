@@ -20,6 +20,7 @@ mod endpoint_delivery;
 mod endpoint_page;
 mod endpoint_property;
 mod endpoint_trial;
+mod failing;
 mod fairness;
 mod five_systems;
 mod fsync;

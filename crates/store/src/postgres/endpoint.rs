@@ -5,11 +5,12 @@
 
 use super::Postgres;
 use super::application::rate;
+use super::health::BEGIN_AGAIN;
 use super::query::Conditions;
 use super::row::json;
 use crate::endpoint::{
     ChangeEndpoint, EndpointChange, Endpoints, HEADERS_PLACE, NewEndpoint, SECRETS_PLACE, open_credentials,
-    pack_secrets, seal_credentials, unpack_secrets,
+    pack_disabling, pack_secrets, seal_credentials, unpack_disabling, unpack_secrets,
 };
 use crate::error::{Result, StoreError};
 use crate::seal::Sealer;
@@ -25,7 +26,8 @@ pub(super) const COLUMNS: &str =
     "endpoint.key, endpoint.application, endpoint.id, endpoint.uid, endpoint.url, endpoint.description,
      endpoint.metadata, endpoint.disabled, endpoint.disabled_reason, endpoint.paused, endpoint.event_types,
      endpoint.channels, endpoint.throttle_rate, endpoint.sealed_headers, endpoint.sealed_secrets,
-     endpoint.created_at, endpoint.updated_at, endpoint.version, endpoint.options, endpoint.sealed_credentials";
+     endpoint.created_at, endpoint.updated_at, endpoint.version, endpoint.options, endpoint.sealed_credentials,
+     endpoint.disabled_at, endpoint.disabled_answer";
 
 pub(super) fn read(row: &Row, sealer: &Sealer) -> Result<Endpoint> {
     let list = |column: Option<&str>| column.map(json).transpose();
@@ -47,7 +49,7 @@ pub(super) fn read(row: &Row, sealer: &Sealer) -> Result<Endpoint> {
             throttle_rate: rate(row.get(12)),
             options: json(row.get(18))?,
         },
-        disabled_reason: row.get(8),
+        disabling: unpack_disabling((row.get(8), row.get(20), row.get(21)))?,
         headers: json(&String::from_utf8_lossy(&headers))?,
         secrets: unpack_secrets(&String::from_utf8_lossy(&secrets))?,
         credentials: open_credentials(row.get(19), sealer)?,
@@ -98,22 +100,25 @@ impl Postgres {
     }
 
     /// Writes the endpoint if its row still has this version; none when it was changed meanwhile. Of one that `begins_order`
-    /// what waits loses the places that it had before: there may be rows without one between them.
+    /// what waits loses the places that it had before: there may be rows without one between them. What counts towards
+    /// disabling one that `is_enabled` begins again.
     async fn endpoint_replace(
         &self,
         changed: &Endpoint,
-        (version, begins_order): (i64, bool),
+        (version, begins_order, is_enabled): (i64, bool, bool),
     ) -> Result<Option<Endpoint>> {
         let (fields, columns) = (&changed.fields, Columns::of(changed, &self.node.sealer)?);
+        let (reason, disabled_at, disabled_answer) = pack_disabling(changed.disabling.as_ref());
         let sql = format!(
-            "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version){}
+            "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version){}{}
              UPDATE endpoint SET uid = $3, url = $4, description = $5, metadata = $6, disabled = $7,
                     disabled_reason = $8, paused = $9, event_types = $10, channels = $11, throttle_rate = $12,
                     sealed_headers = $13, sealed_secrets = $14, updated_at = $15, options = $16,
-                    sealed_credentials = $17, version = change.version
+                    sealed_credentials = $17, disabled_at = $18, disabled_answer = $19, version = change.version
              FROM change WHERE key = $1 AND endpoint.version = $2 AND deleted_at IS NULL
              RETURNING {COLUMNS}, (SELECT pg_notify('posthaste_configuration', ''))",
-            if begins_order { WITHOUT_PLACES } else { "" }
+            if begins_order { WITHOUT_PLACES } else { "" },
+            if is_enabled { BEGIN_AGAIN } else { "" }
         );
         let rows = self
             .configure(
@@ -126,7 +131,7 @@ impl Postgres {
                     &fields.description,
                     &columns.metadata,
                     &fields.disabled,
-                    &changed.disabled_reason,
+                    &reason,
                     &fields.paused,
                     &columns.event_types,
                     &columns.channels,
@@ -136,6 +141,8 @@ impl Postgres {
                     &changed.updated_at.0,
                     &columns.options,
                     &columns.credentials,
+                    &disabled_at,
+                    &disabled_answer,
                 ],
                 "uid",
             )
@@ -166,8 +173,8 @@ fn apply(mut endpoint: Endpoint, change: EndpointChange, now: Timestamp) -> Endp
     if let Some(credentials) = change.credentials {
         endpoint.credentials = credentials;
     }
-    if let Some(reason) = change.disabled_reason {
-        endpoint.disabled_reason = reason;
+    if let Some(disabling) = change.disabling {
+        endpoint.disabling = disabling;
     }
     endpoint.updated_at = now;
     endpoint
@@ -185,7 +192,7 @@ impl Endpoints for Postgres {
             headers: new.headers,
             secrets: new.secrets,
             credentials: new.credentials,
-            disabled_reason: None,
+            disabling: None,
             created_at: now,
             updated_at: now,
         };
@@ -239,10 +246,13 @@ impl Endpoints for Postgres {
         loop {
             let (there, version) = self.endpoint_now(key).await?;
             let change = decide(&there)?;
-            let was_ordered = there.fields.options.ordered;
+            let (was_ordered, was_disabled) = (there.fields.options.ordered, there.fields.disabled);
             let changed = apply(there, change, self.node.now());
             let begins_order = changed.fields.options.ordered && !was_ordered;
-            if let Some(changed) = self.endpoint_replace(&changed, (version, begins_order)).await? {
+            let is_enabled = was_disabled && !changed.fields.disabled;
+            if let Some(changed) =
+                self.endpoint_replace(&changed, (version, begins_order, is_enabled)).await?
+            {
                 return Ok(changed);
             }
         }

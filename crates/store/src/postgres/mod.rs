@@ -29,6 +29,7 @@ mod delivery_list;
 mod endpoint;
 mod environment;
 mod event_type;
+mod health;
 mod heartbeat;
 mod idempotency;
 mod lease;

@@ -85,7 +85,7 @@ fn put_endpoints(node: &Node, rows: &[Row]) -> Result<()> {
             if routing.route(key).is_some() {
                 node.shared.wakes.note(key, node.now());
             }
-            if row.get(20) {
+            if row.get(row.len() - 1) {
                 routing.remove_endpoint(key)
             } else {
                 live.push(endpoint::read(row, &node.sealer)?)

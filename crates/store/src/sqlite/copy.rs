@@ -187,6 +187,7 @@ fn id_of(table: &Table) -> &'static str {
 fn key_of(table: &Table) -> &'static str {
     match table.name {
         "environment" | "application" | "endpoint" => "key",
+        "failing" => "endpoint",
         "event_type" => "environment, name",
         "delivery" => "endpoint, message, run",
         "message_key" => "application, kind, key",

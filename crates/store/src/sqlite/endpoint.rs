@@ -1,12 +1,12 @@
 //! Endpoints on SQLite. Headers and secrets stand sealed.
 
-use super::Sqlite;
 use super::application::taken;
 use super::query::{Conditions, json};
 use super::row::collect;
+use super::{Sqlite, health};
 use crate::endpoint::{
     ChangeEndpoint, EndpointChange, Endpoints, HEADERS_PLACE, NewEndpoint, SECRETS_PLACE, open_credentials,
-    pack_secrets, seal_credentials, unpack_secrets,
+    pack_disabling, pack_secrets, seal_credentials, unpack_disabling, unpack_secrets,
 };
 use crate::error::{Result, StoreError};
 use crate::seal::Sealer;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 const COLUMNS: &str =
     "key, application, id, uid, url, description, metadata, disabled, disabled_reason, paused, event_types,
      channels, throttle_rate, sealed_headers, sealed_secrets, created_at, updated_at, options,
-     sealed_credentials";
+     sealed_credentials, disabled_at, disabled_answer";
 
 fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Endpoint> {
     let list = |column: Option<String>| column.map(|text| json(&text)).transpose();
@@ -47,7 +47,7 @@ fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Endpoint> {
             throttle_rate: row.get(12)?,
             options: json(&row.get::<_, String>(17)?)?,
         },
-        disabled_reason: row.get(8)?,
+        disabling: unpack_disabling((row.get(8)?, row.get(19)?, row.get(20)?))?,
         headers: json(&String::from_utf8_lossy(&headers))?,
         secrets: unpack_secrets(&String::from_utf8_lossy(&secrets))?,
         credentials: open_credentials(credentials.as_deref(), sealer)?,
@@ -182,10 +182,16 @@ fn change(
     if let Some(credentials) = &change.credentials {
         write_credentials(connection, key, credentials, sealer)?;
     }
-    if let Some(reason) = &change.disabled_reason {
+    if let Some(disabling) = &change.disabling {
+        let (reason, at, answer) = pack_disabling(disabling.as_ref());
         connection
-            .prepare_cached("UPDATE endpoint SET disabled_reason = ?2 WHERE key = ?1")?
-            .execute(params![key.0, reason])?;
+            .prepare_cached(
+                "UPDATE endpoint SET disabled_reason = ?2, disabled_at = ?3, disabled_answer = ?4 WHERE key = ?1",
+            )?
+            .execute(params![key.0, reason, at, answer])?;
+        if disabling.is_none() {
+            health::begin_again(connection, key)?;
+        }
     }
     connection
         .prepare_cached("UPDATE endpoint SET updated_at = ?2 WHERE key = ?1")?

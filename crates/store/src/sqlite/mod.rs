@@ -18,6 +18,7 @@ mod delivery_list;
 mod endpoint;
 mod environment;
 mod event_type;
+mod health;
 mod idempotency;
 mod lease;
 mod lock;

@@ -8,6 +8,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_init.sql"),
     include_str!("../../migrations/sqlite/0002_seal_check.sql"),
     include_str!("../../migrations/sqlite/0003_endpoint_options.sql"),
+    include_str!("../../migrations/sqlite/0004_failing.sql"),
 ];
 
 /// Brings the file up to date, one transaction a migration.

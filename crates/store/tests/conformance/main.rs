@@ -10,6 +10,7 @@ mod configuration;
 mod copy;
 mod delivery;
 mod harness;
+mod health;
 mod message;
 mod migration;
 mod nodes;

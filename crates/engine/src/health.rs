@@ -1,0 +1,176 @@
+//! Which endpoints fail, and when that is enough to disable them.
+//!
+//! What attempts tell gathers in memory and goes to the store once a second, in small steps: many endpoints that begin to fail
+//! at once must not show in the latency of those that do not. A success is not told: the store finds it among the attempts.
+
+use domain::clock::{Clock, Timestamp};
+use domain::endpoint::{Disabling, Endpoint, EndpointFields};
+use domain::health::{Failures, LastAnswer, enough, reason};
+use domain::id::EndpointKey;
+use foldhash::HashMap;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use store::endpoint::EndpointChange;
+use store::health::Episode;
+use store::{Store, StoreError};
+use tokio_util::sync::CancellationToken;
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(1);
+/// Endpoints whose failures are told to the store in one step: a step takes a millisecond or two of the writer's time.
+const STEP: usize = 100;
+/// Between two steps.
+const PAUSE: Duration = Duration::from_millis(5);
+/// Episodes that one look asks about.
+const EPISODES: u32 = 500;
+
+/// What attempts told since the last look.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    failing: Mutex<HashMap<EndpointKey, Failures>>,
+    /// Asked first: a success costs nothing more while nothing fails.
+    is_any: AtomicBool,
+}
+
+impl Health {
+    /// Notes a failure.
+    pub(crate) fn failed(&self, endpoint: EndpointKey, answer: LastAnswer, is_unrecoverable: bool) {
+        let mut failing = self.failing.lock();
+        match failing.get_mut(&endpoint) {
+            Some(failures) => failures.add(answer, is_unrecoverable),
+            None => drop(failing.insert(endpoint, Failures::first(answer, is_unrecoverable))),
+        }
+        self.is_any.store(true, Ordering::Release);
+    }
+
+    /// Notes a success: what failed before it counts no more.
+    pub(crate) fn succeeded(&self, endpoint: EndpointKey) {
+        if self.is_any.load(Ordering::Acquire) {
+            self.failing.lock().remove(&endpoint);
+        }
+    }
+
+    fn take(&self) -> Vec<(EndpointKey, Failures)> {
+        let mut failing = self.failing.lock();
+        self.is_any.store(false, Ordering::Release);
+        std::mem::take(&mut *failing).into_iter().collect()
+    }
+
+    /// The store could not take them now.
+    fn give_back(&self, failures: Vec<(EndpointKey, Failures)>) {
+        let mut failing = self.failing.lock();
+        for (endpoint, mut before) in failures {
+            if let Some(later) = failing.remove(&endpoint) {
+                before.append(later);
+            }
+            failing.insert(endpoint, before);
+        }
+        self.is_any.store(!failing.is_empty(), Ordering::Release);
+    }
+}
+
+/// Runs until `stop`.
+pub(crate) async fn run(
+    store: Arc<dyn Store>,
+    health: Arc<Health>,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) {
+    let mut next = EndpointKey(0);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        tell(&store, &health, &*clock).await;
+        match store.episodes_end(next, EPISODES).await {
+            Ok(looked) => {
+                for episode in &looked.ended {
+                    tracing::info!(endpoint = episode.endpoint.0, "an endpoint works again");
+                }
+                next = looked.next.unwrap_or(EndpointKey(0));
+            }
+            Err(error) => tracing::debug!(%error, "it could not be asked which endpoints work again"),
+        }
+    }
+}
+
+/// Tells the store what failed, and disables whom that is enough for.
+async fn tell(store: &Arc<dyn Store>, health: &Health, clock: &dyn Clock) {
+    let mut failures = health.take();
+    while !failures.is_empty() {
+        let step = failures.split_off(failures.len().saturating_sub(STEP));
+        match store.failures_add(step.clone()).await {
+            Ok(episodes) => {
+                for episode in episodes {
+                    judge(store, &episode, clock.now()).await;
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the store could not take what failed; trying again");
+                health.give_back(step);
+                return health.give_back(failures);
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn judge(store: &Arc<dyn Store>, episode: &Episode, now: Timestamp) {
+    let Some(route) = store.routing().route(episode.endpoint) else { return };
+    let failures = &episode.failures;
+    let Some(enough) = enough(failures, route.endpoint.fields.options.disable_policy) else { return };
+    let (reason, answer) = (reason(failures, enough), Some(failures.last.clone()));
+    // A person may be mending it right now: what is changed is judged by what fails from then on.
+    let unchanged = Some(route.endpoint.updated_at);
+    disable(store, &route.endpoint, Disabling { reason, at: now, answer }, unchanged).await;
+}
+
+/// Disables an endpoint, unless it is disabled already, or was changed since `unchanged`.
+pub(crate) async fn disable(
+    store: &Arc<dyn Store>,
+    endpoint: &Endpoint,
+    disabling: Disabling,
+    unchanged: Option<Timestamp>,
+) {
+    let told = disabling.reason.clone();
+    let change = move |now: &Endpoint| {
+        if now.fields.disabled || unchanged.is_some_and(|since| now.updated_at != since) {
+            return Err(StoreError::NotFound);
+        }
+        let fields = EndpointFields { disabled: true, ..now.fields.clone() };
+        let disabling = Some(Some(disabling.clone()));
+        Ok(EndpointChange { fields: Some(fields), disabling, ..EndpointChange::default() })
+    };
+    match store.endpoint_update(endpoint.key, Box::new(change)).await {
+        Ok(_) => tracing::info!(endpoint = endpoint.id, reason = told, "an endpoint is disabled"),
+        Err(StoreError::NotFound) => {}
+        Err(error) => tracing::warn!(%error, endpoint = endpoint.id, "an endpoint could not be disabled"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    const ONE: EndpointKey = EndpointKey(1);
+
+    fn answer(at: i64) -> LastAnswer {
+        LastAnswer::new(Timestamp(at), 404, b"")
+    }
+
+    #[test]
+    fn a_success_forgets_what_failed_before_it_and_what_is_given_back_comes_first() {
+        let health = Health::default();
+        health.failed(ONE, answer(1), true);
+        health.succeeded(ONE);
+        assert_eq!(health.take(), []);
+        health.failed(ONE, answer(2), true);
+        let taken = health.take();
+        health.failed(ONE, answer(3), true);
+        health.give_back(taken);
+        let (_, failures) = health.take().remove(0);
+        assert_eq!((failures.since, failures.count, failures.last.at), (Timestamp(2), 2, 3));
+    }
+}

@@ -1,0 +1,18 @@
+-- Endpoints that fail: one row from the first failure until the next success.
+CREATE TABLE failing (
+    endpoint      bigint PRIMARY KEY,
+    -- When it began. A success among the attempts after it ends it.
+    since         bigint NOT NULL,
+    after_attempt bigint NOT NULL,
+    -- What counts towards disabling: all of it, or what came after the endpoint was enabled again.
+    count         bigint NOT NULL,
+    count_since   bigint NOT NULL,
+    -- Unrecoverable answers in a row at the end.
+    row_count     bigint NOT NULL,
+    row_since     bigint NOT NULL,
+    -- The last answer, as JSON.
+    last          text NOT NULL
+) WITH (fillfactor = 50);
+-- When the server itself disabled it, and after which answer (JSON).
+ALTER TABLE endpoint ADD COLUMN disabled_at bigint;
+ALTER TABLE endpoint ADD COLUMN disabled_answer text;

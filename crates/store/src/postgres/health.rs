@@ -1,0 +1,103 @@
+//! Endpoints that fail, on PostgreSQL.
+
+use super::Postgres;
+use crate::error::Result;
+use crate::health::{Episode, Healths, Looked, Stored};
+use async_trait::async_trait;
+use domain::health::Failures;
+use domain::id::{EndpointKey, floor_of};
+use tokio_postgres::Row;
+
+const COLUMNS: &str = "failing.endpoint, failing.since, failing.count, failing.count_since, failing.row_count, failing.row_since,
+                       failing.last";
+/// One look into the index of attempts.
+const SUCCEEDED: &str =
+    "EXISTS (SELECT FROM attempt WHERE attempt.endpoint = failing.endpoint AND attempt.disposition = 0
+                                 AND attempt.id > failing.after_attempt)";
+const GONE: &str =
+    "NOT EXISTS (SELECT FROM endpoint WHERE endpoint.key = failing.endpoint AND endpoint.deleted_at IS NULL)";
+
+/// The endpoint was enabled again: what counts towards disabling begins anew.
+pub(super) const BEGIN_AGAIN: &str = ",
+    again AS (UPDATE failing SET count = 0, row_count = 0 WHERE failing.endpoint = $1)";
+
+fn read(row: &Row) -> Result<Episode> {
+    Stored {
+        endpoint: row.get(0),
+        since: row.get(1),
+        count: row.get(2),
+        count_since: row.get(3),
+        row_count: row.get(4),
+        row_since: row.get(5),
+        last: row.get(6),
+    }
+    .read()
+}
+
+#[async_trait]
+impl Healths for Postgres {
+    async fn failures_add(&self, failures: Vec<(EndpointKey, Failures)>) -> Result<Vec<Episode>> {
+        // In the order of their keys, as every node locks them.
+        let mut stored: Vec<_> = failures.iter().map(Stored::of).collect();
+        stored.sort_unstable_by_key(|one| one.endpoint);
+        let sql = format!(
+            "INSERT INTO failing (endpoint, since, after_attempt, count, count_since, row_count, row_since, last)
+             SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+                                  $7::bigint[], $8::text[])
+             ON CONFLICT (endpoint) DO UPDATE SET
+                 count_since = CASE WHEN failing.count = 0 THEN excluded.count_since ELSE failing.count_since END,
+                 row_since = CASE WHEN failing.row_count > 0 AND excluded.row_count = excluded.count
+                                  THEN failing.row_since ELSE excluded.row_since END,
+                 row_count = excluded.row_count
+                             + CASE WHEN excluded.row_count = excluded.count THEN failing.row_count ELSE 0 END,
+                 count = failing.count + excluded.count,
+                 last = excluded.last
+             RETURNING {COLUMNS}, {SUCCEEDED}"
+        );
+        let numbers = |of: fn(&Stored) -> i64| stored.iter().map(of).collect::<Vec<_>>();
+        let after: Vec<_> = stored.iter().map(|one| floor_of(domain::clock::Timestamp(one.since))).collect();
+        let last: Vec<_> = stored.iter().map(|one| &*one.last).collect();
+        let rows = self
+            .own_readers
+            .rows(
+                &sql,
+                &[
+                    &numbers(|one| one.endpoint),
+                    &numbers(|one| one.since),
+                    &after,
+                    &numbers(|one| one.count),
+                    &numbers(|one| one.count_since),
+                    &numbers(|one| one.row_count),
+                    &numbers(|one| one.row_since),
+                    &last,
+                ],
+            )
+            .await?;
+        rows.iter().filter(|row| !row.get::<_, bool>(7)).map(read).collect()
+    }
+
+    async fn episodes_end(&self, after: EndpointKey, limit: u32) -> Result<Looked> {
+        let sql = format!(
+            "SELECT endpoint, {SUCCEEDED} OR {GONE} FROM failing WHERE endpoint > $1 ORDER BY endpoint LIMIT $2"
+        );
+        let seen = self.own_readers.rows(&sql, &[&after.0, &i64::from(limit)]).await?;
+        let next = seen.last().filter(|_| seen.len() >= limit as usize).map(|row| EndpointKey(row.get(0)));
+        let over: Vec<i64> = seen.iter().filter(|row| row.get(1)).map(|row| row.get(0)).collect();
+        if over.is_empty() {
+            return Ok(Looked { ended: Vec::new(), next });
+        }
+        // The rows are locked in the order of their keys.
+        let sql = format!(
+            "WITH over AS MATERIALIZED (
+                 SELECT endpoint FROM failing WHERE endpoint = ANY($1) AND ({SUCCEEDED} OR {GONE}) ORDER BY endpoint FOR UPDATE)
+             DELETE FROM failing USING over WHERE failing.endpoint = over.endpoint RETURNING {COLUMNS}"
+        );
+        let ended = self.own_readers.rows(&sql, &[&over]).await?;
+        Ok(Looked { ended: ended.iter().map(read).collect::<Result<_>>()?, next })
+    }
+
+    async fn episode(&self, endpoint: EndpointKey) -> Result<Option<Episode>> {
+        let sql = format!("SELECT {COLUMNS} FROM failing WHERE endpoint = $1 AND NOT {SUCCEEDED}");
+        self.readers.row(&sql, &[&endpoint.0]).await?.as_ref().map(read).transpose()
+    }
+}

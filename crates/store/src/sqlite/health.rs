@@ -1,0 +1,124 @@
+//! Endpoints that fail, on SQLite.
+
+use super::Sqlite;
+use super::row::collect;
+use crate::error::Result;
+use crate::health::{Episode, Healths, Looked, Stored};
+use async_trait::async_trait;
+use domain::health::Failures;
+use domain::id::{EndpointKey, floor_of};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+const COLUMNS: &str = "endpoint, since, count, count_since, row_count, row_since, last";
+/// One look into the index of attempts.
+const SUCCEEDED: &str =
+    "EXISTS (SELECT 1 FROM attempt WHERE attempt.endpoint = failing.endpoint AND attempt.disposition = 0
+                                 AND attempt.id > failing.after_attempt)";
+const GONE: &str = "NOT EXISTS (SELECT 1 FROM endpoint WHERE endpoint.key = failing.endpoint AND endpoint.deleted_at IS NULL)";
+
+fn read(row: &Row<'_>) -> Result<Episode> {
+    Stored {
+        endpoint: row.get(0)?,
+        since: row.get(1)?,
+        count: row.get(2)?,
+        count_since: row.get(3)?,
+        row_count: row.get(4)?,
+        row_since: row.get(5)?,
+        last: row.get(6)?,
+    }
+    .read()
+}
+
+/// The endpoint was enabled again: what counts towards disabling begins anew.
+pub(super) fn begin_again(connection: &Connection, key: EndpointKey) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE failing SET count = 0, row_count = 0 WHERE endpoint = ?1")?
+        .execute([key.0])?;
+    Ok(())
+}
+
+fn add(connection: &Connection, one: &(EndpointKey, Failures)) -> Result<Option<Episode>> {
+    let stored = Stored::of(one);
+    let sql = format!(
+        "INSERT INTO failing (endpoint, since, after_attempt, count, count_since, row_count, row_since, last)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (endpoint) DO UPDATE SET
+             count_since = CASE WHEN failing.count = 0 THEN excluded.count_since ELSE failing.count_since END,
+             row_since = CASE WHEN failing.row_count > 0 AND excluded.row_count = excluded.count
+                              THEN failing.row_since ELSE excluded.row_since END,
+             row_count = excluded.row_count
+                         + CASE WHEN excluded.row_count = excluded.count THEN failing.row_count ELSE 0 END,
+             count = failing.count + excluded.count,
+             last = excluded.last
+         RETURNING {COLUMNS}, {SUCCEEDED}"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let after = floor_of(one.1.since);
+    let mut rows = statement.query(params![
+        stored.endpoint,
+        stored.since,
+        after,
+        stored.count,
+        stored.count_since,
+        stored.row_count,
+        stored.row_since,
+        stored.last
+    ])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let has_succeeded: bool = row.get(7)?;
+    let episode = read(row)?;
+    Ok((!has_succeeded).then_some(episode))
+}
+
+#[async_trait]
+impl Healths for Sqlite {
+    async fn failures_add(&self, failures: Vec<(EndpointKey, Failures)>) -> Result<Vec<Episode>> {
+        let add_all = move |c: &Connection| {
+            let mut episodes = Vec::with_capacity(failures.len());
+            for one in &failures {
+                episodes.extend(add(c, one)?);
+            }
+            Ok(episodes)
+        };
+        self.writer.write(move |c, _| add_all(c), |_, _| {}).await
+    }
+
+    async fn episodes_end(&self, after: EndpointKey, limit: u32) -> Result<Looked> {
+        let look = move |c: &Connection| {
+            let sql = format!(
+                "SELECT endpoint, {SUCCEEDED} OR {GONE} FROM failing WHERE endpoint > ?1 ORDER BY endpoint LIMIT ?2"
+            );
+            let mut statement = c.prepare_cached(&sql)?;
+            collect(statement.query(params![after.0, limit])?, |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?))
+            })
+        };
+        let seen = self.own_readers.read(look).await?;
+        let next = seen.last().filter(|_| seen.len() >= limit as usize).map(|(key, _)| EndpointKey(*key));
+        let over: Vec<_> = seen.into_iter().filter(|(_, is_over)| *is_over).map(|(key, _)| key).collect();
+        if over.is_empty() {
+            return Ok(Looked { ended: Vec::new(), next });
+        }
+        let end = move |c: &Connection| {
+            let mut ended = Vec::with_capacity(over.len());
+            for key in over {
+                let sql = format!(
+                    "DELETE FROM failing WHERE endpoint = ?1 AND ({SUCCEEDED} OR {GONE}) RETURNING {COLUMNS}"
+                );
+                ended.extend(collect(c.prepare_cached(&sql)?.query([key])?, read)?);
+            }
+            Ok(Looked { ended, next })
+        };
+        self.writer.write(move |c, _| end(c), |_, _| {}).await
+    }
+
+    async fn episode(&self, endpoint: EndpointKey) -> Result<Option<Episode>> {
+        let find = move |c: &Connection| {
+            let sql = format!("SELECT {COLUMNS} FROM failing WHERE endpoint = ?1 AND NOT {SUCCEEDED}");
+            let mut statement = c.prepare_cached(&sql)?;
+            let found = statement.query_row([endpoint.0], |row| Ok(read(row))).optional()?;
+            found.transpose()
+        };
+        self.readers.read(find).await
+    }
+}
