@@ -47,6 +47,7 @@ mod secret;
 mod service;
 mod session;
 mod stats;
+mod task;
 mod trial;
 mod wire;
 

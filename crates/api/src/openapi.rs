@@ -4,7 +4,7 @@ use crate::answer::Answer;
 use crate::guard::guard;
 use crate::{
     Api, api_key, application, attempt, credentials, destination, endpoint, environment, event_type, header,
-    health, message, resend, secret, session, stats, trial,
+    health, message, resend, secret, session, stats, task, trial,
 };
 use axum::Router;
 use axum::middleware::from_fn;
@@ -53,6 +53,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(session::router())
         .merge(stats::router())
         .merge(health::router())
+        .merge(task::router())
         .layer(from_fn(guard))
         .merge(message::hot_router())
 }

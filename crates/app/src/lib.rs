@@ -39,6 +39,7 @@ mod rate;
 mod schema;
 pub mod secret;
 pub mod session;
+pub mod task;
 mod window;
 
 pub use error::{AppError, Problem, Problems, Result};

@@ -28,6 +28,7 @@ pub mod page;
 pub mod retry;
 pub mod role;
 pub mod signature;
+pub mod task;
 pub mod throttle;
 pub mod wire_id;
 pub mod word;

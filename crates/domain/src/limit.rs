@@ -46,6 +46,10 @@ pub const PAGE_ITEMS_MAX: u16 = 250;
 pub const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Days that a payload may be asked to be kept.
 pub const PAYLOAD_RETENTION_DAYS_MAX: i64 = 90;
+/// How far back what failed is recovered, in days: `recover_days_max`.
+pub const RECOVER_DAYS_MAX: i64 = 14;
+/// Background tasks of an environment that may run at the same time: `tasks_running_max`.
+pub const TASKS_RUNNING_MAX: usize = 100;
 /// `deliverAt`: at least a minute ahead, in milliseconds.
 pub const DELIVER_AHEAD_MS_MIN: i64 = 60_000;
 /// `deliverAt`: at most a day ahead, in milliseconds.

@@ -8,6 +8,7 @@
 //! | [`memory`] | how large bodies became | nothing | what is under way stays bounded |
 //! | [`record`] | records | attempts and rows, in batches | a record is kept until the store has it |
 //! | [`health`] | what attempts tell | episodes of failing endpoints; disables them | once a second, in small steps |
+//! | [`task`] | background tasks | runs of their own, step by step | cut short, it goes on; nothing is sent twice |
 //! | [`prune`] | the clock | drops what is past its retention | small steps |
 //!
 //! Two doors lead into dispatch: the handoff (fresh, from memory) and the claim (due rows). All else is the same.
@@ -28,6 +29,7 @@ mod queue;
 mod record;
 mod request;
 mod retries;
+mod task;
 mod throttle;
 mod token;
 
@@ -113,6 +115,7 @@ impl Engine {
         tasks.spawn(record::run(Arc::clone(&parts.store), recorded));
         tasks.spawn(dispatch::run(context, parts.handoff, tasks.clone(), stop.clone()));
         tasks.spawn(health::run(Arc::clone(&parts.store), health, Arc::clone(&parts.clock), stop.clone()));
+        tasks.spawn(task::run(Arc::clone(&parts.store), Arc::clone(&parts.clock), stop.clone()));
         tasks.spawn(prune::run(parts.store, parts.clock, retention_days, stop.clone()));
         tasks.close();
         Self { stop, tasks, metrics }

@@ -79,7 +79,7 @@ const fn table(name: &'static str, columns: &'static str) -> Table {
 }
 
 /// All tables, each after what it refers to.
-pub(crate) const TABLES: [Table; 12] = [
+pub(crate) const TABLES: [Table; 13] = [
     table("environment", "key, id, signature_headers, created_at, settings, version"),
     table(
         "application",
@@ -114,6 +114,10 @@ pub(crate) const TABLES: [Table; 12] = [
     },
     table("delivery", "endpoint, message, run, state, due_at, attempts, trigger"),
     table("failing", "endpoint, since, after_attempt, count, count_since, row_count, row_since, last"),
+    table(
+        "task",
+        "id, environment, application, endpoint, kind, plan, status, position, looked, queued, error, created_at, updated_at",
+    ),
     table("message_key", "application, kind, key, message, body_hash, expires_at"),
     table("replay", "hash, body_hash, status, sealed_body, expires_at"),
 ];

@@ -29,6 +29,7 @@ pub mod routing;
 pub mod seal;
 mod shared;
 pub mod sqlite;
+pub mod task;
 pub mod wake;
 
 pub use error::StoreError;
@@ -53,6 +54,7 @@ pub trait Store:
     + message::Messages
     + prune::Prune
     + reseal::Reseal
+    + task::Tasks
 {
     /// Who gets what: kept in step with every commit.
     fn routing(&self) -> &routing::Routing;

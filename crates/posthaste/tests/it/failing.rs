@@ -1,6 +1,6 @@
 //! Endpoints that fail: disabled when it is enough, with the reason told, and mended.
 
-use crate::server::{Store, World, eventually, text};
+use crate::server::{Store, WITHIN, World, eventually, text};
 use crate::tls_receiver::TlsReceiver;
 use serde_json::{Value, json};
 use testkit::Answer;
@@ -24,6 +24,15 @@ async fn endpoint(world: &World, id: &str) -> Value {
 async fn disabled(world: &World, id: &str) -> Value {
     eventually("the endpoint to be disabled", async || {
         Some(endpoint(world, id).await).filter(|found| found["disabled"] == true)
+    })
+    .await
+}
+
+/// Waits until a background task has ended.
+async fn ended(world: &World, id: &str) -> Value {
+    eventually("the task to end", async || {
+        let task = world.call("GET", &format!("/api/v1/background-task/{id}"), &Value::Null).await;
+        (task["status"] != "running").then_some(task)
     })
     .await
 }
@@ -103,7 +112,142 @@ async fn a_success_between_makes_failures_count_anew(store: Store) {
     world.stop().await;
 }
 
+async fn enabled_again_an_endpoint_gets_what_it_missed_in_order(store: Store) {
+    let world = World::start(store).await;
+    world.receiver.answer("/hook", Answer::status(410).header("webhook-delivery", "disable"));
+    let asked = json!({"url": world.receiver.url("/hook"), "ordered": true});
+    let id = world.endpoint_with(&asked).await;
+    let first = world.send().await;
+    disabled(&world, &id).await;
+    let mut sent = vec![first];
+    for _ in 0..250 {
+        let message = world.send().await;
+        world.clock.advance_ms(1);
+        sent.push(message);
+    }
+    world.wait_for_state(&sent[250], &id, "canceled").await;
+    let path = format!("/endpoint/{id}/enable");
+    let enabled = world.of_application("POST", &path, &json!({"recover": "all"})).await;
+    assert_eq!(enabled["endpoint"]["disabled"], false);
+    let task = ended(&world, text(&enabled["task"]["id"])).await;
+    assert_eq!((&task["status"], &task["data"]["progress"]), (&json!("finished"), &json!(1.0)));
+    // The first one failed by the receiver's own wish: it is sent again too.
+    assert_eq!(task["data"]["queued"], 251);
+    world.receiver.wait_for_path("/hook", 252, WITHIN).await;
+    world.wait_for_state(&sent[250], &id, "success").await;
+    let arrived: Vec<_> =
+        world.arrived("/hook").iter().skip(1).map(|one| one.header("webhook-id").to_owned()).collect();
+    assert_eq!(arrived, sent);
+    world.stop().await;
+}
+
+async fn a_task_goes_on_after_a_restart_and_sends_nothing_twice(store: Store) {
+    let mut world = World::start(store).await;
+    let asked = json!({"url": world.receiver.url("/hook"), "disabled": true});
+    let id = world.endpoint_with(&asked).await;
+    let mut sent = Vec::new();
+    for _ in 0..350 {
+        sent.push(world.send().await);
+        world.clock.advance_ms(1);
+    }
+    let path = format!("/endpoint/{id}/enable");
+    let enabled = world.of_application("POST", &path, &json!({"recover": "all"})).await;
+    world.stop_server().await;
+    world.start_again(|_| {}).await;
+    let task = ended(&world, text(&enabled["task"]["id"])).await;
+    assert_eq!((&task["status"], &task["data"]["queued"]), (&json!("finished"), &json!(350)));
+    world.receiver.wait_for_path("/hook", 350, WITHIN).await;
+    world.wait_for_state(&sent[349], &id, "success").await;
+    let arrived = world.arrived("/hook");
+    let mut ids: Vec<_> = arrived.iter().map(|one| one.header("webhook-id").to_owned()).collect();
+    ids.sort_unstable();
+    sent.sort_unstable();
+    assert_eq!(ids, sent);
+    world.stop().await;
+}
+
+async fn what_an_endpoint_missed_before_it_was_there_is_replayed_as_it_wants_it(store: Store) {
+    let world = World::start(store).await;
+    let send = async |amount: u32| {
+        let message = json!({"eventType": "invoice.paid", "payload": {"amount": amount}});
+        let id = world.send_with(&message).await;
+        world.clock.advance_ms(1);
+        id
+    };
+    let start = Value::from(domain::clock::Clock::now(&*world.clock).to_string());
+    let (small, large) = (send(1).await, send(100).await);
+    let asked = json!({"url": world.receiver.url("/hook"), "filter": "data.amount > 10"});
+    let id = world.endpoint_with(&asked).await;
+    let later = send(200).await;
+    world.wait_for_state(&later, &id, "success").await;
+    for queued in [1, 0] {
+        let path = format!("/endpoint/{id}/replay-missing");
+        let begun = world.of_application("POST", &path, &json!({"since": start})).await;
+        assert_eq!(begun["task"], "endpoint.replay");
+        let task = ended(&world, text(&begun["id"])).await;
+        assert_eq!((&task["data"]["looked"], &task["data"]["queued"]), (&json!(3), &json!(queued)), "{task}");
+        world.wait_for_state(&large, &id, "success").await;
+    }
+    assert_eq!(world.destination(&small, &id).await, None);
+    assert_eq!(world.arrived("/hook").len(), 2);
+    world.stop().await;
+}
+
+async fn a_filter_chooses_what_is_replayed(store: Store) {
+    let world = World::start(store).await;
+    let start = Value::from(domain::clock::Clock::now(&*world.clock).to_string());
+    let id = world.endpoint_with(&json!({"url": world.receiver.url("/hook"), "maxAttempts": 0})).await;
+    let mut all = Vec::new();
+    for (event_type, status) in [("a.one", 200), ("a.one", 500), ("b.two", 500), ("a.one", 404)] {
+        world.receiver.answer("/hook", Answer::status(status));
+        let message = world.send_with(&json!({"eventType": event_type, "payload": {}, "tags": ["t"]})).await;
+        world.wait_for_attempts(&message, 1).await;
+        world.clock.advance_ms(1);
+        all.push(message);
+    }
+    let cases = [
+        (json!({"eventTypes": ["a.one"], "status": 2, "statusCodeClass": 500}), vec![1]),
+        (json!({"eventTypes": ["b.two"], "tag": "t"}), vec![2]),
+        (json!({"tag": "another"}), vec![]),
+    ];
+    for (mut asked, expected) in cases {
+        let before = world.arrived("/hook").len();
+        asked["since"] = start.clone();
+        let begun = world.of_application("POST", &format!("/endpoint/{id}/bulk-replay"), &asked).await;
+        let task = ended(&world, text(&begun["id"])).await;
+        assert_eq!((&task["status"], &task["data"]["queued"]), (&json!("finished"), &json!(expected.len())));
+        world.receiver.wait_for_path("/hook", before + expected.len(), WITHIN).await;
+        for index in expected {
+            world.wait_for_state(&all[index], &id, "success").await;
+        }
+    }
+    world.stop().await;
+}
+
+async fn a_task_ends_when_its_endpoint_is_disabled(store: Store) {
+    let world = World::start(store).await;
+    let id = world.endpoint_with(&json!({"url": world.receiver.url("/hook"), "disabled": true})).await;
+    world.send().await;
+    let start = Value::from(domain::clock::Clock::now(&*world.clock).plus_ms(-1_000).to_string());
+    let path = format!("/endpoint/{id}/recover");
+    let (status, answer) = world.answer("POST", &path, &json!({"since": start})).await;
+    assert_eq!(status, 400, "{answer}");
+    world.change(&id, &json!({"disabled": false, "paused": true})).await;
+    let begun = world.of_application("POST", &path, &json!({"since": start})).await;
+    world.change(&id, &json!({"disabled": true})).await;
+    let task = ended(&world, text(&begun["id"])).await;
+    // It may have been through before.
+    let is_over = task["status"] == "finished" || task["data"]["error"] == "the endpoint was disabled";
+    assert!(is_over, "{task}");
+    world.stop().await;
+}
+
 each_store!(
+    enabled_again_an_endpoint_gets_what_it_missed_in_order,
+    a_task_goes_on_after_a_restart_and_sends_nothing_twice,
+    what_an_endpoint_missed_before_it_was_there_is_replayed_as_it_wants_it,
+    a_filter_chooses_what_is_replayed,
+    a_task_ends_when_its_endpoint_is_disabled,
     what_is_not_there_is_disabled_after_three_tries_and_its_events_are_kept,
     a_certificate_that_is_not_believed_disables_too,
     another_kind_of_failure_or_another_policy_keeps_an_endpoint,

@@ -16,3 +16,23 @@ CREATE TABLE failing (
 -- When the server itself disabled it, and after which answer (JSON).
 ALTER TABLE endpoint ADD COLUMN disabled_at bigint;
 ALTER TABLE endpoint ADD COLUMN disabled_answer text;
+-- Background tasks: many messages sent to one endpoint again.
+CREATE TABLE task (
+    id          text COLLATE "C" PRIMARY KEY,
+    environment bigint NOT NULL,
+    application bigint NOT NULL,
+    endpoint    bigint NOT NULL,
+    kind        text NOT NULL,
+    -- Which messages, as JSON.
+    plan        text NOT NULL,
+    status      text NOT NULL CHECK (status IN ('running', 'finished', 'failed')),
+    -- The last message that was looked at.
+    position    bigint NOT NULL,
+    looked      bigint NOT NULL,
+    queued      bigint NOT NULL,
+    error       text,
+    created_at  bigint NOT NULL,
+    updated_at  bigint NOT NULL
+);
+CREATE INDEX task_list ON task (environment, id);
+CREATE INDEX task_running ON task (id) WHERE status = 'running';

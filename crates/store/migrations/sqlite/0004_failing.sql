@@ -16,3 +16,23 @@ CREATE TABLE failing (
 -- When the server itself disabled it, and after which answer (JSON).
 ALTER TABLE endpoint ADD COLUMN disabled_at INTEGER;
 ALTER TABLE endpoint ADD COLUMN disabled_answer TEXT;
+-- Background tasks: many messages sent to one endpoint again.
+CREATE TABLE task (
+    id          TEXT PRIMARY KEY,
+    environment INTEGER NOT NULL,
+    application INTEGER NOT NULL,
+    endpoint    INTEGER NOT NULL,
+    kind        TEXT NOT NULL,
+    -- Which messages, as JSON.
+    plan        TEXT NOT NULL,
+    status      TEXT NOT NULL CHECK (status IN ('running', 'finished', 'failed')),
+    -- The last message that was looked at.
+    position    INTEGER NOT NULL,
+    looked      INTEGER NOT NULL,
+    queued      INTEGER NOT NULL,
+    error       TEXT,
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX task_list ON task (environment, id);
+CREATE INDEX task_running ON task (id) WHERE status = 'running';

@@ -49,6 +49,7 @@ mod schema;
 mod seal_check;
 mod session;
 mod sync;
+mod task;
 mod time;
 mod tls;
 mod writer;

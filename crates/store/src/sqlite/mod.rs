@@ -30,6 +30,7 @@ mod reseal;
 mod row;
 mod schema;
 mod seal_check;
+mod task;
 mod writer;
 
 use crate::delivery::Held;

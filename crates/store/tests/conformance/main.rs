@@ -19,5 +19,6 @@ mod plans;
 mod protocol;
 mod prune;
 mod rescue;
+mod task;
 mod tls;
 mod trouble;

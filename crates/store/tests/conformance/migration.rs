@@ -8,7 +8,7 @@ use testkit::Cluster;
 /// What the third migration and those after it made, taken back.
 const BEFORE: &str = "
     DELETE FROM migration WHERE version >= 3;
-    DROP TABLE failing; ALTER TABLE endpoint DROP COLUMN disabled_at, DROP COLUMN disabled_answer;
+    DROP TABLE failing; DROP TABLE task; ALTER TABLE endpoint DROP COLUMN disabled_at, DROP COLUMN disabled_answer;
     DROP INDEX delivery_ordered; DROP INDEX delivery_again; DROP TABLE ordered;
     ALTER TABLE delivery DROP COLUMN position;
     ALTER TABLE endpoint DROP COLUMN ordered, DROP COLUMN options, DROP COLUMN sealed_credentials;
