@@ -41,7 +41,7 @@ pub(crate) fn router() -> OpenApiRouter<Api> {
 /// A window of messages.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct WindowIn {
+pub(crate) struct RecoverIn {
     /// Accepted at this moment or later.
     #[serde(default)]
     #[schema(value_type = String, format = DateTime, required)]
@@ -52,12 +52,19 @@ pub(crate) struct WindowIn {
     until: Field<Timestamp>,
 }
 
+/// A window of messages that the endpoint may have missed.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub(crate) struct ReplayIn {
+    #[serde(flatten)]
+    window: RecoverIn,
+}
+
 /// A window of messages, and which of them.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BulkReplayIn {
     #[serde(flatten)]
-    window: WindowIn,
+    window: RecoverIn,
     /// Only these event types.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
@@ -116,7 +123,7 @@ pub(crate) struct BackgroundTaskOut {
 /// A task that was begun.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct TaskBegunOut {
+pub(crate) struct RecoverOut {
     /// Its id.
     id: String,
     /// `running`.
@@ -129,6 +136,13 @@ pub(crate) struct TaskBegunOut {
     updated_at: Timestamp,
 }
 
+/// A replay that was begun.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReplayOut {
+    #[serde(flatten)]
+    task: RecoverOut,
+}
+
 /// An endpoint that is enabled again.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -136,7 +150,7 @@ pub(crate) struct EnabledOut {
     /// The endpoint.
     endpoint: EndpointOut,
     /// The task that sends what it missed; null when nothing is sent.
-    task: Option<TaskBegunOut>,
+    task: Option<RecoverOut>,
 }
 
 /// A task.
@@ -187,7 +201,7 @@ fn word<T: Worded>(query: &Query<'_>, name: &'static str) -> Outcome<Option<T>> 
     Ok(Some(found.ok_or_else(wrong)?))
 }
 
-impl WindowIn {
+impl RecoverIn {
     fn read(self, problems: &mut Problems) -> (Plan, Option<Timestamp>) {
         let since = self.since.required("since", problems);
         (Plan::window(since, since), self.until.optional("until", problems))
@@ -268,7 +282,7 @@ impl BackgroundTaskOut {
     }
 }
 
-impl TaskBegunOut {
+impl RecoverOut {
     fn of(task: Task) -> Self {
         Self { status: task.status.word(), task: task.kind.word(), updated_at: task.updated_at, id: task.id }
     }
@@ -278,7 +292,7 @@ async fn begin(app: App, at: EndpointPath, received: &Received, wanted: Wanted) 
     let principal = Arc::clone(&received.principal);
     once(&app.clone(), received, async move {
         let task = app.task_begin(at.by(&principal), wanted).await?;
-        Ok(Answer::json(StatusCode::ACCEPTED, &TaskBegunOut::of(task)))
+        Ok(Answer::json(StatusCode::ACCEPTED, &RecoverOut::of(task)))
     })
     .await
 }
@@ -286,10 +300,10 @@ async fn begin(app: App, at: EndpointPath, received: &Received, wanted: Wanted) 
 /// Sends what failed, or was canceled, to the endpoint again.
 #[utoipa::path(post, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover",
     operation_id = "v1.endpoint.recover", tag = "Endpoint", params(EndpointPath, IdempotencyKey),
-    request_body = WindowIn, responses((status = 202, body = TaskBegunOut), Errors))]
+    request_body = RecoverIn, responses((status = 202, body = RecoverOut), Errors))]
 async fn recover(State(app): State<App>, At(at): At<EndpointPath>, received: Received) -> Outcome {
     let mut problems = Problems::default();
-    let (plan, until) = received.json::<WindowIn>()?.read(&mut problems);
+    let (plan, until) = received.json::<RecoverIn>()?.read(&mut problems);
     problems.finish()?;
     begin(app, at, &received, Wanted { kind: TaskKind::Recover, plan, until }).await
 }
@@ -297,10 +311,10 @@ async fn recover(State(app): State<App>, At(at): At<EndpointPath>, received: Rec
 /// Sends what the endpoint would have got and never did.
 #[utoipa::path(post, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing",
     operation_id = "v1.endpoint.replay-missing", tag = "Endpoint", params(EndpointPath, IdempotencyKey),
-    request_body = WindowIn, responses((status = 202, body = TaskBegunOut), Errors))]
+    request_body = ReplayIn, responses((status = 202, body = ReplayOut), Errors))]
 async fn replay_missing(State(app): State<App>, At(at): At<EndpointPath>, received: Received) -> Outcome {
     let mut problems = Problems::default();
-    let (plan, until) = received.json::<WindowIn>()?.read(&mut problems);
+    let (plan, until) = received.json::<ReplayIn>()?.window.read(&mut problems);
     problems.finish()?;
     begin(app, at, &received, Wanted { kind: TaskKind::Replay, plan, until }).await
 }
@@ -308,7 +322,7 @@ async fn replay_missing(State(app): State<App>, At(at): At<EndpointPath>, receiv
 /// Sends what a filter finds to the endpoint again.
 #[utoipa::path(post, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay",
     operation_id = "v1.endpoint.bulk-replay", tag = "Endpoint", params(EndpointPath, IdempotencyKey),
-    request_body = BulkReplayIn, responses((status = 202, body = TaskBegunOut), Errors))]
+    request_body = BulkReplayIn, responses((status = 202, body = ReplayOut), Errors))]
 async fn bulk_replay(State(app): State<App>, At(at): At<EndpointPath>, received: Received) -> Outcome {
     let mut problems = Problems::default();
     let (plan, until) = received.json::<BulkReplayIn>()?.read(&mut problems);
@@ -326,7 +340,7 @@ async fn enable(State(app): State<App>, At(at): At<EndpointPath>, received: Rece
     once(&app.clone(), &received, async move {
         let (endpoint, task) = app.endpoint_enable(at.by(&principal), recovery).await?;
         let endpoint = EndpointOut::of(&endpoint, app.now());
-        Ok(Answer::ok(&EnabledOut { endpoint, task: task.map(TaskBegunOut::of) }))
+        Ok(Answer::ok(&EnabledOut { endpoint, task: task.map(RecoverOut::of) }))
     })
     .await
 }

@@ -177,10 +177,10 @@ const fn application_of(principal: &Principal) -> Option<ApplicationKey> {
 
 fn check_window(plan: &Plan, kind: TaskKind, now: Timestamp, problems: &mut Problems) {
     let (since, until) = (Timestamp(plan.since), Timestamp(plan.until));
-    if until < since {
-        problems.add("until", format!("{until} is earlier than `since`, {since}"));
-    } else if since > now {
+    if since > now {
         problems.add("since", format!("{since} is to come: it is {now}"));
+    } else if until < since {
+        problems.add("until", format!("{until} is earlier than `since`, {since}"));
     }
     let is_old = now.since(since) > RECOVER_DAYS_MAX * DAY_MS + SLACK_MS;
     if kind == TaskKind::Recover && is_old {

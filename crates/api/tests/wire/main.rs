@@ -12,4 +12,5 @@ mod idempotency;
 mod message;
 mod openapi;
 mod session;
+mod task;
 mod world;

@@ -138,7 +138,7 @@ fn body(path: &str) -> String {
     let all = json!({
         "name": "stranger", "url": "https://example.com/", "description": "stranger", "eventType": "ours.only",
         "payload": {}, "headers": { "X-Stranger": "x" }, "gracePeriodSeconds": 0,
-        "since": "2026-01-01T00:00:00Z",
+        "since": "2026-01-01T00:00:00Z", "recover": "since",
     });
     if path.ends_with("/signature/rotate") {
         json!({ "header": "X-Stranger" }).to_string()

@@ -62,7 +62,7 @@ async fn a_step_sends_once_whoever_makes_it(engine: Engine) {
     let (one, two) =
         (ended(&f, &app, endpoint, Next::Failed).await, ended(&f, &app, endpoint, Next::Failed).await);
     let begun = task(&f, &app, endpoint, TaskKind::Recover).await;
-    assert_eq!(f.store.tasks_running(5).await.unwrap(), [begun.clone()]);
+    assert_eq!(f.store.tasks_running(5).await.unwrap(), std::slice::from_ref(&begun));
     f.clock.advance_ms(5);
     let first = step(&begun, 7, &[one], TaskStatus::Running);
     let moved = f.store.task_step(&begun, first.clone()).await.unwrap().unwrap();

@@ -1,0 +1,119 @@
+//! Background tasks as the wire shows them: asked for wrongly, begun once, listed, canceled; enabling with recovery.
+
+use crate::world::{ORG, OTHER_ORG, World, grant};
+use serde_json::{Value, json};
+
+const ENDPOINT: &str = "/app/customer/endpoint/hook";
+/// The clock's start.
+const NOW: &str = "2027-01-15T08:00:00Z";
+
+async fn begin(world: &World, what: &str, body: &Value) -> Value {
+    let begun = world.post(&format!("{ENDPOINT}/{what}"), &body.to_string()).await;
+    assert_eq!(begun.status, 202, "{:?}", begun.json);
+    begun.json
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_for_is_refused_with_its_field() {
+    let world = World::with_endpoint().await;
+    let table = [
+        ("recover", json!({}), "since"),
+        ("recover", json!({"since": "yesterday"}), "since"),
+        ("recover", json!({"since": "2027-01-16T08:00:00Z"}), "since"),
+        ("recover", json!({"since": "2027-01-01T07:58:00Z"}), "since"),
+        ("recover", json!({"since": NOW, "until": "2027-01-14T08:00:00Z"}), "until"),
+        ("replay-missing", json!({"until": NOW}), "since"),
+        ("bulk-replay", json!({"since": NOW, "eventTypes": ["a b"]}), "eventTypes/[0]"),
+        ("bulk-replay", json!({"since": NOW, "channel": ""}), "channel"),
+        ("bulk-replay", json!({"since": NOW, "tag": "a b"}), "tag"),
+        ("bulk-replay", json!({"since": NOW, "status": 5}), "status"),
+        ("bulk-replay", json!({"since": NOW, "statusCodeClass": 201}), "statusCodeClass"),
+        ("enable", json!({"recover": "some"}), "recover"),
+        ("enable", json!({"recover": "since"}), "since"),
+        ("enable", json!({"recover": "all", "since": NOW}), "since"),
+        ("enable", json!({"recover": "since", "since": "2027-01-16T08:00:00Z"}), "since"),
+    ];
+    for (what, body, field) in table {
+        let refused = world.post(&format!("{ENDPOINT}/{what}"), &body.to_string()).await;
+        assert_eq!(refused.wrong(), (422, vec![format!("body/{field}")]), "{what} {body}");
+    }
+    let list = world.get("/background-task?status=over").await;
+    assert_eq!(list.wrong(), (422, vec!["query/status".to_owned()]));
+    assert_eq!(world.get("/background-task").await.json["data"], json!([]), "nothing was begun");
+}
+
+#[tokio::test]
+async fn a_task_is_begun_once_listed_and_canceled() {
+    let world = World::with_endpoint().await;
+    let asked = json!({"since": "2027-01-02T08:00:00Z"}).to_string();
+    let once = [("idempotency-key", "k1")];
+    let path = format!("{ENDPOINT}/recover");
+    let begun = world.send(http::Method::POST, &path, &once, &asked).await;
+    assert_eq!((begun.status, &begun.json["status"]), (202, &json!("running")));
+    assert_eq!((&begun.json["task"], &begun.json["updatedAt"]), (&json!("endpoint.recover"), &json!(NOW)));
+    let again = world.send(http::Method::POST, &path, &once, &asked).await;
+    assert_eq!(again.json["id"], begun.json["id"]);
+    let id = begun.json["id"].as_str().unwrap();
+    let found = world.get(&format!("/background-task/{id}")).await.json;
+    assert_eq!(
+        found["data"],
+        json!({"progress": 0.0, "looked": 0, "queued": 0, "error": null, "since": "2027-01-02T08:00:00Z",
+               "until": "2027-01-15T08:00:00.001Z", "createdAt": NOW})
+    );
+    let replay = begin(&world, "replay-missing", &json!({"since": NOW})).await;
+    let list = async |query: &str| {
+        let found = world.get(&format!("/background-task{query}")).await.json;
+        found["data"].as_array().unwrap().iter().map(|task| task["id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(list("").await.len(), 2);
+    assert_eq!(list("?task=endpoint.replay").await, [replay["id"].clone()]);
+    assert_eq!(list("?task=sdk.generate").await, [] as [Value; 0]);
+    let canceled = world.post(&format!("/background-task/{id}/cancel"), "").await.json;
+    assert_eq!(
+        (&canceled["status"], &canceled["data"]["error"]),
+        (&json!("failed"), &json!("it was canceled"))
+    );
+    assert_eq!(list("?status=failed").await, [json!(id)]);
+    assert_eq!(world.post(&format!("/background-task/{id}/cancel"), "").await.status, 400);
+}
+
+#[tokio::test]
+async fn a_task_is_nobody_elses() {
+    let world = World::with_endpoint().await;
+    world.post("/app", r#"{"name":"Other","uid":"other"}"#).await;
+    let begun = begin(&world, "recover", &json!({"since": NOW})).await;
+    let path = format!("/background-task/{}", begun["id"].as_str().unwrap());
+    let other = world.get("/app/other").await.json["id"].as_str().unwrap().to_owned();
+    let own = world.get("/app/customer").await.json["id"].as_str().unwrap().to_owned();
+    let tokens = [
+        (grant(&world.app, OTHER_ORG, None), 404, 0),
+        (grant(&world.app, ORG, Some(&other)), 404, 0),
+        (grant(&world.app, ORG, Some(&own)), 200, 1),
+    ];
+    for (token, status, listed) in tokens {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", &*bearer)];
+        assert_eq!(world.send(http::Method::GET, &path, &headers, "").await.status, status);
+        let list = world.send(http::Method::GET, "/background-task", &headers, "").await.json;
+        assert_eq!(list["data"].as_array().unwrap().len(), listed);
+    }
+}
+
+#[tokio::test]
+async fn a_disabled_endpoint_is_enabled_with_or_without_what_it_missed() {
+    let world = World::with_endpoint().await;
+    world.patch(ENDPOINT, r#"{"disabled": true}"#).await;
+    let refused = world.post(&format!("{ENDPOINT}/recover"), &json!({"since": NOW}).to_string()).await;
+    assert_eq!(refused.status, 400);
+    for (body, has_task) in [
+        (json!({}), false),
+        (json!({"recover": "none"}), false),
+        (json!({"recover": "all"}), true),
+        (json!({"recover": "since", "since": NOW}), true),
+    ] {
+        world.patch(ENDPOINT, r#"{"disabled": true}"#).await;
+        let enabled = world.post(&format!("{ENDPOINT}/enable"), &body.to_string()).await;
+        assert_eq!((enabled.status, &enabled.json["endpoint"]["disabled"]), (200, &json!(false)), "{body}");
+        assert_eq!(enabled.json["task"].is_object(), has_task, "{body}");
+    }
+}
