@@ -27,6 +27,9 @@ use tokio::time::Instant;
 /// An answer that took longer is slow: many such endpoints must not take the quick ones' turn, in milliseconds.
 const SLOW_MS: u32 = 2_000;
 
+/// Too many requests, and too much to do (RFC 6585, section 4; RFC 9110, section 15.6.4): with `Retry-After` they speak for the whole endpoint.
+const TOO_MUCH: [u16; 2] = [429, 503];
+
 /// When a delivery is tried again of which it cannot be told now whether it was its last try, in milliseconds.
 const ASK_AGAIN_MS: i64 = 30_000;
 
@@ -151,7 +154,7 @@ pub(crate) async fn run(context: Arc<Context>, prepared: Arc<Prepared>, ticket: 
         return;
     }
     // At once: a ticket that is dropped after its record would park a delivery that is settled.
-    ticket.finish(ended(answer.seen.outcome, answer.unshaped, (&item, duration_ms)));
+    ticket.finish(ended(answer.seen, answer.status, answer.unshaped, (&item, duration_ms)));
     if let Some(told) = wished {
         let reason = "the receiver asked for it with the header `webhook-delivery: disable`".to_owned();
         let disabling = Disabling { reason, at: now, answer: Some(told) };
@@ -176,13 +179,17 @@ async fn schedule(context: &Context, prepared: &Prepared, event_type: &str) -> R
 }
 
 /// What the attempt tells about its endpoint.
-fn ended(outcome: Outcome, unshaped: bool, (item, duration_ms): (&Item, u32)) -> Ended {
+fn ended(seen: Seen, status: u16, unshaped: bool, (item, duration_ms): (&Item, u32)) -> Ended {
+    let outcome = seen.outcome;
     match outcome {
         // Its script or template is at fault, not its server; one that runs without end weighs as much as a timeout.
         _ if unshaped && outcome != Outcome::TimedOut => Ended::Refused,
         Outcome::Succeeded if duration_ms > SLOW_MS => Ended::Slow,
         Outcome::Succeeded => Ended::Succeeded,
-        Outcome::BadStatus => Ended::Refused,
+        Outcome::BadStatus => match seen.retry_after {
+            Some(until) if TOO_MUCH.contains(&status) => Ended::Busy(until),
+            _ => Ended::Refused,
+        },
         Outcome::TimedOut => Ended::TimedOut,
         Outcome::Unreachable if item.message.body().is_none() => Ended::NotSent,
         Outcome::Unreachable | Outcome::Blocked => Ended::Unreachable,

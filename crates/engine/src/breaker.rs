@@ -1,6 +1,9 @@
 //! The breaker of one endpoint: after failures in a row it opens, so that deliveries wait in their rows and spend no
 //! attempts; then it lets one probe through at a time.
 //!
+//! An endpoint that answers 429 or 503 with `Retry-After` opens it at once, until then (an hour at most): it speaks for all that
+//! would come, not for one delivery alone.
+//!
 //! A timeout weighs three failures, because it holds a socket for the whole deadline. Open times double from 10 s to
 //! 5 min while probes fail; one success closes it.
 
@@ -15,6 +18,11 @@ const TIMEOUT_WEIGHT: u32 = 3;
 const OPEN_MS_MIN: i64 = 10_000;
 /// The longest open time, in milliseconds.
 const OPEN_MS_MAX: i64 = 300_000;
+
+/// A `Retry-After` that is worth keeping the whole endpoint waiting, in milliseconds…
+const REST_MS_MIN: i64 = 1_000;
+/// …and how long it does at most.
+const REST_MS_MAX: i64 = 3_600_000;
 
 /// The breaker.
 #[derive(Debug, Default)]
@@ -77,16 +85,28 @@ impl Breaker {
                 return false;
             }
             Ended::TimedOut => TIMEOUT_WEIGHT,
-            Ended::Refused | Ended::Unreachable => 1,
+            Ended::Refused | Ended::Busy(_) | Ended::Unreachable => 1,
         };
         self.weight = self.weight.saturating_add(weight);
-        let for_ms = match self.open {
-            Some(Open { probing: false, .. }) => return false,
-            Some(open) => (open.for_ms * 2).min(OPEN_MS_MAX),
-            None if self.weight >= OPENS_AT => OPEN_MS_MIN,
+        // It said itself when it is worth trying again.
+        let rest = match ended {
+            Ended::Busy(until) => until.min(now.plus_ms(REST_MS_MAX)),
+            _ => now,
+        };
+        let (probe_at, for_ms) = match &mut self.open {
+            Some(open) if !open.probing => {
+                open.probe_at = open.probe_at.max(rest);
+                return false;
+            }
+            Some(open) => {
+                let for_ms = (open.for_ms * 2).min(OPEN_MS_MAX);
+                (now.plus_ms(for_ms), for_ms)
+            }
+            None if self.weight >= OPENS_AT => (now.plus_ms(OPEN_MS_MIN), OPEN_MS_MIN),
+            None if rest.since(now) > REST_MS_MIN => (rest, OPEN_MS_MIN),
             None => return false,
         };
-        self.open = Some(Open { probe_at: now.plus_ms(for_ms), for_ms, probing: false });
+        self.open = Some(Open { probe_at: probe_at.max(rest), for_ms, probing: false });
         true
     }
 }
@@ -124,6 +144,22 @@ mod tests {
             assert!(!breaker.ended(Ended::Refused, NOW));
             breaker.ended(Ended::Succeeded, NOW);
         }
+    }
+
+    #[test]
+    fn an_endpoint_that_says_when_is_left_alone_until_then() {
+        let mut breaker = Breaker::default();
+        assert!(!breaker.ended(Ended::Busy(NOW.plus_ms(1_000)), NOW), "a second is not worth it");
+        assert!(breaker.ended(Ended::Busy(NOW.plus_ms(60_000)), NOW));
+        assert_eq!(breaker.probe_at(), Some(NOW.plus_ms(60_000)));
+        // Another answer that was on its way can only put it off.
+        assert!(!breaker.ended(Ended::Busy(NOW.plus_ms(30_000)), NOW));
+        assert!(!breaker.ended(Ended::Busy(NOW.plus_ms(90_000)), NOW));
+        assert_eq!(breaker.probe_at(), Some(NOW.plus_ms(90_000)));
+        let later = NOW.plus_ms(90_000);
+        assert!(breaker.probe(later));
+        assert!(breaker.ended(Ended::Busy(later.plus_ms(86_400_000)), later));
+        assert_eq!(breaker.probe_at(), Some(later.plus_ms(REST_MS_MAX)), "an hour at most");
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub(crate) enum Ended {
     Slow,
     /// Another answer.
     Refused,
+    /// It answered that it has too much to do (429, 503 with `Retry-After`): nothing until then.
+    Busy(Timestamp),
     /// No complete answer in time.
     TimedOut,
     /// No answer at all.

@@ -1,6 +1,6 @@
 //! Slow start: how many requests may be in flight to one endpoint.
 //!
-//! It begins at 4, grows by one with each success up to 128, and halves with each timeout.
+//! It begins at 4, grows by one with each success up to 128, and halves with each timeout, and where it was too much.
 
 use crate::line::Ended;
 use domain::limit::ENDPOINT_IN_FLIGHT_MAX;
@@ -28,7 +28,7 @@ impl Pace {
     pub(crate) fn ended(&mut self, ended: Ended) {
         match ended {
             Ended::Succeeded => self.0 = (self.0 + 1).min(ENDPOINT_IN_FLIGHT_MAX),
-            Ended::TimedOut => self.0 = (self.0 / 2).max(1),
+            Ended::TimedOut | Ended::Busy(_) => self.0 = (self.0 / 2).max(1),
             Ended::Slow
             | Ended::Refused
             | Ended::Unreachable

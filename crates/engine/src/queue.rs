@@ -186,7 +186,7 @@ impl Queues {
         line.pace.ended(ended);
         line.used = now;
         match ended {
-            Ended::Succeeded | Ended::Refused => line.standing = Standing::Proven,
+            Ended::Succeeded | Ended::Refused | Ended::Busy(_) => line.standing = Standing::Proven,
             Ended::Slow | Ended::TimedOut | Ended::Unreachable => line.standing = Standing::Failing,
             Ended::NotSent | Ended::Canceled | Ended::PutOff | Ended::Nothing => {}
         }

@@ -224,6 +224,31 @@ async fn a_filter_chooses_what_is_replayed(store: Store) {
     world.stop().await;
 }
 
+async fn an_endpoint_that_has_too_much_to_do_is_left_alone_as_a_whole(store: Store) {
+    let world = World::start(store).await;
+    world.receiver.answer("/hook", Answer::status(429).header("retry-after", "120"));
+    let id = world.endpoint("/hook").await;
+    let first = world.send().await;
+    world.wait_for_attempts(&first, 1).await;
+    let mut others = Vec::new();
+    for _ in 0..5 {
+        others.push(world.send().await);
+    }
+    world.clock.advance_ms(119_000);
+    world.fence().await;
+    assert_eq!(world.arrived("/hook").len(), 1);
+    for message in &others {
+        let found = world.destination(message, &id).await.expect("it is listed");
+        assert_eq!((&found["statusText"], world.attempts(message).await.len()), (&json!("pending"), 0));
+    }
+    world.clock.advance_ms(1_100);
+    world.receiver.wait_for_path("/hook", 7, WITHIN).await;
+    for message in others.iter().chain([&first]) {
+        world.wait_for_state(message, &id, "success").await;
+    }
+    world.stop().await;
+}
+
 async fn a_task_ends_when_its_endpoint_is_disabled(store: Store) {
     let world = World::start(store).await;
     let id = world.endpoint_with(&json!({"url": world.receiver.url("/hook"), "disabled": true})).await;
@@ -247,6 +272,7 @@ each_store!(
     a_task_goes_on_after_a_restart_and_sends_nothing_twice,
     what_an_endpoint_missed_before_it_was_there_is_replayed_as_it_wants_it,
     a_filter_chooses_what_is_replayed,
+    an_endpoint_that_has_too_much_to_do_is_left_alone_as_a_whole,
     a_task_ends_when_its_endpoint_is_disabled,
     what_is_not_there_is_disabled_after_three_tries_and_its_events_are_kept,
     a_certificate_that_is_not_believed_disables_too,
