@@ -24,6 +24,7 @@ mod credentials;
 mod destination;
 mod endpoint;
 mod endpoint_auth;
+mod endpoint_health;
 mod endpoint_options;
 mod environment;
 mod error;

@@ -3,8 +3,8 @@
 use crate::answer::Answer;
 use crate::guard::guard;
 use crate::{
-    Api, api_key, application, attempt, credentials, destination, endpoint, environment, event_type, header,
-    health, message, resend, secret, session, stats, task, trial,
+    Api, api_key, application, attempt, credentials, destination, endpoint, endpoint_health, environment,
+    event_type, header, health, message, resend, secret, session, stats, task, trial,
 };
 use axum::Router;
 use axum::middleware::from_fn;
@@ -54,6 +54,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(stats::router())
         .merge(health::router())
         .merge(task::router())
+        .merge(endpoint_health::router())
         .layer(from_fn(guard))
         .merge(message::hot_router())
 }

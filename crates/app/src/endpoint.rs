@@ -19,6 +19,7 @@ use signing::Secret;
 use store::StoreError;
 use store::attempt::DeliveryCounts;
 use store::endpoint::{EndpointChange, NewEndpoint};
+pub use store::health::Episode;
 
 /// How far back statistics look at most, in days.
 const STATS_DAYS_MAX: i64 = 28;
@@ -36,6 +37,19 @@ pub struct EndpointInput {
     pub headers: Vec<Header>,
     /// What changes of the options; on creation, of the defaults.
     pub options: OptionsPatch,
+}
+
+/// How an endpoint fares.
+#[derive(Clone, Debug)]
+pub struct EndpointHealth {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// Its failures without a success since, if it fails.
+    pub episode: Option<Episode>,
+    /// While its breaker is open: when the next request goes.
+    pub probe_at: Option<Timestamp>,
+    /// Deliveries that wait, of the last 28 days.
+    pub waiting: u64,
 }
 
 /// What a PATCH changes.
@@ -188,6 +202,19 @@ impl App {
         let window = Window { after: since, before: until }.named("since", "until");
         let (since, until) = window.closed(STATS_DAYS_MAX, self.now())?;
         Ok(self.store().delivery_counts(found.key, since, until).await?)
+    }
+
+    /// How an endpoint fares: what is wrong with it, as far as this process knows of its breaker.
+    ///
+    /// # Errors
+    /// `NotFound`, `Forbidden`.
+    pub async fn endpoint_health(&self, at: Place<'_>) -> Result<EndpointHealth> {
+        let endpoint = self.endpoint_of(at, Right::Read).await?;
+        let episode = self.store().episode(endpoint.key).await?;
+        let (since, until) = Window::default().named("since", "until").closed(STATS_DAYS_MAX, self.now())?;
+        let waiting = self.store().delivery_counts(endpoint.key, since, until).await?.pending;
+        let probe_at = self.store().routing().route(endpoint.key).and_then(|route| route.gauge.probe_at());
+        Ok(EndpointHealth { endpoint, episode, probe_at, waiting })
     }
 
     /// The endpoint that a path names, for an operation that needs `right`.

@@ -192,6 +192,7 @@ impl Queues {
         }
         let opened = line.breaker.ended(ended, now);
         line.gauge.set_closed(line.breaker.is_open() || line.set_aside(now).is_some());
+        line.gauge.set_probe(line.breaker.probe_at());
         self.enter_round(endpoint);
         opened
     }

@@ -5,13 +5,14 @@
 //! slow endpoint's messages are parked at the door (PROTOCOL rule 15, and parking in ARCHITECTURE.md). Large payloads take
 //! [`Room`] of all memory that waits, until the last of their deliveries has left it.
 
+use domain::clock::Timestamp;
 use domain::id::EndpointKey;
 use domain::limit::{
     ENDPOINT_QUEUE_BYTES_MAX, ENDPOINT_QUEUE_MAX, QUEUE_BYTES_COUNTED_MIN, QUEUE_BYTES_MAX, QUEUE_MAX,
 };
 use domain::message::Message;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 
 /// An accepted message on its way to dispatch.
@@ -144,6 +145,8 @@ pub struct Gauge {
     queued: AtomicU32,
     bytes: AtomicUsize,
     closed: AtomicBool,
+    /// When the breaker lets a request through, in milliseconds since 1970; 0 while it is closed.
+    probe_at: AtomicI64,
 }
 
 impl Gauge {
@@ -175,6 +178,17 @@ impl Gauge {
     /// Closes the door (the breaker is open) or opens it.
     pub fn set_closed(&self, closed: bool) {
         self.closed.store(closed, Ordering::Relaxed);
+    }
+
+    /// Notes when the breaker lets a request through; none while it is closed.
+    pub fn set_probe(&self, probe_at: Option<Timestamp>) {
+        self.probe_at.store(probe_at.map_or(0, |time| time.0), Ordering::Relaxed);
+    }
+
+    /// While this process's breaker is open: when it lets a request through.
+    #[must_use]
+    pub fn probe_at(&self) -> Option<Timestamp> {
+        Some(self.probe_at.load(Ordering::Relaxed)).filter(|time| *time != 0).map(Timestamp)
     }
 
     /// Places taken.

@@ -249,6 +249,29 @@ async fn an_endpoint_that_has_too_much_to_do_is_left_alone_as_a_whole(store: Sto
     world.stop().await;
 }
 
+async fn how_an_endpoint_fares_is_told(store: Store) {
+    let world = World::start(store).await;
+    let id = world.endpoint("/hook").await;
+    let told = async || world.of_application("GET", &format!("/endpoint/{id}/health"), &Value::Null).await;
+    let healthy = json!({"status": "healthy", "failingSince": null, "failures": 0, "lastAnswer": null,
+        "breaker": "closed", "nextProbeAt": null, "disabledReason": null, "waiting": 0});
+    assert_eq!(told().await, healthy);
+    world.receiver.answer("/hook", Answer::status(503).header("retry-after", "60").body("later"));
+    world.send().await;
+    let failing = eventually("it to be told", async || {
+        let found = told().await;
+        (found["status"] == "failing").then_some(found)
+    })
+    .await;
+    let answer = json!({"at": "2027-01-15T08:00:00Z", "status": 503, "text": "later"});
+    let expected = json!({"status": "failing", "failingSince": "2027-01-15T08:00:00Z", "failures": 1,
+        "lastAnswer": answer, "breaker": "open", "nextProbeAt": "2027-01-15T08:01:00Z", "disabledReason": null, "waiting": 1});
+    assert_eq!(failing, expected);
+    world.clock.advance_ms(61_000);
+    eventually("it to work again", async || (told().await == healthy).then_some(())).await;
+    world.stop().await;
+}
+
 async fn a_task_ends_when_its_endpoint_is_disabled(store: Store) {
     let world = World::start(store).await;
     let id = world.endpoint_with(&json!({"url": world.receiver.url("/hook"), "disabled": true})).await;
@@ -273,6 +296,7 @@ each_store!(
     what_an_endpoint_missed_before_it_was_there_is_replayed_as_it_wants_it,
     a_filter_chooses_what_is_replayed,
     an_endpoint_that_has_too_much_to_do_is_left_alone_as_a_whole,
+    how_an_endpoint_fares_is_told,
     a_task_ends_when_its_endpoint_is_disabled,
     what_is_not_there_is_disabled_after_three_tries_and_its_events_are_kept,
     a_certificate_that_is_not_believed_disables_too,
