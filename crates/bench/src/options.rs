@@ -46,7 +46,7 @@ pub(crate) struct Options {
     pub(crate) store: Store,
     /// Small sizes and short intervals: shows that everything works, proves no figure.
     #[arg(long)]
-    quick: bool,
+    pub(crate) quick: bool,
     /// Measure the floor alone, where a scenario has one.
     #[arg(long)]
     pub(crate) floor_only: bool,

@@ -43,6 +43,11 @@ impl Receiver {
         format!("http://{}/hang/{number}", self.hanging)
     }
 
+    /// Where the answer is a 404.
+    pub(crate) fn failing(&self, number: u64) -> String {
+        format!("http://{}/fail/{number}", self.hanging)
+    }
+
     /// Where the answer comes at once, beside what is timed.
     pub(crate) fn answering(&self, number: u64) -> String {
         format!("http://{}/answer/{number}", self.hanging)

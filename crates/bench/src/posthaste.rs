@@ -148,6 +148,14 @@ impl Posthaste {
         }
     }
 
+    /// What a POST answers.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Outcome<Value> {
+        match self.running()?.api.post(path, &self.token, body).await {
+            (status, answer) if (200..300).contains(&status) => Ok(answer),
+            (status, answer) => Err(format!("POST {path} answered {status}: {answer}").into()),
+        }
+    }
+
     async fn create(&self, path: &str, body: &Value) -> Outcome<String> {
         let (status, answer) = self.running()?.api.post(path, &self.token, body).await;
         match answer["id"].as_str() {

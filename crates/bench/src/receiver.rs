@@ -1,7 +1,7 @@
 //! The customers' servers, all in one process: counts what arrives and how long it took.
 //!
 //! Three listeners: deliveries (`/lane/0` … `/lane/15`, answered as the mode says), hanging (`/hang/…` is never answered,
-//! `/answer/…` at once, and neither is timed), and control (`GET /report`, `POST /reset`, `POST /mode/ok|hang|some-fail|twentieth-once`). Numbers seen are kept as bits, per lane, so that
+//! `/answer/…` at once, `/fail/…` with 404; none is timed), and control (`GET /report`, `POST /reset`, `POST /mode/ok|hang|some-fail|twentieth-once`). Numbers seen are kept as bits, per lane, so that
 //! duplicates and losses are exact. One thread: it must cost little beside what is measured.
 
 use std::future::pending;
@@ -108,6 +108,9 @@ async fn deliver(state: Shared, request: Request<Incoming>) -> Response<Full<Byt
 async fn hang(state: Shared, request: Request<Incoming>) -> Response<Full<Bytes>> {
     if request.uri().path().starts_with("/answer/") {
         return answer(StatusCode::OK, "");
+    }
+    if request.uri().path().starts_with("/fail/") {
+        return answer(StatusCode::NOT_FOUND, "no such page");
     }
     state.lock().report.hanging += 1;
     pending().await

@@ -2,6 +2,7 @@
 
 mod backlog;
 mod churn;
+mod failing;
 mod fanout;
 mod full;
 mod hanging;
@@ -30,6 +31,8 @@ pub(crate) enum Name {
     Fanout,
     /// Endpoints that never answer, beside a healthy one.
     Hanging,
+    /// Ten thousand endpoints that fail at once, beside a healthy one; a disabled one that gets back what it missed.
+    Failing,
     /// Pending deliveries, kill -9, and the drain.
     Backlog,
     /// Stored attempts before the start, and list pages.
@@ -97,6 +100,7 @@ async fn run_one(name: Name, context: &Context, report: &mut Report) -> Outcome<
         Name::Steady => steady::run(context, report).await,
         Name::Fanout => fanout::run(context, report).await,
         Name::Hanging => hanging::run(context, report).await,
+        Name::Failing => failing::run(context, report).await,
         Name::Backlog => backlog::run(context, report).await,
         Name::History => history::run(context, report).await,
         Name::Idempotency => idempotency::run(context, report).await,
