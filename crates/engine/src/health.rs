@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(1);
 /// Endpoints whose failures are told to the store in one step: a step takes a millisecond or two of the writer's time.
-const STEP: usize = 100;
+const STEP: usize = 25;
 /// Between two steps.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Episodes that one look asks about.

@@ -3,7 +3,7 @@
 //! A batch that the store cannot take now (a full disk) is kept and tried again; meanwhile the channel fills, attempts
 //! wait for a place, and dispatch sends nothing more. Nothing is lost, and nothing grows.
 
-use domain::delivery::DeliveryKey;
+use domain::delivery::{DeliveryKey, Next};
 use std::sync::Arc;
 use std::time::Duration;
 use store::delivery::Record;
@@ -13,7 +13,12 @@ use tokio::time::{Instant, timeout_at};
 
 /// Records that may wait.
 pub(crate) const QUEUE: usize = 4_096;
-/// Records of one commit.
+/// What the records of one commit may weigh: messages that come meanwhile wait for it, and should not notice when many
+/// endpoints fail at the same moment.
+const WEIGHT_MAX: usize = 96;
+/// What a record weighs that is not the last of its delivery: its row is written too.
+const RETRY_WEIGHT: usize = 4;
+/// Records that are taken at a time.
 const BATCH_MAX: usize = 1_024;
 /// How long the first record of a batch waits for others: nobody waits for a record, and a commit saved is a sync saved. At
 /// 500 deliveries a second records of 2 ms each had a commit of their own, as many as the messages.
@@ -28,9 +33,22 @@ pub(crate) async fn run(store: Arc<dyn Store>, mut records: mpsc::Receiver<Recor
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while records.recv_many(&mut batch, BATCH_MAX).await > 0 {
         gather(&mut records, &mut batch).await;
-        let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_MAX));
-        keep_all(&*store, full).await;
+        while !batch.is_empty() {
+            let rest = batch.split_off(fitting(&batch));
+            let part = std::mem::replace(&mut batch, rest);
+            keep_all(&*store, part).await;
+        }
     }
+}
+
+/// How many of these records go into one commit.
+fn fitting(records: &[Record]) -> usize {
+    let mut weight = 0;
+    let fits = records.iter().take_while(|record| {
+        weight += if matches!(record.next, Next::Retry(_)) { RETRY_WEIGHT } else { 1 };
+        weight <= WEIGHT_MAX
+    });
+    fits.count().max(1)
 }
 
 /// A commit can be broken by a command that is not ours, and a batch by one of its records: then each is kept by itself.
