@@ -87,13 +87,17 @@ pub(crate) async fn run(
         tell(&store, &health, &*clock).await;
         match store.episodes_end(next, EPISODES).await {
             Ok(looked) => {
-                for episode in &looked.ended {
-                    tracing::info!(endpoint = episode.endpoint.0, "an endpoint works again");
-                }
+                mended(&looked.ended);
                 next = looked.next.unwrap_or(EndpointKey(0));
             }
             Err(error) => tracing::debug!(%error, "it could not be asked which endpoints work again"),
         }
+    }
+}
+
+fn mended(ended: &[Episode]) {
+    for episode in ended {
+        tracing::info!(endpoint = episode.endpoint.0, since = %episode.since, "an endpoint works again");
     }
 }
 
@@ -103,8 +107,9 @@ async fn tell(store: &Arc<dyn Store>, health: &Health, clock: &dyn Clock) {
     while !failures.is_empty() {
         let step = failures.split_off(failures.len().saturating_sub(STEP));
         match store.failures_add(step.clone()).await {
-            Ok(episodes) => {
-                for episode in episodes {
+            Ok(told) => {
+                mended(&told.ended);
+                for episode in told.failing {
                     judge(store, &episode, clock.now()).await;
                 }
             }

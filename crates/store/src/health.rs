@@ -19,6 +19,15 @@ pub struct Episode {
     pub failures: Failures,
 }
 
+/// What became of failures that were told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Episodes that a success had ended before: the failures began new ones.
+    pub ended: Vec<Episode>,
+    /// The episodes that they belong to, those without a success since they began.
+    pub failing: Vec<Episode>,
+}
+
 /// What one look at episodes found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Looked {
@@ -31,8 +40,8 @@ pub struct Looked {
 /// What the store does with endpoints that fail.
 #[async_trait]
 pub trait Healths: Send + Sync {
-    /// Adds failures to their endpoints' episodes, or begins these. Answers those without a success since they began.
-    async fn failures_add(&self, failures: Vec<(EndpointKey, Failures)>) -> Result<Vec<Episode>>;
+    /// Adds failures to their endpoints' episodes, or begins these.
+    async fn failures_add(&self, failures: Vec<(EndpointKey, Failures)>) -> Result<Told>;
     /// Looks at up to `limit` episodes of endpoints above `after`, and ends those that had a success since, or whose endpoint
     /// was deleted.
     async fn episodes_end(&self, after: EndpointKey, limit: u32) -> Result<Looked>;

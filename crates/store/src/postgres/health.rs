@@ -2,7 +2,7 @@
 
 use super::Postgres;
 use crate::error::Result;
-use crate::health::{Episode, Healths, Looked, Stored};
+use crate::health::{Episode, Healths, Looked, Stored, Told};
 use async_trait::async_trait;
 use domain::health::Failures;
 use domain::id::{EndpointKey, floor_of};
@@ -34,12 +34,27 @@ fn read(row: &Row) -> Result<Episode> {
     .read()
 }
 
+impl Postgres {
+    /// Ends those of these endpoints' episodes that are over. Their rows are locked in the order of their keys.
+    async fn end(&self, endpoints: &Vec<i64>) -> Result<Vec<Episode>> {
+        let sql = format!(
+            "WITH over AS MATERIALIZED (
+                 SELECT endpoint FROM failing WHERE endpoint = ANY($1) AND ({SUCCEEDED} OR {GONE}) ORDER BY endpoint FOR UPDATE)
+             DELETE FROM failing USING over WHERE failing.endpoint = over.endpoint RETURNING {COLUMNS}"
+        );
+        self.own_readers.rows(&sql, &[endpoints]).await?.iter().map(read).collect()
+    }
+}
+
 #[async_trait]
 impl Healths for Postgres {
-    async fn failures_add(&self, failures: Vec<(EndpointKey, Failures)>) -> Result<Vec<Episode>> {
+    async fn failures_add(&self, failures: Vec<(EndpointKey, Failures)>) -> Result<Told> {
         // In the order of their keys, as every node locks them.
         let mut stored: Vec<_> = failures.iter().map(Stored::of).collect();
         stored.sort_unstable_by_key(|one| one.endpoint);
+        // A statement of its own: it must not see what the next one adds. Between the two nothing can go wrong that a later
+        // success would not mend.
+        let ended = self.end(&stored.iter().map(|one| one.endpoint).collect::<Vec<_>>()).await?;
         let sql = format!(
             "INSERT INTO failing (endpoint, since, after_attempt, count, count_since, row_count, row_since, last)
              SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
@@ -73,7 +88,8 @@ impl Healths for Postgres {
                 ],
             )
             .await?;
-        rows.iter().filter(|row| !row.get::<_, bool>(7)).map(read).collect()
+        let failing = rows.iter().filter(|row| !row.get::<_, bool>(7)).map(read).collect::<Result<_>>()?;
+        Ok(Told { ended, failing })
     }
 
     async fn episodes_end(&self, after: EndpointKey, limit: u32) -> Result<Looked> {
@@ -86,14 +102,7 @@ impl Healths for Postgres {
         if over.is_empty() {
             return Ok(Looked { ended: Vec::new(), next });
         }
-        // The rows are locked in the order of their keys.
-        let sql = format!(
-            "WITH over AS MATERIALIZED (
-                 SELECT endpoint FROM failing WHERE endpoint = ANY($1) AND ({SUCCEEDED} OR {GONE}) ORDER BY endpoint FOR UPDATE)
-             DELETE FROM failing USING over WHERE failing.endpoint = over.endpoint RETURNING {COLUMNS}"
-        );
-        let ended = self.own_readers.rows(&sql, &[&over]).await?;
-        Ok(Looked { ended: ended.iter().map(read).collect::<Result<_>>()?, next })
+        Ok(Looked { ended: self.end(&over).await?, next })
     }
 
     async fn episode(&self, endpoint: EndpointKey) -> Result<Option<Episode>> {

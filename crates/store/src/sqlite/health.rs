@@ -3,7 +3,7 @@
 use super::Sqlite;
 use super::row::collect;
 use crate::error::Result;
-use crate::health::{Episode, Healths, Looked, Stored};
+use crate::health::{Episode, Healths, Looked, Stored, Told};
 use async_trait::async_trait;
 use domain::health::Failures;
 use domain::id::{EndpointKey, floor_of};
@@ -35,6 +35,13 @@ pub(super) fn begin_again(connection: &Connection, key: EndpointKey) -> Result<(
         .prepare_cached("UPDATE failing SET count = 0, row_count = 0 WHERE endpoint = ?1")?
         .execute([key.0])?;
     Ok(())
+}
+
+/// Ends the endpoint's episode if it is over.
+fn end(connection: &Connection, key: EndpointKey) -> Result<Vec<Episode>> {
+    let sql =
+        format!("DELETE FROM failing WHERE endpoint = ?1 AND ({SUCCEEDED} OR {GONE}) RETURNING {COLUMNS}");
+    collect(connection.prepare_cached(&sql)?.query([key.0])?, read)
 }
 
 fn add(connection: &Connection, one: &(EndpointKey, Failures)) -> Result<Option<Episode>> {
@@ -72,13 +79,14 @@ fn add(connection: &Connection, one: &(EndpointKey, Failures)) -> Result<Option<
 
 #[async_trait]
 impl Healths for Sqlite {
-    async fn failures_add(&self, failures: Vec<(EndpointKey, Failures)>) -> Result<Vec<Episode>> {
+    async fn failures_add(&self, failures: Vec<(EndpointKey, Failures)>) -> Result<Told> {
         let add_all = move |c: &Connection| {
-            let mut episodes = Vec::with_capacity(failures.len());
+            let mut told = Told::default();
             for one in &failures {
-                episodes.extend(add(c, one)?);
+                told.ended.extend(end(c, one.0)?);
+                told.failing.extend(add(c, one)?);
             }
-            Ok(episodes)
+            Ok(told)
         };
         self.writer.write(move |c, _| add_all(c), |_, _| {}).await
     }
@@ -99,17 +107,14 @@ impl Healths for Sqlite {
         if over.is_empty() {
             return Ok(Looked { ended: Vec::new(), next });
         }
-        let end = move |c: &Connection| {
+        let end_all = move |c: &Connection| {
             let mut ended = Vec::with_capacity(over.len());
             for key in over {
-                let sql = format!(
-                    "DELETE FROM failing WHERE endpoint = ?1 AND ({SUCCEEDED} OR {GONE}) RETURNING {COLUMNS}"
-                );
-                ended.extend(collect(c.prepare_cached(&sql)?.query([key])?, read)?);
+                ended.extend(end(c, EndpointKey(key))?);
             }
             Ok(Looked { ended, next })
         };
-        self.writer.write(move |c, _| end(c), |_, _| {}).await
+        self.writer.write(move |c, _| end_all(c), |_, _| {}).await
     }
 
     async fn episode(&self, endpoint: EndpointKey) -> Result<Option<Episode>> {

@@ -25,7 +25,7 @@ fn failures(all: &[(i64, bool)]) -> Failures {
 }
 
 async fn add(f: &Fixture, endpoint: EndpointKey, all: &[(i64, bool)]) -> Vec<Episode> {
-    f.store.failures_add(vec![(endpoint, failures(all))]).await.unwrap()
+    f.store.failures_add(vec![(endpoint, failures(all))]).await.unwrap().failing
 }
 
 /// A delivery that succeeds now.
@@ -52,7 +52,7 @@ async fn failures_add_up_until_one_is_of_another_kind(engine: Engine) {
     assert_eq!((none.count, none.row, none.since), (6, None, at(0)));
     // Many at once.
     let both = f.store.failures_add(vec![(two, failures(&[(7, true)])), (one, failures(&[(7, true)]))]).await;
-    let mut counts: Vec<_> = both.unwrap().iter().map(|e| (e.endpoint, e.failures.count)).collect();
+    let mut counts: Vec<_> = both.unwrap().failing.iter().map(|e| (e.endpoint, e.failures.count)).collect();
     counts.sort_unstable();
     assert_eq!(counts, [(one, 7), (two, 2)]);
 }
@@ -68,13 +68,19 @@ async fn a_success_ends_an_episode_and_one_before_it_does_not(engine: Engine) {
     f.clock.advance_ms(10);
     succeed(&f, &app, endpoint).await;
     assert_eq!(f.store.episode(endpoint).await.unwrap(), None);
-    assert_eq!(add(&f, endpoint, &[(15, true)]).await, [], "a success came since it began");
     let looked = f.store.episodes_end(EndpointKey(0), 10).await.unwrap();
     let ended: Vec<_> = looked.ended.iter().map(|e| (e.endpoint, e.since)).collect();
     assert_eq!((ended, looked.next), (vec![(endpoint, at(10))], None));
     f.clock.advance_ms(10);
     let begun = add(&f, endpoint, &[(30, true)]).await;
     assert_eq!((begun[0].since, begun[0].failures.count), (at(30), 1));
+    // Also when the next failure is what finds it; one that came before the success begins nothing.
+    f.clock.advance_ms(10);
+    succeed(&f, &app, endpoint).await;
+    assert_eq!(add(&f, endpoint, &[(35, true)]).await, []);
+    f.clock.advance_ms(10);
+    let told = f.store.failures_add(vec![(endpoint, failures(&[(50, true)]))]).await.unwrap();
+    assert_eq!((told.ended.len(), told.failing[0].since, told.failing[0].failures.count), (1, at(50), 1));
 }
 
 async fn looks_go_through_all_episodes_in_steps(engine: Engine) {
