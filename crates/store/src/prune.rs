@@ -17,6 +17,8 @@ pub struct Pruned {
     pub payloads: u64,
     /// Expired keys dropped.
     pub keys: u64,
+    /// Background tasks dropped that had ended.
+    pub tasks: u64,
 }
 
 impl Pruned {

@@ -36,3 +36,4 @@ CREATE TABLE task (
 );
 CREATE INDEX task_list ON task (environment, id);
 CREATE INDEX task_running ON task (id) WHERE status = 'running';
+CREATE INDEX task_ended ON task (updated_at) WHERE status <> 'running';

@@ -18,6 +18,7 @@ impl Prune for Postgres {
         let mut pruned = Pruned::default();
         // Keys first: a partition that cannot go yet must not keep them.
         keys(client, now, rows_max, &mut pruned).await?;
+        pruned.tasks = tasks(client, horizon, rows_max).await?;
         let log = match self.ended_day(client, horizon).await? {
             Some(ended) => log(client, ended, rows_max, &mut pruned).await,
             None => Ok(()),
@@ -89,6 +90,18 @@ async fn payloads(client: &Client, today: i64, pruned: &mut Pruned) -> Result<()
         pruned.payloads = rows;
     }
     Ok(())
+}
+
+/// Drops background tasks that ended before the horizon.
+async fn tasks(client: &Client, horizon: Timestamp, rows_max: u32) -> Result<u64> {
+    let gone = client
+        .execute(
+            "DELETE FROM task WHERE id IN (
+                 SELECT id FROM task WHERE status <> 'running' AND updated_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
+            &[&horizon.0, &i64::from(rows_max)],
+        )
+        .await?;
+    Ok(gone)
 }
 
 async fn keys(client: &Client, now: Timestamp, rows_max: u32, pruned: &mut Pruned) -> Result<()> {

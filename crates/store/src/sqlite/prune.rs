@@ -17,6 +17,7 @@ impl Prune for Sqlite {
                 move |c, memory| {
                     let mut pruned = old_rows(c, memory, horizon, rows_max)?;
                     expired(c, now, rows_max, &mut pruned)?;
+                    pruned.tasks = tasks(c, horizon, rows_max)?;
                     Ok(pruned)
                 },
                 |_, _| {},
@@ -56,6 +57,17 @@ fn old_rows(c: &Connection, memory: &mut Memory, horizon: Timestamp, rows_max: u
         .execute(params![attempts_end, rows_max])?;
     pruned.attempts = gone as u64;
     Ok(pruned)
+}
+
+/// Drops background tasks that ended before the horizon.
+fn tasks(c: &Connection, horizon: Timestamp, rows_max: u32) -> Result<u64> {
+    let gone = c
+        .prepare_cached(
+            "DELETE FROM task WHERE id IN
+                 (SELECT id FROM task WHERE status <> 'running' AND updated_at < ?1 LIMIT ?2)",
+        )?
+        .execute(params![horizon.0, rows_max])?;
+    Ok(gone as u64)
 }
 
 /// Drops payloads and keys whose own time is over.

@@ -186,7 +186,25 @@ async fn tasks_are_listed_and_canceled(engine: Engine) {
     assert!(matches!(missing, Err(StoreError::NotFound)));
 }
 
+async fn what_ended_goes_with_its_time_and_what_runs_stays(engine: Engine) {
+    let f = Fixture::new(engine).await;
+    let app = f.application("one").await;
+    let endpoint = f.endpoint(&app).await.key;
+    let (ended, running) = (
+        task(&f, &app, endpoint, TaskKind::Recover).await,
+        task(&f, &app, endpoint, TaskKind::Recover).await,
+    );
+    f.store.task_cancel(f.environment.key, &ended.id, "enough").await.unwrap();
+    f.clock.advance_ms(10);
+    let now = f.clock.now();
+    assert_eq!(f.store.prune_step(now.plus_ms(-10), now, 5).await.unwrap().tasks, 0);
+    assert_eq!(f.store.prune_step(now, now, 5).await.unwrap().tasks, 1);
+    assert_eq!(f.store.task_get(f.environment.key, &ended.id).await, Err(StoreError::NotFound));
+    assert_eq!(f.store.tasks_running(5).await.unwrap(), [running]);
+}
+
 each_engine!(
+    what_ended_goes_with_its_time_and_what_runs_stays,
     a_step_sends_once_whoever_makes_it,
     what_failed_or_was_canceled_is_recoverable_until_it_is_sent,
     what_is_canceled_during_its_last_attempt_is_recovered_once,
