@@ -22,6 +22,7 @@ mod body;
 mod caller;
 mod credentials;
 mod destination;
+mod diagnose;
 mod endpoint;
 mod endpoint_auth;
 mod endpoint_health;

@@ -3,8 +3,8 @@
 use crate::answer::Answer;
 use crate::guard::guard;
 use crate::{
-    Api, api_key, application, attempt, credentials, destination, endpoint, endpoint_health, environment,
-    event_type, header, health, message, resend, secret, session, stats, task, trial,
+    Api, api_key, application, attempt, credentials, destination, diagnose, endpoint, endpoint_health,
+    environment, event_type, header, health, message, resend, secret, session, stats, task, trial,
 };
 use axum::Router;
 use axum::middleware::from_fn;
@@ -43,6 +43,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(credentials::router())
         .merge(environment::router())
         .merge(trial::router())
+        .merge(diagnose::router())
         .merge(header::router())
         .merge(event_type::router())
         .merge(message::router())

@@ -15,6 +15,7 @@ pub mod change;
 pub mod check;
 pub mod credentials;
 pub mod delivery;
+pub mod diagnose;
 pub mod dry_run;
 pub mod endpoint;
 mod endpoint_check;
