@@ -18,6 +18,9 @@ pub use store::task::TaskFilter;
 const DAY_MS: i64 = 86_400_000;
 /// A client works its window out a little before it is looked at, in milliseconds.
 const SLACK_MS: i64 = 60_000;
+/// How long messages may go on being canceled after an endpoint was enabled, in milliseconds: they are under way, or come to
+/// another node that has not heard yet.
+const UNDER_WAY_MS: i64 = 2_000;
 
 /// What becomes of an endpoint's canceled and failed deliveries when it is enabled again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +55,7 @@ impl App {
         let mut problems = Problems::default();
         let Wanted { kind, mut plan, until } = wanted;
         let now = self.now();
-        plan.until = until.unwrap_or(now.plus_ms(1)).0;
+        plan.until = until.map_or(now.plus_ms(1), |until| until.min(now.plus_ms(UNDER_WAY_MS))).0;
         check_window(&plan, kind, now, &mut problems);
         check_filter(&plan, &mut problems);
         problems.finish()?;
@@ -86,7 +89,8 @@ impl App {
         };
         let enabled = self.store().endpoint_update(found.key, Box::new(enable)).await?;
         let Some(since) = since else { return Ok((enabled, None)) };
-        let plan = Plan::window(since, now.plus_ms(1));
+        // Until every node has heard of it, messages may still be canceled.
+        let plan = Plan::window(since, self.now().plus_ms(UNDER_WAY_MS));
         let task = self.begin(at.principal, &enabled, TaskKind::Recover, plan).await?;
         Ok((enabled, Some(task)))
     }

@@ -196,12 +196,13 @@ fn ended(seen: Seen, status: u16, unshaped: bool, (item, duration_ms): (&Item, u
     }
 }
 
-/// What the attempt tells about how its endpoint fares. Tests say nothing, nor does a message that lost its payload.
+/// What the attempt tells about how its endpoint fares. Tests say nothing, nor does what was never sent: a message that lost its
+/// payload, or that the endpoint's own template or script could not shape.
 fn note(health: &Health, item: &Item, answer: &Answer, now: Timestamp) {
     let endpoint = item.key.endpoint;
     match answer.seen.outcome {
         Outcome::Succeeded => health.succeeded(endpoint),
-        _ if item.trigger == Trigger::Test || item.message.body().is_none() => {}
+        _ if answer.unshaped || item.trigger == Trigger::Test || item.message.body().is_none() => {}
         outcome => {
             let is_unrecoverable = is_unrecoverable(outcome, answer.status, answer.is_certificate);
             health.failed(endpoint, LastAnswer::new(now, answer.status, &answer.response), is_unrecoverable);

@@ -34,7 +34,9 @@ pub(crate) async fn run(store: Arc<dyn Store>, mut records: mpsc::Receiver<Recor
     while records.recv_many(&mut batch, BATCH_MAX).await > 0 {
         gather(&mut records, &mut batch).await;
         while !batch.is_empty() {
-            let rest = batch.split_off(fitting(&batch));
+            // Where commits of several nodes go over the network, fewer and larger ones carry more.
+            let fits = if store.is_shared() { batch.len() } else { fitting(&batch) };
+            let rest = batch.split_off(fits);
             let part = std::mem::replace(&mut batch, rest);
             keep_all(&*store, part).await;
         }

@@ -8,7 +8,7 @@ use domain::delivery::DeliveryState;
 use domain::endpoint::Endpoint;
 use domain::id::{MessageId, floor_of};
 use domain::message::Message;
-use domain::page::{From, Order, Page};
+use domain::page::{From, Order, Page, Slice};
 use domain::task::{Plan, ReplayState, Step, Task, TaskKind, TaskStatus};
 use foldhash::HashSet;
 use shape::{Event, Filter, Seen};
@@ -29,6 +29,11 @@ const STEP: u16 = 100;
 const TASKS_MAX: u32 = 16;
 /// A task that another process has not moved for so long is taken over, in milliseconds.
 const TAKEN_OVER_MS: i64 = 10_000;
+/// Ids become visible in their order only roughly: a commit may be under way, and another node may not have heard yet that an
+/// endpoint is enabled. What is younger than this is not looked at yet, in milliseconds.
+const SETTLED_MS: i64 = 2_000;
+/// An endpoint that seems not to be there, or to be disabled, may be so only here: another node has just made or enabled it.
+const HEARD_MS: i64 = 5_000;
 
 /// Runs until `stop`.
 pub(crate) async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>, stop: CancellationToken) {
@@ -59,8 +64,20 @@ async fn round(
         if is_others && !mine.contains(&task.id) {
             continue;
         }
-        let step = look(store, &task).await?;
-        match store.task_step(&task, step).await? {
+        // One that cannot go on now does not hold up the others.
+        let stepped = match look(store, &task, now).await {
+            Ok(None) => continue,
+            Ok(Some(step)) => store.task_step(&task, step).await,
+            Err(error) => Err(error),
+        };
+        let moved = match stepped {
+            Ok(moved) => moved,
+            Err(error) => {
+                tracing::warn!(%error, id = task.id, "a background task stands still; trying again");
+                continue;
+            }
+        };
+        match moved {
             Some(moved) => {
                 is_busy |= moved.status == TaskStatus::Running;
                 if moved.status != TaskStatus::Running {
@@ -84,37 +101,68 @@ struct Look {
     last: Option<i64>,
 }
 
-async fn look(store: &Arc<dyn Store>, task: &Task) -> Result<Step, StoreError> {
+/// The next step; none when there is nothing to do yet.
+async fn look(store: &Arc<dyn Store>, task: &Task, now: Timestamp) -> Result<Option<Step>, StoreError> {
     let route = store.routing().route(task.endpoint);
     let trouble = match &route {
         None => Some("the endpoint was deleted"),
         Some(route) if route.endpoint.fields.disabled => Some("the endpoint was disabled"),
         Some(_) => None,
     };
+    let from = task.position;
     let (Some(route), None) = (route, trouble) else {
-        let error = trouble.map(str::to_owned);
-        let status = (TaskStatus::Failed, error);
-        return Ok(Step {
-            from: task.position,
-            position: task.position,
-            looked: 0,
-            send: Vec::new(),
-            status,
-        });
+        if now.since(task.created_at) < HEARD_MS {
+            return Ok(None);
+        }
+        let status = (TaskStatus::Failed, trouble.map(str::to_owned));
+        return Ok(Some(Step { from, position: from, looked: 0, send: Vec::new(), status }));
     };
+    // Messages of the window may have failed after it, up to when the task was asked for.
+    let until = Timestamp(task.plan.until);
+    let end = if task.kind == TaskKind::Recover { until.max(task.created_at) } else { until };
+    let settled = now.plus_ms(-SETTLED_MS);
+    let before = floor_of(end.min(settled));
     // Right below the window.
-    let after = task.position.max(floor_of(Timestamp(task.plan.since)) - 1);
+    let after = from.max(floor_of(Timestamp(task.plan.since)) - 1);
     let Look { send, looked, last } = match task.kind {
         TaskKind::Recover => {
-            let found = store.recoverable(task, after, u32::from(STEP)).await?;
+            let found = store.recoverable(task, (after, before), u32::from(STEP)).await?;
             Look { send: found.messages, looked: found.looked, last: found.last }
         }
-        TaskKind::Replay => missing(store, task, (&route.endpoint, after)).await?,
-        TaskKind::BulkReplay => filtered(store, task, after).await?,
+        TaskKind::Replay => missing(store, task, (after, before), (&route.endpoint, now)).await?,
+        TaskKind::BulkReplay => filtered(store, task, (after, before), now).await?,
     };
-    let status = if last.is_some() { TaskStatus::Running } else { TaskStatus::Finished };
-    let position = last.unwrap_or(task.position);
-    Ok(Step { from: task.position, position, looked, send, status: (status, None) })
+    let is_over = last.is_none() && settled >= end;
+    // What is below was looked at, whether or not there was anything.
+    let position = last.unwrap_or_else(|| from.max(before - 1));
+    if !is_over && position == from {
+        return Ok(None);
+    }
+    let status = if is_over { TaskStatus::Finished } else { TaskStatus::Running };
+    Ok(Some(Step { from, position, looked, send, status: (status, None) }))
+}
+
+/// The items of a page below `before`, and the last id that was looked at; none when there are no more.
+fn below<T>(found: Slice<T>, before: i64, id: impl Fn(&T) -> i64) -> (Vec<T>, Option<i64>) {
+    let mut items = found.items;
+    let all = items.len();
+    items.retain(|item| id(item) < before);
+    let last = items.last().map(&id).filter(|_| !found.done && items.len() == all);
+    (items, last)
+}
+
+/// Whether the plan's labels choose this message, and there is something of it to send now. Asked here and not in the list: a list
+/// goes on until its page is full, and a step must come to its end.
+fn chooses(plan: &Plan, message: &Message, now: Timestamp) -> bool {
+    let has = |wanted: &Option<String>, labels: &[String]| {
+        wanted.as_ref().is_none_or(|wanted| labels.contains(wanted))
+    };
+    let is_due = message.deliver_at.is_none_or(|at| at <= now);
+    (plan.event_types.is_empty() || plan.event_types.contains(&message.event_type))
+        && has(&plan.channel, &message.channels)
+        && has(&plan.tag, &message.tags)
+        && is_due
+        && message.body().is_some()
 }
 
 fn page(after: i64) -> Page<MessageId> {
@@ -125,20 +173,15 @@ fn page(after: i64) -> Page<MessageId> {
 async fn missing(
     store: &Arc<dyn Store>,
     task: &Task,
-    (endpoint, after): (&Endpoint, i64),
+    (after, before): (i64, i64),
+    (endpoint, now): (&Endpoint, Timestamp),
 ) -> Result<Look, StoreError> {
-    let filter = MessageFilter {
-        before: Some(Timestamp(task.plan.until)),
-        event_types: task.plan.event_types.clone(),
-        channel: task.plan.channel.clone(),
-        tag: task.plan.tag.clone(),
-        ..MessageFilter::default()
-    };
-    let found = store.message_list(task.application, filter, page(after)).await?;
+    let found = store.message_list(task.application, MessageFilter::default(), page(after)).await?;
+    let (items, last) = below(found, before, |message| message.id.0);
     let predicate = endpoint.fields.options.filter.as_deref().map(Filter::parse);
     let mut send = Vec::new();
-    for message in &found.items {
-        let is_new = !message.endpoints.contains(&endpoint.key);
+    for message in &items {
+        let is_new = !message.endpoints.contains(&endpoint.key) && chooses(&task.plan, message, now);
         if is_new
             && endpoint.wants(&message.event_type, &message.channels)
             && holds(predicate.as_ref(), message)
@@ -148,8 +191,7 @@ async fn missing(
         // A filter may take its time.
         tokio::task::yield_now().await;
     }
-    let last = found.items.last().filter(|_| !found.done).map(|message| message.id.0);
-    Ok(Look { send, looked: found.items.len() as u64, last })
+    Ok(Look { send, looked: items.len() as u64, last })
 }
 
 /// Whether there is something to send, and the endpoint's filter holds for it.
@@ -163,39 +205,37 @@ fn holds(filter: Option<&Result<Filter, String>>, message: &Message) -> bool {
 }
 
 /// Messages of the endpoint that the plan's filter finds.
-async fn filtered(store: &Arc<dyn Store>, task: &Task, after: i64) -> Result<Look, StoreError> {
-    let Plan { until, event_types, channel, tag, state, status_class, .. } = &task.plan;
-    let state = state.map(|state| match state {
+async fn filtered(
+    store: &Arc<dyn Store>,
+    task: &Task,
+    (after, before): (i64, i64),
+    now: Timestamp,
+) -> Result<Look, StoreError> {
+    let state = task.plan.state.map(|state| match state {
         ReplayState::Succeeded => DeliveryState::Succeeded,
         ReplayState::Pending => DeliveryState::Pending,
         ReplayState::Failed => DeliveryState::Failed,
         ReplayState::Sending => DeliveryState::Sending,
         ReplayState::Canceled => DeliveryState::Canceled,
     });
-    let filter = AttemptFilter {
-        before: Some(Timestamp(*until)),
-        event_types: event_types.clone(),
-        channel: channel.clone(),
-        tag: tag.clone(),
-        ..AttemptFilter::default()
-    };
     // By state they would come in the order in which they reached it, which what is sent again changes.
-    let found = store.messages_of_endpoint(task.endpoint, None, filter, page(after)).await?;
+    let all = AttemptFilter::default();
+    let found = store.messages_of_endpoint(task.endpoint, None, all, page(after)).await?;
+    let (items, last) = below(found, before, |one| one.message.id.0);
     let shown = AttemptFilter { canceled_too: true, ..AttemptFilter::default() };
     let mut send = Vec::new();
-    for one in &found.items {
-        if one.message.body().is_none() || !shown.shows(state, one.state) {
+    for one in &items {
+        if !chooses(&task.plan, &one.message, now) || !shown.shows(state, one.state) {
             continue;
         }
-        if let Some(class) = status_class
-            && !answered(store, task, &one.message, *class).await?
+        if let Some(class) = task.plan.status_class
+            && !answered(store, task, &one.message, class).await?
         {
             continue;
         }
         send.push(one.message.id);
     }
-    let last = found.items.last().filter(|_| !found.done).map(|one| one.message.id.0);
-    Ok(Look { send, looked: found.items.len() as u64, last })
+    Ok(Look { send, looked: items.len() as u64, last })
 }
 
 /// Whether the last answer to a message was of this class.

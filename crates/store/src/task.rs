@@ -56,11 +56,11 @@ pub trait Tasks: Send + Sync {
         filter: TaskFilter,
         page: Page<String>,
     ) -> Result<Slice<Task>>;
-    /// Looks through up to `limit` deliveries of the endpoint that failed or were canceled after the id `after`, in the order of
-    /// the ids under which they did, and before the task was asked for. Answers which of their messages are to be sent: those of the plan's window
+    /// Looks through up to `limit` deliveries of the endpoint that failed or were canceled under ids between `after` and `before`,
+    /// both left out, in their order. Answers which of their messages are to be sent: those of the plan's window
     /// that were not delivered, do not wait, and still have their payload.
-    async fn recoverable(&self, task: &Task, after: i64, limit: u32) -> Result<Recoverable>;
-    /// Up to so many tasks that are running, the oldest first.
+    async fn recoverable(&self, task: &Task, between: (i64, i64), limit: u32) -> Result<Recoverable>;
+    /// Up to so many tasks that are running, those first that have waited longest for a step.
     async fn tasks_running(&self, limit: u32) -> Result<Vec<Task>>;
     /// Makes a step: what it sends is due as of when the task was asked for, each as a run of its own (PROTOCOL rule 13). Answers
     /// the task after it; none when it does not run any more, or another process made this step.

@@ -31,6 +31,8 @@ async fn disabled(world: &World, id: &str) -> Value {
 /// Waits until a background task has ended.
 async fn ended(world: &World, id: &str) -> Value {
     eventually("the task to end", async || {
+        // What is younger than two seconds is not looked at yet.
+        world.clock.advance_ms(500);
         let task = world.call("GET", &format!("/api/v1/background-task/{id}"), &Value::Null).await;
         (task["status"] != "running").then_some(task)
     })

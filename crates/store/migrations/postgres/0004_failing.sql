@@ -35,5 +35,5 @@ CREATE TABLE task (
     updated_at  bigint NOT NULL
 );
 CREATE INDEX task_list ON task (environment, id);
-CREATE INDEX task_running ON task (id) WHERE status = 'running';
+CREATE INDEX task_running ON task (updated_at) WHERE status = 'running';
 CREATE INDEX task_ended ON task (updated_at) WHERE status <> 'running';

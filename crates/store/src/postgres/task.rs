@@ -7,7 +7,7 @@ use crate::error::{Result, StoreError};
 use crate::task::{COLUMNS, Recoverable, Stored, TaskFilter, Tasks, plan_column, trigger_of};
 use async_trait::async_trait;
 use domain::attempt::Trigger;
-use domain::id::{EnvironmentKey, floor_of};
+use domain::id::EnvironmentKey;
 use domain::page::{Page, Slice};
 use domain::task::{Step, Task, TaskKind, TaskStatus};
 use domain::word::Worded;
@@ -100,7 +100,7 @@ impl Tasks for Postgres {
         Ok(page.slice(found?))
     }
 
-    async fn recoverable(&self, task: &Task, after: i64, limit: u32) -> Result<Recoverable> {
+    async fn recoverable(&self, task: &Task, (after, before): (i64, i64), limit: u32) -> Result<Recoverable> {
         let sql = format!(
             "SELECT id, message, good FROM (
                  (SELECT attempt.id, attempt.message, {} AS good FROM attempt
@@ -109,22 +109,25 @@ impl Tasks for Postgres {
                  UNION ALL
                  (SELECT delivery.message AS id, delivery.message, {} AS good FROM delivery
                   WHERE delivery.endpoint = $1 AND delivery.state = 1 AND delivery.trigger <> $5
-                    AND delivery.message > $2 AND delivery.message < $3 ORDER BY delivery.message LIMIT $4)) AS ended
+                    AND delivery.message > $2 AND delivery.message < $3
+                    -- One row a message, so that no page ends between two of them.
+                    AND NOT EXISTS (SELECT FROM delivery AS later WHERE later.endpoint = delivery.endpoint
+                                    AND later.message = delivery.message AND later.run > delivery.run)
+                  ORDER BY delivery.message LIMIT $4)) AS ended
              ORDER BY id LIMIT $4",
             at_its_end("attempt"),
             at_its_end("delivery")
         );
         let test = i16::try_from(Trigger::Test.code()).unwrap_or_default();
-        let end = floor_of(task.created_at);
         let values: &[super::readers::Parameter<'_>] =
-            &[&task.endpoint.0, &after, &end, &i64::from(limit), &test, &SKEW];
+            &[&task.endpoint.0, &after, &before, &i64::from(limit), &test, &SKEW];
         let rows = self.own_readers.rows(&sql, values).await?;
         let rows: Vec<_> = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
         Ok(Recoverable::of(&rows, (task, limit)))
     }
 
     async fn tasks_running(&self, limit: u32) -> Result<Vec<Task>> {
-        let sql = format!("SELECT {COLUMNS} FROM task WHERE status = 'running' ORDER BY id LIMIT $1");
+        let sql = format!("SELECT {COLUMNS} FROM task WHERE status = 'running' ORDER BY updated_at LIMIT $1");
         self.own_readers.rows(&sql, &[&i64::from(limit)]).await?.iter().map(read).collect()
     }
 

@@ -8,7 +8,7 @@ use crate::task::{COLUMNS, Recoverable, Stored, TaskFilter, Tasks, plan_column, 
 use async_trait::async_trait;
 use domain::attempt::Trigger;
 use domain::clock::Timestamp;
-use domain::id::{EnvironmentKey, floor_of};
+use domain::id::EnvironmentKey;
 use domain::page::{Page, Slice};
 use domain::task::{Step, Task, TaskKind, TaskStatus};
 use domain::word::Worded;
@@ -47,7 +47,12 @@ fn at_its_end(of: &str) -> String {
     )
 }
 
-fn recoverable(c: &Connection, task: &Task, after: i64, limit: u32) -> Result<Vec<(i64, i64, bool)>> {
+fn recoverable(
+    c: &Connection,
+    task: &Task,
+    (after, before): (i64, i64),
+    limit: u32,
+) -> Result<Vec<(i64, i64, bool)>> {
     let sql = format!(
         "SELECT id, message, good FROM (
              SELECT * FROM (
@@ -58,14 +63,18 @@ fn recoverable(c: &Connection, task: &Task, after: i64, limit: u32) -> Result<Ve
              SELECT * FROM (
                  SELECT delivery.message AS id, delivery.message, {} AS good FROM delivery
                  WHERE delivery.endpoint = ?1 AND delivery.state = 1 AND delivery.trigger <> ?5
-                   AND delivery.message > ?2 AND delivery.message < ?3 ORDER BY delivery.message LIMIT ?4))
+                   AND delivery.message > ?2 AND delivery.message < ?3
+                   -- One row a message, so that no page ends between two of them.
+                   AND NOT EXISTS (SELECT 1 FROM delivery AS later WHERE later.endpoint = delivery.endpoint
+                                   AND later.message = delivery.message AND later.run > delivery.run)
+                 ORDER BY delivery.message LIMIT ?4))
          LIMIT 2 * ?4",
         at_its_end("attempt"),
         at_its_end("delivery")
     );
-    let (end, test) = (floor_of(task.created_at), Trigger::Test.code());
+    let test = Trigger::Test.code();
     let mut statement = c.prepare_cached(&sql)?;
-    let rows = statement.query(params![task.endpoint.0, after, end, limit, test])?;
+    let rows = statement.query(params![task.endpoint.0, after, before, limit, test])?;
     let mut found = collect(rows, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     found.sort_unstable();
     found.truncate(limit as usize);
@@ -172,15 +181,16 @@ impl Tasks for Sqlite {
         self.readers.read(list).await
     }
 
-    async fn recoverable(&self, task: &Task, after: i64, limit: u32) -> Result<Recoverable> {
+    async fn recoverable(&self, task: &Task, between: (i64, i64), limit: u32) -> Result<Recoverable> {
         let asked = task.clone();
-        let rows = self.own_readers.read(move |c| recoverable(c, &asked, after, limit)).await?;
+        let rows = self.own_readers.read(move |c| recoverable(c, &asked, between, limit)).await?;
         Ok(Recoverable::of(&rows, (task, limit)))
     }
 
     async fn tasks_running(&self, limit: u32) -> Result<Vec<Task>> {
         let list = move |c: &Connection| {
-            let sql = format!("SELECT {COLUMNS} FROM task WHERE status = 'running' ORDER BY id LIMIT ?1");
+            let sql =
+                format!("SELECT {COLUMNS} FROM task WHERE status = 'running' ORDER BY updated_at LIMIT ?1");
             collect(c.prepare_cached(&sql)?.query([limit])?, read)
         };
         self.own_readers.read(list).await

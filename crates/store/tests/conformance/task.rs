@@ -105,7 +105,7 @@ async fn what_failed_or_was_canceled_is_recoverable_until_it_is_sent(engine: Eng
     ended(&f, &app, endpoint, Next::Failed).await;
     let (mut after, mut found, mut looked) = (0, Vec::new(), 0);
     loop {
-        let look = f.store.recoverable(&begun, after, 2).await.unwrap();
+        let look = f.store.recoverable(&begun, (after, floor_of(begun.created_at)), 2).await.unwrap();
         found.extend(look.messages);
         looked += look.looked;
         let Some(last) = look.last else { break };
@@ -116,7 +116,8 @@ async fn what_failed_or_was_canceled_is_recoverable_until_it_is_sent(engine: Eng
     // Once they wait, or were tried again, there is nothing to do.
     f.store.task_step(&begun, step(&begun, 1, &found, TaskStatus::Finished)).await.unwrap().unwrap();
     let again = task(&f, &app, endpoint, TaskKind::Recover).await;
-    let look = f.store.recoverable(&again, floor_of(begun.created_at), 10).await.unwrap();
+    let between = (floor_of(begun.created_at), i64::MAX);
+    let look = f.store.recoverable(&again, between, 10).await.unwrap();
     assert_eq!(look.messages.len(), 1, "the one that failed later");
     for row in f.claim(endpoint, 10).await {
         if row.key.run > 0 {
@@ -125,7 +126,7 @@ async fn what_failed_or_was_canceled_is_recoverable_until_it_is_sent(engine: Eng
     }
     f.clock.advance_ms(1);
     let last = task(&f, &app, endpoint, TaskKind::Recover).await;
-    let mut look = f.store.recoverable(&last, 0, 20).await.unwrap().messages;
+    let mut look = f.store.recoverable(&last, (0, i64::MAX), 20).await.unwrap().messages;
     look.sort_unstable();
     assert_eq!(look.len(), 3, "each once, although it failed twice");
     assert_eq!(look[..2], [failed, held]);
@@ -143,7 +144,36 @@ async fn what_is_canceled_during_its_last_attempt_is_recovered_once(engine: Engi
     f.change(endpoint, |fields| fields.disabled = false).await;
     f.clock.advance_ms(1);
     let begun = task(&f, &app, endpoint, TaskKind::Recover).await;
-    assert_eq!(f.store.recoverable(&begun, 0, 10).await.unwrap().messages, [message]);
+    assert_eq!(f.store.recoverable(&begun, (0, i64::MAX), 10).await.unwrap().messages, [message]);
+}
+
+async fn no_page_ends_between_two_canceled_runs_of_a_message(engine: Engine) {
+    let f = Fixture::new(engine).await;
+    let app = f.application("one").await;
+    let endpoint = f.endpoint(&app).await.key;
+    let mut all = Vec::new();
+    for _ in 0..4 {
+        all.push(canceled(&f, &app, endpoint).await);
+    }
+    // Sent again, and canceled again while they wait.
+    for message in &all[..3] {
+        f.store.resend(*message, endpoint, Trigger::Recovery).await.unwrap();
+    }
+    f.change(endpoint, |fields| fields.disabled = true).await;
+    f.claim(endpoint, 10).await;
+    f.change(endpoint, |fields| fields.disabled = false).await;
+    f.clock.advance_ms(1);
+    let begun = task(&f, &app, endpoint, TaskKind::Recover).await;
+    for limit in 1..6 {
+        let (mut after, mut found) = (0, Vec::new());
+        loop {
+            let look = f.store.recoverable(&begun, (after, i64::MAX), limit).await.unwrap();
+            found.extend(look.messages);
+            let Some(last) = look.last else { break };
+            after = last;
+        }
+        assert_eq!(found, all, "{limit} at a time");
+    }
 }
 
 async fn what_was_never_sent_is_sent_once_by_a_replay(engine: Engine) {
@@ -208,6 +238,7 @@ each_engine!(
     a_step_sends_once_whoever_makes_it,
     what_failed_or_was_canceled_is_recoverable_until_it_is_sent,
     what_is_canceled_during_its_last_attempt_is_recovered_once,
+    no_page_ends_between_two_canceled_runs_of_a_message,
     what_was_never_sent_is_sent_once_by_a_replay,
     tasks_are_listed_and_canceled,
 );
