@@ -289,7 +289,9 @@ fn replacing(
     mut fields: EndpointFields,
     options: &OptionsPatch,
 ) -> std::result::Result<EndpointChange, StoreError> {
-    let disabling = (now.fields.disabled && !fields.disabled).then_some(None);
+    let is_enabled = now.fields.disabled && !fields.disabled;
+    let disabling = is_enabled.then_some(None);
+    let begins_again = is_enabled || is_mended(&now.fields, &fields) || options.has_credentials();
     let mut credentials = now.credentials.clone();
     options.clone().apply_credentials(&mut credentials);
     let lacks = options.auth.value().and_then(|auth| auth.lacks(Some(&now.credentials)));
@@ -301,7 +303,26 @@ fn replacing(
     }
     drop_default_name(&mut fields, &now.fields.url);
     let credentials = options.has_credentials().then_some(credentials);
-    Ok(EndpointChange { fields: Some(fields), disabling, credentials, ..EndpointChange::default() })
+    Ok(EndpointChange {
+        fields: Some(fields),
+        begins_again,
+        disabling,
+        credentials,
+        ..EndpointChange::default()
+    })
+}
+
+/// Whether what changes may be what made requests fail, or what judges them.
+fn is_mended(before: &EndpointFields, after: &EndpointFields) -> bool {
+    let of = |fields: &EndpointFields| {
+        (
+            fields.url.clone(),
+            fields.options.routes.clone(),
+            fields.options.method,
+            fields.options.disable_policy,
+        )
+    };
+    of(before) != of(after)
 }
 
 /// The name that is shown where none was chosen may be sent back: it is no choice.

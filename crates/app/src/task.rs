@@ -85,7 +85,12 @@ impl App {
         let enable = |there: &Endpoint| {
             let mut fields = there.fields.clone();
             fields.disabled = false;
-            Ok(EndpointChange { fields: Some(fields), disabling: Some(None), ..EndpointChange::default() })
+            Ok(EndpointChange {
+                fields: Some(fields),
+                begins_again: there.fields.disabled,
+                disabling: Some(None),
+                ..EndpointChange::default()
+            })
         };
         let enabled = self.store().endpoint_update(found.key, Box::new(enable)).await?;
         let Some(since) = since else { return Ok((enabled, None)) };

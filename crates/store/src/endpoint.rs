@@ -38,6 +38,8 @@ pub struct EndpointChange {
     pub secrets: Option<Vec<EndpointSecret>>,
     /// Authentication, certificates and signatures.
     pub credentials: Option<Credentials>,
+    /// What counts towards disabling it begins anew: it was enabled again, or mended.
+    pub begins_again: bool,
     /// How the server came to switch it off (or, as none inside, that it did not).
     pub disabling: Option<Option<Disabling>>,
 }

@@ -324,6 +324,20 @@ async fn a_diagnosis_says_what_is_wrong_and_what_to_do(store: Store) {
     world.stop().await;
 }
 
+async fn a_mended_endpoint_has_its_tries_again(store: Store) {
+    let world = World::start(store).await;
+    world.receiver.answer_always("/old", Answer::status(404));
+    world.receiver.answer_always("/new", Answer::status(404));
+    let id = world.endpoint("/old").await;
+    tried(&world, 2, 1).await;
+    judged(&world, &[&id]).await;
+    world.clock.advance_ms(400_000);
+    world.change(&id, &json!({"url": world.receiver.url("/new")})).await;
+    judged(&world, &[&id]).await;
+    assert_eq!(endpoint(&world, &id).await["disabled"], false);
+    world.stop().await;
+}
+
 async fn a_task_ends_when_its_endpoint_is_disabled(store: Store) {
     let world = World::start(store).await;
     let id = world.endpoint_with(&json!({"url": world.receiver.url("/hook"), "disabled": true})).await;
@@ -350,6 +364,7 @@ each_store!(
     an_endpoint_that_has_too_much_to_do_is_left_alone_as_a_whole,
     how_an_endpoint_fares_is_told,
     a_diagnosis_says_what_is_wrong_and_what_to_do,
+    a_mended_endpoint_has_its_tries_again,
     a_task_ends_when_its_endpoint_is_disabled,
     what_is_not_there_is_disabled_after_three_tries_and_its_events_are_kept,
     a_certificate_that_is_not_believed_disables_too,

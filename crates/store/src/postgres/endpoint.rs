@@ -101,11 +101,11 @@ impl Postgres {
 
     /// Writes the endpoint if its row still has this version; none when it was changed meanwhile. Of one that `begins_order`
     /// what waits loses the places that it had before: there may be rows without one between them. What counts towards
-    /// disabling one that `is_enabled` begins again.
+    /// disabling one that `begins_again` begins anew.
     async fn endpoint_replace(
         &self,
         changed: &Endpoint,
-        (version, begins_order, is_enabled): (i64, bool, bool),
+        (version, begins_order, begins_again): (i64, bool, bool),
     ) -> Result<Option<Endpoint>> {
         let (fields, columns) = (&changed.fields, Columns::of(changed, &self.node.sealer)?);
         let (reason, disabled_at, disabled_answer) = pack_disabling(changed.disabling.as_ref());
@@ -118,7 +118,7 @@ impl Postgres {
              FROM change WHERE key = $1 AND endpoint.version = $2 AND deleted_at IS NULL
              RETURNING {COLUMNS}, (SELECT pg_notify('posthaste_configuration', ''))",
             if begins_order { WITHOUT_PLACES } else { "" },
-            if is_enabled { BEGIN_AGAIN } else { "" }
+            if begins_again { BEGIN_AGAIN } else { "" }
         );
         let rows = self
             .configure(
@@ -246,12 +246,11 @@ impl Endpoints for Postgres {
         loop {
             let (there, version) = self.endpoint_now(key).await?;
             let change = decide(&there)?;
-            let (was_ordered, was_disabled) = (there.fields.options.ordered, there.fields.disabled);
+            let (was_ordered, begins_again) = (there.fields.options.ordered, change.begins_again);
             let changed = apply(there, change, self.node.now());
             let begins_order = changed.fields.options.ordered && !was_ordered;
-            let is_enabled = was_disabled && !changed.fields.disabled;
             if let Some(changed) =
-                self.endpoint_replace(&changed, (version, begins_order, is_enabled)).await?
+                self.endpoint_replace(&changed, (version, begins_order, begins_again)).await?
             {
                 return Ok(changed);
             }

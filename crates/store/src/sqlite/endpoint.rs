@@ -189,9 +189,9 @@ fn change(
                 "UPDATE endpoint SET disabled_reason = ?2, disabled_at = ?3, disabled_answer = ?4 WHERE key = ?1",
             )?
             .execute(params![key.0, reason, at, answer])?;
-        if disabling.is_none() {
-            health::begin_again(connection, key)?;
-        }
+    }
+    if change.begins_again {
+        health::begin_again(connection, key)?;
     }
     connection
         .prepare_cached("UPDATE endpoint SET updated_at = ?2 WHERE key = ?1")?

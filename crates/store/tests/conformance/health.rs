@@ -117,7 +117,12 @@ async fn what_counts_begins_anew_when_an_endpoint_is_enabled_again(engine: Engin
         let decide = move |there: &domain::endpoint::Endpoint| {
             let fields = domain::endpoint::EndpointFields { disabled, ..there.fields.clone() };
             let disabling = Some(disabling.clone());
-            Ok(EndpointChange { fields: Some(fields), disabling, ..Default::default() })
+            Ok(EndpointChange {
+                fields: Some(fields),
+                begins_again: !disabled,
+                disabling,
+                ..Default::default()
+            })
         };
         f.store.endpoint_update(endpoint, Box::new(decide))
     };
