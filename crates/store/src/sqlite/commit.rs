@@ -69,17 +69,22 @@ impl Loop {
     }
 
     /// Starts the thread.
-    pub(super) fn start(self) -> std::io::Result<JoinHandle<()>> {
+    pub(super) fn start(mut self) -> std::io::Result<JoinHandle<()>> {
         std::thread::Builder::new().name("writer".into()).spawn(move || {
             let mut ends_badly = EndsBadly::new(&self.memory.shared);
             if self.run() == Go::Stop {
                 ends_badly.all_is_well();
             }
+            drop(ends_badly);
+            // A command that was sent while the thread ended would lie in the channel for as long as there are senders, and its
+            // caller would wait: with it goes the answer that it waits for.
+            self.commands.close();
+            while self.commands.blocking_recv().is_some() {}
         })
     }
 
     /// Runs until it is closed; answers `On` when it ended for another reason.
-    fn run(mut self) -> Go {
+    fn run(&mut self) -> Go {
         let mut batch = Vec::with_capacity(COMMIT_COMMANDS_MAX);
         let mut load = 0;
         while self.take(&mut batch, load) {
