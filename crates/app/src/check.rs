@@ -17,7 +17,7 @@ use tokio::time::Instant;
 pub const PING: &str = "posthaste.ping";
 const PING_PAYLOAD: &[u8] = br#"{"type":"posthaste.ping","data":{"message":"This webhook works."}}"#;
 /// A certificate that expires within so many days is worth a word.
-const EXPIRES_SOON_DAYS: i64 = 14;
+pub(crate) const EXPIRES_SOON_DAYS: i64 = 14;
 /// The deadline of a look at an endpoint that has none of its own.
 const DEADLINE: Duration = Duration::from_secs(15);
 
@@ -160,13 +160,18 @@ fn judge(probed: Probed, handshake: Option<bool>, (latency_ms, now): (u64, Times
         );
     }
     if let Some(tls) = &tls {
-        let days = (tls.expires_at - now.seconds()) / 86_400;
+        let days = days_left(tls, now);
         if days < EXPIRES_SOON_DAYS {
             verdict.push_str(&format!(" Its certificate expires in {days} days."));
         }
     }
     let address = address.map(|address| address.to_string());
     Looked { ok, status, latency_ms, address, tls, handshake, verdict }
+}
+
+/// Days until a certificate expires.
+pub(crate) const fn days_left(tls: &TlsDetails, now: Timestamp) -> i64 {
+    (tls.expires_at - now.seconds()) / 86_400
 }
 
 fn told(status: u16) -> String {

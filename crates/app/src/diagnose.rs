@@ -1,10 +1,11 @@
 //! What is wrong with an endpoint, from its switches to its last answers: each finding with what to do about it.
 
 use crate::App;
-use crate::check::Looked;
+use crate::check::{EXPIRES_SOON_DAYS, Looked, days_left};
 use crate::error::Result;
 use crate::principal::{Place, Right};
 use domain::attempt::{Attempt, Outcome};
+use domain::clock::Timestamp;
 use domain::health::LastAnswer;
 use domain::page::{Order, Page};
 use std::collections::HashMap;
@@ -71,7 +72,7 @@ impl App {
             let advice = "Resume it: what waits is sent in order.";
             findings.push(Finding::new("switch", Grade::Warning, "It is paused: events wait.", advice));
         }
-        findings.extend(request(&looked, self.now().seconds()));
+        findings.extend(request(&looked, self.now()));
         if let Some(probe_at) = health.probe_at {
             let text =
                 format!("Its breaker is open after failures in a row: the next request goes at {probe_at}.");
@@ -84,7 +85,7 @@ impl App {
     }
 }
 
-fn request(looked: &Looked, now: i64) -> Vec<Finding> {
+fn request(looked: &Looked, now: Timestamp) -> Vec<Finding> {
     let grade = if looked.ok { Grade::Good } else { Grade::Problem };
     let advice = match looked.status {
         Some(401 | 403) => {
@@ -106,10 +107,10 @@ fn request(looked: &Looked, now: i64) -> Vec<Finding> {
     let text = format!("{} It took {} ms{place}.", looked.verdict, looked.latency_ms);
     let mut findings = vec![Finding::new("request", grade, text, if looked.ok { "" } else { advice })];
     if let Some(tls) = &looked.tls {
-        let days = (tls.expires_at - now) / 86_400;
+        let days = days_left(tls, now);
         let (grade, advice) = match days {
             ..0 => (Grade::Problem, "Renew the certificate."),
-            0..14 => (Grade::Warning, "Renew the certificate before then."),
+            0..EXPIRES_SOON_DAYS => (Grade::Warning, "Renew the certificate before then."),
             _ => (Grade::Good, ""),
         };
         let text = format!(

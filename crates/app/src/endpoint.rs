@@ -314,15 +314,9 @@ fn replacing(
 
 /// Whether what changes may be what made requests fail, or what judges them.
 fn is_mended(before: &EndpointFields, after: &EndpointFields) -> bool {
-    let of = |fields: &EndpointFields| {
-        (
-            fields.url.clone(),
-            fields.options.routes.clone(),
-            fields.options.method,
-            fields.options.disable_policy,
-        )
-    };
-    of(before) != of(after)
+    let (old, new) = (&before.options, &after.options);
+    before.url != after.url
+        || (&old.routes, old.method, old.disable_policy) != (&new.routes, new.method, new.disable_policy)
 }
 
 /// The name that is shown where none was chosen may be sent back: it is no choice.

@@ -4,6 +4,7 @@ use crate::App;
 use crate::delivery::refuse_disabled;
 use crate::error::{AppError, Problems, Result};
 use crate::principal::{Place, Principal, Right, Scope};
+use crate::window::{DAY_MS, SLACK_MS};
 use domain::clock::Timestamp;
 use domain::endpoint::Endpoint;
 use domain::id::ApplicationKey;
@@ -15,9 +16,6 @@ use domain::wire_id::Kind;
 use store::endpoint::EndpointChange;
 pub use store::task::TaskFilter;
 
-const DAY_MS: i64 = 86_400_000;
-/// A client works its window out a little before it is looked at, in milliseconds.
-const SLACK_MS: i64 = 60_000;
 /// How long messages may go on being canceled after an endpoint was enabled, in milliseconds: they are under way, or come to
 /// another node that has not heard yet.
 const UNDER_WAY_MS: i64 = 2_000;
@@ -60,13 +58,14 @@ impl App {
         check_filter(&plan, &mut problems);
         problems.finish()?;
         refuse_disabled(&endpoint)?;
+        self.room_for_task(at.principal).await?;
         self.begin(at.principal, &endpoint, kind, plan).await
     }
 
     /// Enables an endpoint again, and says in the same breath what becomes of what it missed meanwhile.
     ///
     /// # Errors
-    /// `NotFound`, `Forbidden`; `Invalid` for a time that is to come.
+    /// `NotFound`, `Forbidden`; `Invalid` for a time that is to come; `Refused` when too many tasks run.
     pub async fn endpoint_enable(
         &self,
         at: Place<'_>,
@@ -82,6 +81,10 @@ impl App {
             }
             Recovery::Since(since) => Some(since),
         };
+        // Before the endpoint is enabled: nothing that is refused is half done.
+        if since.is_some() {
+            self.room_for_task(at.principal).await?;
+        }
         let enable = |there: &Endpoint| {
             let mut fields = there.fields.clone();
             fields.disabled = false;
@@ -139,13 +142,7 @@ impl App {
         Ok(self.store().task_cancel(principal.environment.key, id, "it was canceled").await?)
     }
 
-    async fn begin(
-        &self,
-        principal: &Principal,
-        endpoint: &Endpoint,
-        kind: TaskKind,
-        plan: Plan,
-    ) -> Result<Task> {
+    async fn room_for_task(&self, principal: &Principal) -> Result<()> {
         let running = TaskFilter { status: Some(TaskStatus::Running), ..TaskFilter::default() };
         let most = u16::try_from(TASKS_RUNNING_MAX).unwrap_or(u16::MAX);
         let first = Page::first(most, domain::page::Order::Ascending);
@@ -156,6 +153,16 @@ impl App {
             );
             return Err(AppError::refused("limit_reached", detail));
         }
+        Ok(())
+    }
+
+    async fn begin(
+        &self,
+        principal: &Principal,
+        endpoint: &Endpoint,
+        kind: TaskKind,
+        plan: Plan,
+    ) -> Result<Task> {
         let now = self.now();
         let task = Task {
             id: self.new_id(Kind::BackgroundTask),

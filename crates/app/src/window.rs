@@ -3,9 +3,9 @@
 use crate::error::{AppError, Result};
 use domain::clock::Timestamp;
 
-const DAY_MS: i64 = 86_400_000;
+pub(crate) const DAY_MS: i64 = 86_400_000;
 /// A client works out its window a little before it is looked at, in milliseconds.
-const SLACK_MS: i64 = 60_000;
+pub(crate) const SLACK_MS: i64 = 60_000;
 /// How wide a list's window is at most, in days.
 pub(crate) const LIST_DAYS_MAX: i64 = 90;
 

@@ -50,7 +50,8 @@ impl LastAnswer {
     /// An answer of which the beginning is kept.
     #[must_use]
     pub fn new(at: Timestamp, status: u16, response: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(response);
+        // A little more than is kept, so that no character is cut that is.
+        let text = String::from_utf8_lossy(&response[..response.len().min(ANSWER_BYTES_MAX + 4)]);
         let end = text.floor_char_boundary(ANSWER_BYTES_MAX);
         // PostgreSQL's texts cannot hold it.
         Self { at: at.0, status, text: text[..end].replace('\0', "\u{fffd}") }

@@ -67,10 +67,13 @@ async fn round(
         // One that cannot go on now does not hold up the others.
         let stepped = match look(store, &task, now).await {
             Ok(None) => continue,
-            Ok(Some(step)) => store.task_step(&task, step).await,
+            Ok(Some(step)) => {
+                let found = step.looked > 0;
+                store.task_step(&task, step).await.map(|moved| (moved, found))
+            }
             Err(error) => Err(error),
         };
-        let moved = match stepped {
+        let (moved, found) = match stepped {
             Ok(moved) => moved,
             Err(error) => {
                 tracing::warn!(%error, id = task.id, "a background task stands still; trying again");
@@ -79,7 +82,8 @@ async fn round(
         };
         match moved {
             Some(moved) => {
-                is_busy |= moved.status == TaskStatus::Running;
+                // One that found nothing waits for time to pass.
+                is_busy |= found && moved.status == TaskStatus::Running;
                 if moved.status != TaskStatus::Running {
                     let (id, queued) = (moved.id.clone(), moved.queued);
                     tracing::info!(id, queued, error = moved.error, "a background task has ended");

@@ -100,6 +100,18 @@ async fn a_task_is_nobody_elses() {
 }
 
 #[tokio::test]
+async fn an_endpoint_stays_disabled_when_its_recovery_is_refused() {
+    let world = World::with_endpoint().await;
+    for _ in 0..100 {
+        begin(&world, "recover", &json!({"since": NOW})).await;
+    }
+    world.patch(ENDPOINT, r#"{"disabled": true}"#).await;
+    let refused = world.post(&format!("{ENDPOINT}/enable"), r#"{"recover": "all"}"#).await;
+    assert_eq!((refused.status, &refused.json["code"]), (400, &json!("limit_reached")));
+    assert_eq!(world.get(ENDPOINT).await.json["disabled"], true);
+}
+
+#[tokio::test]
 async fn a_disabled_endpoint_is_enabled_with_or_without_what_it_missed() {
     let world = World::with_endpoint().await;
     world.patch(ENDPOINT, r#"{"disabled": true}"#).await;
