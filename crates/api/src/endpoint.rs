@@ -218,7 +218,7 @@ impl AnswerOut {
 }
 
 impl EndpointIn {
-    fn read(self, spare: &dyn Fn(bool) -> String) -> Outcome<EndpointInput> {
+    pub(crate) fn read(self, spare: &dyn Fn(bool) -> String) -> Outcome<EndpointInput> {
         let problems = &mut Problems::default();
         let fields = EndpointFields {
             url: self.url.required("url", problems),

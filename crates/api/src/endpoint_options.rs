@@ -3,8 +3,10 @@
 
 use crate::endpoint_auth::{auth_out, signatures_out};
 use crate::json::{At, Field, Wire};
+use crate::notify::NotifyOut;
 use app::Problems;
 use app::credentials::{AuthInput, SignatureInput};
+use app::notify::NotifyInput;
 use app::options::OptionsPatch;
 use domain::clock::Timestamp;
 use domain::endpoint::Endpoint;
@@ -169,6 +171,10 @@ pub(crate) struct OptionsIn {
     #[serde(default)]
     #[schema(value_type = Option<Vec<Object>>)]
     signatures: Field<Vec<SignatureInput>>,
+    /// Who hears of it when it fails; null is whoever the application says.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    notify: Field<NotifyInput>,
 }
 
 impl OptionsIn {
@@ -198,6 +204,7 @@ impl OptionsIn {
             auth: self.auth.change("auth", problems),
             certificate_authority: self.certificate_authority.change("certificateAuthority", problems),
             signatures: self.signatures.change("signatures", problems),
+            notify: self.notify.change("notify", problems),
         };
         if let app::change::Change::Set(signatures) = &mut patch.signatures {
             for signature in signatures {
@@ -269,6 +276,8 @@ pub(crate) struct OptionsOut {
     /// Signatures, without their keys.
     #[schema(value_type = Vec<Object>)]
     signatures: Vec<Value>,
+    /// Who hears of it when it fails; null is whoever the application says.
+    notify: Option<NotifyOut>,
     /// What is worth knowing: a certificate that has expired.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
@@ -285,7 +294,7 @@ impl OptionsOut {
             method: options.method.word(),
             content_type: options.content_type().to_owned(),
             format: options.format.word(),
-            name: options.name.unwrap_or_else(|| app::endpoint::default_name(&endpoint.fields.url)),
+            name: options.name.unwrap_or_else(|| domain::endpoint::default_name(&endpoint.fields.url)),
             fields: options.fields,
             template: options.template,
             transformation_enabled: options.transformation.as_ref().is_none_or(|t| t.enabled),
@@ -303,6 +312,7 @@ impl OptionsOut {
             auth: auth_out(credentials, false),
             certificate_authority: credentials.certificate_authority.clone(),
             signatures: signatures_out(&credentials.signatures, false),
+            notify: credentials.notify.as_ref().map(NotifyOut::of),
             warnings: app::credentials::warnings(credentials, now),
         }
     }

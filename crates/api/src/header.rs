@@ -7,8 +7,10 @@ use crate::error::{Errors, Outcome};
 use crate::json::Field;
 use crate::path::{At, EndpointPath};
 use crate::received::Received;
+use app::header::ShownHeaders;
 use app::{App, Problems};
 use axum::extract::State;
+use domain::header::Header;
 use domain::name::Metadata;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -52,14 +54,27 @@ pub(crate) struct EndpointHeadersOut {
     sensitive: Vec<String>,
 }
 
+impl EndpointHeadersIn {
+    pub(crate) fn read(self) -> Outcome<Vec<Header>> {
+        let mut problems = Problems::default();
+        let headers = self.headers.required("headers", &mut problems);
+        problems.finish()?;
+        Ok(headers.into_iter().collect())
+    }
+}
+
+impl EndpointHeadersOut {
+    pub(crate) fn of(shown: ShownHeaders) -> Self {
+        Self { headers: shown.headers.into_iter().collect(), sensitive: shown.sensitive }
+    }
+}
+
 /// Reads an endpoint's headers; credentials by name only.
 #[utoipa::path(get, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers",
     operation_id = "v1.endpoint.get-headers", tag = "Endpoint", params(EndpointPath),
     responses((status = 200, body = EndpointHeadersOut), Errors))]
 async fn get(State(app): State<App>, caller: Caller, At(at): At<EndpointPath>) -> Outcome {
-    let shown = app.headers_get(at.by(&caller)).await?;
-    let headers = shown.headers.into_iter().collect();
-    Ok(Answer::ok(&EndpointHeadersOut { headers, sensitive: shown.sensitive }))
+    Ok(Answer::ok(&EndpointHeadersOut::of(app.headers_get(at.by(&caller)).await?)))
 }
 
 /// Replaces an endpoint's headers.
@@ -67,10 +82,8 @@ async fn get(State(app): State<App>, caller: Caller, At(at): At<EndpointPath>) -
     operation_id = "v1.endpoint.set-headers", tag = "Endpoint", params(EndpointPath),
     request_body = EndpointHeadersIn, responses((status = 204), Errors))]
 async fn put(State(app): State<App>, At(at): At<EndpointPath>, received: Received) -> Outcome {
-    let mut problems = Problems::default();
-    let headers = received.json::<EndpointHeadersIn>()?.headers.required("headers", &mut problems);
-    problems.finish()?;
-    app.headers_put(at.by(&received.principal), headers.into_iter().collect()).await?;
+    let headers = received.json::<EndpointHeadersIn>()?.read()?;
+    app.headers_put(at.by(&received.principal), headers).await?;
     Ok(Answer::nothing())
 }
 

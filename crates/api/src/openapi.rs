@@ -4,7 +4,8 @@ use crate::answer::Answer;
 use crate::guard::guard;
 use crate::{
     Api, api_key, application, attempt, credentials, destination, diagnose, endpoint, endpoint_health,
-    environment, event_type, header, health, message, resend, secret, session, stats, task, trial,
+    environment, event_type, header, health, message, notice, notify, operational, resend, secret, session,
+    stats, task, trial,
 };
 use axum::Router;
 use axum::middleware::from_fn;
@@ -56,6 +57,9 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(health::router())
         .merge(task::router())
         .merge(endpoint_health::router())
+        .merge(notify::router())
+        .merge(notice::router())
+        .merge(operational::router())
         .layer(from_fn(guard))
         .merge(message::hot_router())
 }

@@ -24,7 +24,7 @@ pub(crate) fn router() -> OpenApiRouter<Api> {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EndpointSecretOut {
     /// `whsec_…`, or the public `whpk_…` of an ed25519 key.
-    key: String,
+    pub(crate) key: String,
 }
 
 /// A rotation.
@@ -41,6 +41,17 @@ pub(crate) struct EndpointSecretRotateIn {
     grace_period_seconds: Field<u64>,
 }
 
+impl EndpointSecretRotateIn {
+    /// The new key, and for how many seconds the old one goes on signing.
+    pub(crate) fn read(self) -> Outcome<(Option<String>, Option<u64>)> {
+        let mut problems = Problems::default();
+        let key = self.key.optional("key", &mut problems);
+        let grace = self.grace_period_seconds.optional("gracePeriodSeconds", &mut problems);
+        problems.finish()?;
+        Ok((key, grace))
+    }
+}
+
 /// Reads an endpoint's secret.
 #[utoipa::path(get, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret",
     operation_id = "v1.endpoint.get-secret", tag = "Endpoint", params(EndpointPath),
@@ -54,11 +65,7 @@ async fn get(State(app): State<App>, caller: Caller, At(at): At<EndpointPath>) -
     operation_id = "v1.endpoint.rotate-secret", tag = "Endpoint", params(EndpointPath, IdempotencyKey),
     request_body = EndpointSecretRotateIn, responses((status = 200, body = EndpointSecretOut), Errors))]
 async fn rotate(State(app): State<App>, At(at): At<EndpointPath>, received: Received) -> Outcome {
-    let input: EndpointSecretRotateIn = received.json()?;
-    let mut problems = Problems::default();
-    let key = input.key.optional("key", &mut problems);
-    let grace = input.grace_period_seconds.optional("gracePeriodSeconds", &mut problems);
-    problems.finish()?;
+    let (key, grace) = received.json::<EndpointSecretRotateIn>()?.read()?;
     let at = Arc::new(at);
     let (rotating, path, principal) = (app.clone(), Arc::clone(&at), Arc::clone(&received.principal));
     let rotated = once(&app, &received, async move {

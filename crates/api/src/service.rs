@@ -4,7 +4,7 @@
 //! what SDKs send, does without; any other spelling of it takes the router's way to the same handler.
 
 use crate::body::{Lent, drain};
-use crate::{Api, ApiSettings, fallback, message, openapi};
+use crate::{Api, ApiSettings, fallback, message, openapi, unsubscribe};
 use app::App;
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -25,7 +25,9 @@ impl Service {
     pub fn new(app: App, settings: ApiSettings, beside: Router) -> Self {
         let api = Api { app, settings };
         let (routes, document) = openapi::routes().split_for_parts();
-        let routes = fallback::around(routes.merge(openapi::route(&document)).with_state(api.clone()));
+        let routes = fallback::around(
+            routes.merge(openapi::route(&document)).merge(unsubscribe::router()).with_state(api.clone()),
+        );
         Self { api: Some(api), routes: routes.merge(beside) }
     }
 

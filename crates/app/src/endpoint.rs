@@ -4,13 +4,14 @@ use crate::App;
 use crate::change::Change;
 use crate::endpoint_check::{Asked, check, each_once};
 use crate::error::{AppError, Problems, Result};
+use crate::notice::Teller;
 use crate::options::{OptionsPatch, wrong};
 use crate::principal::{Place, Principal, Right};
 use crate::window::Window;
 use domain::application::Application;
 use domain::clock::Timestamp;
 use domain::credentials::Credentials;
-use domain::endpoint::{Endpoint, EndpointFields, EndpointSecret};
+use domain::endpoint::{Endpoint, EndpointFields, EndpointSecret, default_name};
 use domain::header::{self, Header};
 use domain::name::Metadata;
 use domain::page::{Page, Slice};
@@ -140,13 +141,13 @@ impl App {
         fields.options = found.fields.options.clone();
         let asked = Asked { principal: at.principal, before: Some(&found), options: &input.options };
         let fields = self.checked(asked, fields, (&found.headers, Problems::default())).await?;
-        let (paused, options) = (input.paused, input.options);
+        let (paused, options, teller) = (input.paused, input.options, self.teller(application.key));
         let change = move |now: &Endpoint| {
             let paused = paused.unwrap_or(now.fields.paused);
             let mut fields = EndpointFields { paused, ..fields.clone() };
             fields.options = now.fields.options.clone();
             options.clone().apply(&mut fields.options);
-            replacing(now, fields, &options)
+            replacing(now, fields, (&options, teller.as_ref()))
         };
         let updated = self.store().endpoint_update(found.key, Box::new(change)).await?;
         self.resume(&found, &updated);
@@ -169,10 +170,11 @@ impl App {
         self.check_event_types(asked, types, &mut problems).await?;
         self.check_own(asked, &tried, (&found.headers, &mut problems)).await?;
         problems.finish()?;
+        let teller = self.teller(found.application);
         let change = move |now: &Endpoint| {
             let mut fields = now.fields.clone();
             patch.clone().apply(&mut fields);
-            replacing(now, each_once(fields), &patch.options)
+            replacing(now, each_once(fields), (&patch.options, teller.as_ref()))
         };
         let updated = self.store().endpoint_update(found.key, Box::new(change)).await?;
         self.resume(&found, &updated);
@@ -185,7 +187,8 @@ impl App {
     /// `NotFound`, `Forbidden`.
     pub async fn endpoint_delete(&self, at: Place<'_>) -> Result<()> {
         let found = self.endpoint_of(at, Right::Manage).await?;
-        Ok(self.store().endpoint_delete(found.key).await?)
+        let notice = self.teller(found.application).and_then(|teller| teller.deleted(&found));
+        Ok(self.store().endpoint_delete(found.key, notice).await?)
     }
 
     /// Counts an endpoint's deliveries by state, over the last 28 days unless told otherwise.
@@ -244,8 +247,11 @@ impl App {
         let mut credentials = Credentials::default();
         input.options.apply_credentials(&mut credentials);
         let secret = secret.unwrap_or_else(|| Secret::generate(&mut |out| self.inner.parts.random.fill(out)));
+        let id = self.new_id(Kind::Endpoint);
+        let teller = self.teller(application.key);
         let new = NewEndpoint {
-            id: self.new_id(Kind::Endpoint),
+            notice: teller.and_then(|teller| teller.created(&id, fields.uid.as_deref())),
+            id,
             application: application.key,
             fields,
             headers: input.headers,
@@ -287,7 +293,7 @@ impl EndpointPatch {
 fn replacing(
     now: &Endpoint,
     mut fields: EndpointFields,
-    options: &OptionsPatch,
+    (options, teller): (&OptionsPatch, Option<&Teller>),
 ) -> std::result::Result<EndpointChange, StoreError> {
     let is_enabled = now.fields.disabled && !fields.disabled;
     let disabling = is_enabled.then_some(None);
@@ -302,12 +308,14 @@ fn replacing(
         )));
     }
     drop_default_name(&mut fields, &now.fields.url);
-    let credentials = options.has_credentials().then_some(credentials);
+    let credentials = options.has_sealed().then_some(credentials);
+    let notices = teller.map(|teller| teller.changed(now, &fields)).unwrap_or_default();
     Ok(EndpointChange {
         fields: Some(fields),
         begins_again,
         disabling,
         credentials,
+        notices,
         ..EndpointChange::default()
     })
 }
@@ -325,11 +333,4 @@ fn drop_default_name(fields: &mut EndpointFields, url: &str) {
     if fields.options.name.as_ref().is_some_and(|name| shown.contains(name)) {
         fields.options.name = None;
     }
-}
-
-/// The name of an endpoint that has not been given one: the host of its URL.
-#[must_use]
-pub fn default_name(url: &str) -> String {
-    let parsed = url::Url::parse(url).ok();
-    parsed.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
 }

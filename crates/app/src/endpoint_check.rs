@@ -5,8 +5,9 @@ use crate::application::check_throttle;
 use crate::change::Change;
 use crate::error::{Problems, Result};
 use crate::list::{CHANNELS, Rule, unique};
+use crate::operational;
 use crate::options::{OptionsPatch, Proposed};
-use crate::principal::Principal;
+use crate::principal::{Principal, Scope};
 use domain::endpoint::{Endpoint, EndpointFields};
 use domain::header::Header;
 use domain::limit::{EVENT_TYPES_MAX, URL_BYTES_MAX};
@@ -52,6 +53,13 @@ impl App {
         let options = &fields.options;
         let proposed = Proposed { options, credentials: &credentials, headers, before: asked.before };
         self.check_options(&proposed, asked.options, problems).await?;
+        if let Change::Set(input) = &asked.options.notify
+            && matches!(input.slack_url, Change::Set(_))
+            && let Some(url) = credentials.notify.as_ref().and_then(|notify| notify.slack_url.as_ref())
+            && let Err(what) = self.check_target(url.reveal())
+        {
+            problems.add_at(["notify".into(), "slackUrl".into()], what);
+        }
         if let Change::Set(routes) = &asked.options.routes {
             let types: Vec<_> = routes.iter().map(|mapping| mapping.event_type.clone()).collect();
             let known = asked.before.map(|endpoint| &*endpoint.fields.options.routes).unwrap_or_default();
@@ -96,6 +104,10 @@ impl App {
         problems: &mut Problems,
     ) -> Result<()> {
         if names.is_empty() || names.len() > EVENT_TYPES_MAX {
+            return Ok(());
+        }
+        if principal.scope == Scope::Operational {
+            operational::check_event_types(names, problems);
             return Ok(());
         }
         let environment = principal.environment.key;

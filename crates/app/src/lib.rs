@@ -33,6 +33,9 @@ pub mod jwt;
 pub mod list;
 mod memory;
 pub mod message;
+pub mod notice;
+pub mod notify;
+pub mod operational;
 pub mod options;
 pub mod principal;
 pub mod random;
@@ -48,6 +51,7 @@ pub use principal::{Place, Principal, Right, Scope};
 
 use domain::clock::{Clock, Timestamp};
 use domain::environment::SignatureHeaders;
+use domain::notify::Recipients;
 use domain::wire_id::{IdCodec, Kind};
 use idempotency::Idempotency;
 use random::Random;
@@ -73,6 +77,8 @@ pub struct AppParts {
     pub random: Arc<dyn Random>,
     /// The ids of messages and attempts.
     pub ids: IdCodec,
+    /// By which key browsers know this instance's pushes, in base64url.
+    pub push_key: String,
     /// What the operator chose.
     pub settings: AppSettings,
 }
@@ -105,6 +111,7 @@ struct Inner {
     filters: filter::Filters,
     schemas: schema::Schemas,
     rates: rate::Rates,
+    recipients: Recipients,
     stopping: AtomicBool,
 }
 
@@ -119,6 +126,7 @@ impl App {
     #[must_use]
     pub fn new(parts: AppParts) -> Self {
         let started_at = parts.clock.now();
+        let recipients = notify::recipients(&parts.store.wire_id_key());
         let inner = Inner {
             parts,
             sessions: Sessions::default(),
@@ -126,6 +134,7 @@ impl App {
             filters: filter::Filters::default(),
             schemas: schema::Schemas::default(),
             rates: rate::Rates::default(),
+            recipients,
             stopping: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }

@@ -6,6 +6,7 @@ use crate::App;
 use crate::change::Change;
 use crate::credentials::{AuthInput, SignatureInput, beside, check_certificates};
 use crate::error::{AppError, Problems, Result};
+use crate::notify::NotifyInput;
 use domain::auth::Auth;
 use domain::credentials::Credentials;
 use domain::endpoint::Endpoint;
@@ -68,6 +69,8 @@ pub struct OptionsPatch {
     pub certificate_authority: Change<String>,
     /// Signatures.
     pub signatures: Change<Vec<SignatureInput>>,
+    /// Who hears of it when it fails.
+    pub notify: Change<NotifyInput>,
 }
 
 impl OptionsPatch {
@@ -130,9 +133,21 @@ impl OptionsPatch {
                 credentials.signatures = beside(inputs, &there);
             }
         }
+        match self.notify {
+            Change::Keep => {}
+            Change::Clear => credentials.notify = None,
+            Change::Set(input) => {
+                credentials.notify = Some(input.apply(credentials.notify.take().unwrap_or_default()));
+            }
+        }
     }
 
-    /// Whether the credentials change.
+    /// Whether what is stored sealed changes.
+    pub(crate) const fn has_sealed(&self) -> bool {
+        self.has_credentials() || !matches!(self.notify, Change::Keep)
+    }
+
+    /// Whether the credentials change that requests are made with.
     pub(crate) const fn has_credentials(&self) -> bool {
         !matches!(
             (&self.auth, &self.certificate_authority, &self.signatures),

@@ -36,6 +36,8 @@ pub enum Scope {
         /// Its wire id, as a token names it.
         id: Option<String>,
     },
+    /// The environment's operational webhooks. No credential has this scope: it is taken for one operation.
+    Operational,
 }
 
 /// An endpoint or message of an application, as a path names it, and who asks.
@@ -103,7 +105,7 @@ impl Principal {
 
     fn opens(&self, application: &Application) -> bool {
         match &self.scope {
-            Scope::Environment => true,
+            Scope::Environment | Scope::Operational => true,
             Scope::Application { key, id } => {
                 *key == application.key && id.as_ref().is_none_or(|id| *id == application.id)
             }
@@ -119,7 +121,11 @@ impl App {
         id: &str,
         right: Right,
     ) -> Result<Arc<Application>> {
-        let found = self.store().routing().application(principal.environment.key, id);
+        let (routing, environment) = (self.store().routing(), principal.environment.key);
+        let found = match principal.scope {
+            Scope::Operational => routing.operational(environment),
+            _ => routing.application(environment, id),
+        };
         let application = found.filter(|a| principal.opens(a)).ok_or(AppError::NotFound)?;
         principal.may(right)?;
         Ok(application)

@@ -85,10 +85,14 @@ impl App {
         if since.is_some() {
             self.room_for_task(at.principal).await?;
         }
-        let enable = |there: &Endpoint| {
+        let teller = self.teller(found.application);
+        let enable = move |there: &Endpoint| {
             let mut fields = there.fields.clone();
             fields.disabled = false;
+            let told = teller.as_ref().filter(|_| there.fields.disabled);
+            let notices = told.map(|teller| teller.changed(there, &fields)).unwrap_or_default();
             Ok(EndpointChange {
+                notices,
                 fields: Some(fields),
                 begins_again: there.fields.disabled,
                 disabling: Some(None),
@@ -139,7 +143,8 @@ impl App {
         if found.status != TaskStatus::Running {
             return Err(AppError::refused("generic_error", "This task has ended already."));
         }
-        Ok(self.store().task_cancel(principal.environment.key, id, "it was canceled").await?)
+        let notice = self.teller(found.application).and_then(|teller| teller.ended(&found));
+        Ok(self.store().task_cancel(&found, "it was canceled", notice).await?)
     }
 
     async fn room_for_task(&self, principal: &Principal) -> Result<()> {
@@ -186,7 +191,7 @@ impl App {
 
 const fn application_of(principal: &Principal) -> Option<ApplicationKey> {
     match &principal.scope {
-        Scope::Environment => None,
+        Scope::Environment | Scope::Operational => None,
         Scope::Application { key, .. } => Some(*key),
     }
 }

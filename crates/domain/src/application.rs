@@ -33,3 +33,11 @@ pub struct Application {
     /// When it was last changed.
     pub updated_at: Timestamp,
 }
+
+impl Application {
+    /// Whether it is the one whose endpoints are operational webhooks.
+    #[must_use]
+    pub fn is_operational(&self) -> bool {
+        crate::operational::is_operational(&self.id)
+    }
+}

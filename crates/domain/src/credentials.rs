@@ -1,9 +1,11 @@
-//! What an endpoint has that is stored sealed, beside its secret and its headers: authentication, certificates, signatures.
+//! What an endpoint has that is stored sealed, beside its secret and its headers: authentication, certificates, signatures,
+//! and who hears of it.
 
 use crate::auth::Auth;
 use crate::confidential::Confidential;
 use crate::header::Header;
 use crate::limit::CERTIFICATES_BYTES_MAX;
+use crate::notify::Notify;
 use crate::signature::{self, Signature};
 use crate::wrong::Found;
 use serde::{Deserialize, Serialize};
@@ -23,6 +25,9 @@ pub struct Credentials {
     pub certificate_authority: Option<String>,
     /// How requests are signed.
     pub signatures: Vec<Signature>,
+    /// Who hears of it when it fails; none is whoever its application says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Notify>,
 }
 
 /// A client certificate and its key, in PEM.
@@ -42,6 +47,7 @@ impl Default for Credentials {
             identity: None,
             certificate_authority: None,
             signatures: vec![Signature::Standard],
+            notify: None,
         }
     }
 }
@@ -57,6 +63,9 @@ impl Credentials {
         self.auth.check(&mut found.below("auth"));
         signature::check(&self.signatures, &mut found.below("signatures"));
         self.check_sizes(found);
+        if let Some(notify) = &self.notify {
+            notify.check(&mut found.below("notify"));
+        }
         let taken = |name: &str| headers.iter().any(|(there, _)| there.eq_ignore_ascii_case(name));
         if let Some(name) = self.auth.header().filter(|name| taken(name)) {
             found.wrong(

@@ -80,6 +80,13 @@ pub struct Endpoint {
     pub updated_at: Timestamp,
 }
 
+/// The name of an endpoint that has not been given one: the host of its URL.
+#[must_use]
+pub fn default_name(url: &str) -> String {
+    let parsed = url::Url::parse(url).ok();
+    parsed.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+}
+
 /// Too many old secrets still sign.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -88,6 +95,12 @@ pub struct Endpoint {
 pub struct TooManySecrets;
 
 impl Endpoint {
+    /// Its name for people: the one that it was given, or the host of its URL.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.fields.options.name.clone().unwrap_or_else(|| default_name(&self.fields.url))
+    }
+
     /// Whether a message of this type and these channels is for this endpoint: the type matches or is mapped, and the
     /// endpoint has no channels or shares one with the message. An endpoint that maps event types and names no others wants
     /// only the mapped ones.

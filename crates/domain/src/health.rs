@@ -145,6 +145,13 @@ pub fn enough(failures: &Failures, policy: DisablePolicy) -> Option<Enough> {
     (long && is_long).then_some(Enough::FailingFor)
 }
 
+/// Whether half of the time has passed after which an endpoint is disabled, with half of the failures.
+#[must_use]
+pub fn is_worth_a_warning(failures: &Failures) -> bool {
+    let lasts = Timestamp(failures.last.at).since(failures.since);
+    lasts >= FAILING_MS / 2 && failures.count >= FAILURES_MIN / 2
+}
+
 /// The reason in a sentence, as the endpoint's owner reads it.
 #[must_use]
 pub fn reason(failures: &Failures, enough: Enough) -> String {

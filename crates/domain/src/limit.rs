@@ -119,3 +119,9 @@ pub const CONTEXT_BYTES_MAX: usize = 64 * 1024;
 pub const SHAPED_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The query that a GET carries the event in, in bytes: common servers take no more.
 pub const GET_QUERY_BYTES_MAX: usize = 8_000;
+/// E-mail addresses that an application or an endpoint may name for notices: `notify_emails_max`.
+pub const NOTIFY_EMAILS_MAX: usize = 20;
+/// An e-mail address, in bytes (RFC 5321, section 4.5.3.1.3).
+pub const EMAIL_BYTES_MAX: usize = 254;
+/// Browsers of one application that are told by push: `push_subscriptions_max`.
+pub const PUSH_SUBSCRIPTIONS_MAX: usize = 100;

@@ -4,7 +4,8 @@
 //! out to be dead is replaced once, at once, by a fresh one: receivers close idle connections when they like, and that
 //! must not count as a failed attempt. The caller is asked before every try whether the request is still its to make.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, uri::PathAndQuery};
@@ -16,6 +17,7 @@ use crate::{
     connection::{Connection, ExchangeError},
     error::Progress,
     pool::Pool,
+    probe::expires_at,
     stream::Transport,
     tls,
 };
@@ -27,7 +29,12 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     connector: Connector,
     pool: Pool,
+    /// When the certificates expire that servers showed last, by authority.
+    certificates: Mutex<HashMap<String, i64>>,
 }
+
+/// Servers whose certificates are kept in mind.
+const CERTIFICATES_MAX: usize = 10_000;
 
 /// A request to somebody else's server.
 #[derive(Debug, Clone)]
@@ -104,12 +111,19 @@ impl Client {
 
     fn from_connector(connector: Connector) -> Client {
         let pool = Pool::new(connector.limits, Instant::now());
-        Client(Arc::new(Inner { connector, pool }))
+        Client(Arc::new(Inner { connector, pool, certificates: Mutex::default() }))
     }
 
     /// What may be reached.
     pub fn policy(&self) -> &Policy {
         &self.0.connector.policy
+    }
+
+    /// When the certificates expire that servers showed last, as (authority, seconds since 1970); of the last ten thousand
+    /// servers or so.
+    pub fn certificates(&self) -> Vec<(String, i64)> {
+        let certificates = self.0.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        certificates.iter().map(|(authority, ends)| (authority.clone(), *ends)).collect()
     }
 
     /// Closes connections that have been idle too long. Sending does this by the way; a process that has stopped
@@ -191,6 +205,22 @@ impl Destination {
     }
 }
 
+impl Inner {
+    /// Keeps in mind when a server's certificate expires.
+    fn note(&self, authority: &str, ends: i64) {
+        let mut certificates = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        match certificates.get_mut(authority) {
+            Some(known) => *known = ends,
+            None => {
+                if certificates.len() >= CERTIFICATES_MAX {
+                    certificates.clear();
+                }
+                certificates.insert(authority.to_owned(), ends);
+            }
+        }
+    }
+}
+
 /// One request under way.
 struct Call<'a> {
     inner: &'a Inner,
@@ -221,6 +251,11 @@ impl Call<'_> {
     async fn connect(&self) -> Result<Box<Connection>, SendError> {
         let (connector, target) = (&self.inner.connector, &self.destination.target);
         let transport = connector.connect(target, self.progress).await?;
+        if let Transport::Tls(stream) = &transport
+            && let Some(ends) = expires_at(stream)
+        {
+            self.inner.note(target.authority.as_str(), ends);
+        }
         Ok(Box::new(Connection::new(transport, target, &connector.limits).await?))
     }
 

@@ -33,6 +33,13 @@ pub struct TlsDetails {
     pub expires_at: i64,
 }
 
+/// When a server's certificate expires, in seconds since 1970.
+pub(crate) fn expires_at<T>(stream: &TlsStream<T>) -> Option<i64> {
+    let certificate = stream.get_ref().1.peer_certificates()?.first()?;
+    let (_, read) = x509_parser::certificate::X509Certificate::from_der(certificate).ok()?;
+    Some(read.validity().not_after.timestamp())
+}
+
 impl TlsDetails {
     pub(crate) fn of<T>(stream: &TlsStream<T>) -> Option<TlsDetails> {
         let (_, session) = stream.get_ref();

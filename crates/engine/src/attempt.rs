@@ -5,6 +5,7 @@ use crate::health::{self, Health};
 use crate::line::{Ended, Item};
 use crate::memory::Memory;
 use crate::metrics::EngineMetrics;
+use crate::operational;
 use crate::queue::Turn;
 use crate::request::Prepared;
 use crate::retries::Retries;
@@ -131,6 +132,10 @@ pub(crate) async fn run(context: Arc<Context>, prepared: Arc<Prepared>, ticket: 
             }
         }
     };
+    if let Some(kind) = operational::worth(item.trigger, number, next) {
+        // Boxed: it is rare.
+        Box::pin(operational::note(&context, &item, (kind, number), now)).await;
+    }
     count(&context, &item, answer.seen.outcome, now);
     note(&context.health, &item, &answer, now);
     let wished = (answer.seen.wish == Some(Wish::Disable))
@@ -158,7 +163,10 @@ pub(crate) async fn run(context: Arc<Context>, prepared: Arc<Prepared>, ticket: 
     if let Some(told) = wished {
         let reason = "the receiver asked for it with the header `webhook-delivery: disable`".to_owned();
         let disabling = Disabling { reason, at: now, answer: Some(told) };
-        health::disable(&context.store, &prepared.endpoint, disabling, None).await;
+        // Its own wish, whether or not it fails.
+        if let Some(route) = context.store.routing().route(prepared.endpoint.key) {
+            health::disable(&context.store, &route, (disabling, None), None).await;
+        }
     }
 }
 

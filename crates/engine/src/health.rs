@@ -3,10 +3,13 @@
 //! What attempts tell gathers in memory and goes to the store once a second, in small steps: many endpoints that begin to fail
 //! at once must not show in the latency of those that do not. A success is not told: the store finds it among the attempts.
 
+use domain::application::Application;
 use domain::clock::{Clock, Timestamp};
 use domain::endpoint::{Disabling, Endpoint, EndpointFields};
-use domain::health::{Failures, LastAnswer, enough, reason};
+use domain::health::{DisablePolicy, FAILING_MS, Failures, LastAnswer, enough, is_worth_a_warning, reason};
 use domain::id::EndpointKey;
+use domain::notice::{Facts, NewNotice, NoticeKind};
+use domain::operational::switched_data;
 use foldhash::HashMap;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -14,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use store::endpoint::EndpointChange;
 use store::health::Episode;
+use store::routing::Route;
 use store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -88,6 +92,7 @@ pub(crate) async fn run(
         match store.episodes_end(next, EPISODES).await {
             Ok(looked) => {
                 mended(&looked.ended);
+                exhausted(&store, &looked.exhausted, clock.now()).await;
                 next = looked.next.unwrap_or(EndpointKey(0));
             }
             Err(error) => tracing::debug!(%error, "it could not be asked which endpoints work again"),
@@ -123,37 +128,113 @@ async fn tell(store: &Arc<dyn Store>, health: &Health, clock: &dyn Clock) {
     }
 }
 
+/// Tells whom it concerns that deliveries were given up in these episodes.
+async fn exhausted(store: &Arc<dyn Store>, episodes: &[Episode], now: Timestamp) {
+    let notice = |episode: &Episode| {
+        let mut notice = about(store, episode, NoticeKind::Exhausted, (now, facts_of(episode, false)))?;
+        // Of one that is disabled people know already: it is only noted, so that it is not found again.
+        let route = store.routing().route(episode.endpoint)?;
+        notice.is_for_people = !route.endpoint.fields.disabled;
+        Some(notice)
+    };
+    let notices: Vec<_> = episodes.iter().filter_map(notice).collect();
+    if !notices.is_empty()
+        && let Err(error) = store.notices_add(notices).await
+    {
+        tracing::debug!(%error, "it could not be told that deliveries were given up; trying again");
+    }
+}
+
+/// What is told of an episode; when it `is_ending` the endpoint's work, with the time when it will be disabled.
+fn facts_of(episode: &Episode, is_ending: bool) -> Facts {
+    let ends_at = episode.failures.since.plus_ms(FAILING_MS).0;
+    Facts {
+        since: Some(episode.since.0),
+        failures: Some(episode.failures.count),
+        answer: Some(episode.failures.last.clone()),
+        expires_at: is_ending.then_some(ends_at),
+        ..Facts::default()
+    }
+}
+
+/// A notice of an episode; none where the endpoint is gone, or is an operational webhook.
+fn about(
+    store: &Arc<dyn Store>,
+    episode: &Episode,
+    kind: NoticeKind,
+    (now, facts): (Timestamp, Facts),
+) -> Option<NewNotice> {
+    let route =
+        store.routing().route(episode.endpoint).filter(|route| !route.application.is_operational())?;
+    let of = (route.application.key, episode.endpoint);
+    Some(NewNotice::new(of, kind, (episode.since, now), facts))
+}
+
 async fn judge(store: &Arc<dyn Store>, episode: &Episode, now: Timestamp) {
     let Some(route) = store.routing().route(episode.endpoint) else { return };
     let failures = &episode.failures;
-    let Some(enough) = enough(failures, route.endpoint.fields.options.disable_policy) else { return };
+    let policy = route.endpoint.fields.options.disable_policy;
+    let Some(enough) = enough(failures, policy) else { return warn(store, episode, policy, now).await };
     let (reason, answer) = (reason(failures, enough), Some(failures.last.clone()));
     // A person may be mending it right now: what is changed is judged by what fails from then on.
     let unchanged = Some(route.endpoint.updated_at);
-    disable(store, &route.endpoint, Disabling { reason, at: now, answer }, unchanged).await;
+    let disabling = Disabling { reason, at: now, answer };
+    disable(store, &route, (disabling, Some(episode.since)), unchanged).await;
+}
+
+/// Warns whom it concerns, once an episode, when half of the time has passed after which the endpoint is disabled.
+async fn warn(store: &Arc<dyn Store>, episode: &Episode, policy: DisablePolicy, now: Timestamp) {
+    if !is_worth_a_warning(&episode.failures) {
+        return;
+    }
+    let is_ending = matches!(policy, DisablePolicy::Both | DisablePolicy::FailingFor);
+    let notice = about(store, episode, NoticeKind::Failing, (now, facts_of(episode, is_ending)));
+    if let Err(error) = store.notices_add(Vec::from_iter(notice)).await {
+        tracing::debug!(%error, "a warning could not be kept; trying again");
+    }
 }
 
 /// Disables an endpoint, unless it is disabled already, or was changed since `unchanged`.
 pub(crate) async fn disable(
     store: &Arc<dyn Store>,
-    endpoint: &Endpoint,
-    disabling: Disabling,
+    route: &Route,
+    (disabling, since): (Disabling, Option<Timestamp>),
     unchanged: Option<Timestamp>,
 ) {
+    let (endpoint, application) = (&route.endpoint, Arc::clone(&route.application));
     let told = disabling.reason.clone();
     let change = move |now: &Endpoint| {
         if now.fields.disabled || unchanged.is_some_and(|since| now.updated_at != since) {
             return Err(StoreError::NotFound);
         }
         let fields = EndpointFields { disabled: true, ..now.fields.clone() };
+        let notices = Vec::from_iter(disabled(&application, now, (&disabling, since)));
         let disabling = Some(Some(disabling.clone()));
-        Ok(EndpointChange { fields: Some(fields), disabling, ..EndpointChange::default() })
+        Ok(EndpointChange { fields: Some(fields), disabling, notices, ..EndpointChange::default() })
     };
     match store.endpoint_update(endpoint.key, Box::new(change)).await {
         Ok(_) => tracing::info!(endpoint = endpoint.id, reason = told, "an endpoint is disabled"),
         Err(StoreError::NotFound) => {}
         Err(error) => tracing::warn!(%error, endpoint = endpoint.id, "an endpoint could not be disabled"),
     }
+}
+
+/// What is told of an endpoint that the server disables; nothing of an operational webhook.
+fn disabled(
+    application: &Application,
+    endpoint: &Endpoint,
+    (disabling, since): (&Disabling, Option<Timestamp>),
+) -> Option<NewNotice> {
+    let facts = Facts {
+        since: Some(since.unwrap_or(disabling.at).0),
+        reason: Some(disabling.reason.clone()),
+        answer: disabling.answer.clone(),
+        event: Some(switched_data(application, endpoint, (since, true))),
+        ..Facts::default()
+    };
+    let of = (application.key, endpoint.key);
+    let times = (disabling.at, disabling.at);
+    (!application.is_operational()).then(|| NewNotice::new(of, NoticeKind::Disabled, times, facts))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! | [`memory`] | how large bodies became | nothing | what is under way stays bounded |
 //! | [`record`] | records | attempts and rows, in batches | a record is kept until the store has it |
 //! | [`health`] | what attempts tell | episodes of failing endpoints; disables them | once a second, in small steps |
+//! | [`notice`] | notices, and what expires soon ([`expiring`]) | letters to people, events for operational webhooks ([`operational`]) | once an episode; a message a minute for each recipient |
 //! | [`task`] | background tasks | runs of their own, step by step | cut short, it goes on; nothing is sent twice |
 //! | [`prune`] | the clock | drops what is past its retention | small steps |
 //!
@@ -19,10 +20,13 @@ mod claim;
 mod dispatch;
 mod due;
 mod exchange;
+mod expiring;
 mod health;
 mod line;
 mod memory;
 pub mod metrics;
+mod notice;
+mod operational;
 mod pace;
 mod prune;
 mod queue;
@@ -36,7 +40,9 @@ mod token;
 pub use metrics::EngineMetrics;
 
 use attempt::Context;
+use courier::Courier;
 use domain::clock::Clock;
+use domain::notify::Recipients;
 use domain::retry::Schedule;
 use domain::wire_id::IdCodec;
 use parking_lot::Mutex;
@@ -44,6 +50,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
 use store::handoff::HandoffReceiver;
+use store::seal::derive;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -58,6 +65,8 @@ pub struct Parts {
     pub sandbox: shape::Sandbox,
     /// The only way out.
     pub egress: egress::Client,
+    /// Takes letters to people.
+    pub courier: Courier,
     /// Writes the ids that requests carry.
     pub ids: IdCodec,
     /// Where the present comes from.
@@ -75,6 +84,8 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// What `X-Event-Origin` says.
     pub event_origin: String,
+    /// The address under which people know this instance, without a slash at its end.
+    pub public_url: String,
     /// Days that messages and attempts are kept.
     pub retention_days: u32,
     /// Where jitter begins: another seed, another jitter.
@@ -98,6 +109,15 @@ impl Engine {
         let health = Arc::new(health::Health::default());
         let (records, recorded) = mpsc::channel(record::QUEUE);
         let retention_days = parts.settings.retention_days;
+        let telling = notice::Telling {
+            store: Arc::clone(&parts.store),
+            courier: parts.courier,
+            egress: parts.egress.clone(),
+            recipients: Recipients::new(&derive(&parts.store.wire_id_key(), "recipients")),
+            clock: Arc::clone(&parts.clock),
+            ids: parts.ids.clone(),
+            public_url: parts.settings.public_url.clone(),
+        };
         let context = Arc::new(Context {
             store: Arc::clone(&parts.store),
             egress: parts.egress,
@@ -115,6 +135,7 @@ impl Engine {
         tasks.spawn(record::run(Arc::clone(&parts.store), recorded));
         tasks.spawn(dispatch::run(context, parts.handoff, tasks.clone(), stop.clone()));
         tasks.spawn(health::run(Arc::clone(&parts.store), health, Arc::clone(&parts.clock), stop.clone()));
+        tasks.spawn(notice::run(telling, tasks.clone(), stop.clone()));
         tasks.spawn(task::run(Arc::clone(&parts.store), Arc::clone(&parts.clock), stop.clone()));
         tasks.spawn(prune::run(parts.store, parts.clock, retention_days, stop.clone()));
         tasks.close();

@@ -3,6 +3,7 @@
 //! A step reads what comes next, and the store moves the task on and adds what it sends in one transaction. So a task goes on
 //! after a restart, on any node, and sends nothing twice. Steps are small and have pauses between them: live traffic goes first.
 
+use crate::operational;
 use domain::clock::{Clock, Timestamp};
 use domain::delivery::DeliveryState;
 use domain::endpoint::Endpoint;
@@ -69,7 +70,9 @@ async fn round(
             Ok(None) => continue,
             Ok(Some(step)) => {
                 let found = step.looked > 0;
-                store.task_step(&task, step).await.map(|moved| (moved, found))
+                let is_end = step.status.0 != TaskStatus::Running;
+                let notice = if is_end { operational::ended(&**store, &task, now) } else { None };
+                store.task_step(&task, step, notice).await.map(|moved| (moved, found))
             }
             Err(error) => Err(error),
         };

@@ -65,6 +65,14 @@ pub struct Config {
     pub event_origin: String,
     /// Requests of one credential in a second; 0 is no limit.
     pub api_rate_limit: u32,
+    /// The mail server's URL; none is no e-mails.
+    pub smtp_url: Option<SecretText>,
+    /// Certificate authorities of the mail server, in PEM.
+    pub smtp_certificate_authority: Option<String>,
+    /// Whom e-mails come from.
+    pub mail_from: String,
+    /// How long a letter may take. Not a setting: tests have no patience.
+    pub letter_timeout: Option<Duration>,
     /// Proxies whose `Forwarded` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The log filter.

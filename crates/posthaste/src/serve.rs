@@ -14,6 +14,7 @@ use api::{ApiSettings, Service};
 use app::random::{Random, SystemRandom};
 use app::{App, AppParts, AppSettings};
 use axum::Router;
+use courier::{Courier, Email, EmailSettings, Vapid};
 use domain::clock::Clock;
 use domain::wire_id::IdCodec;
 use egress::{Limits, Policy, SystemResolver};
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::handoff::{self, HandoffReceiver};
 use store::postgres::{self, DatabaseClock, Postgres};
+use store::seal::derive;
 use store::sqlite::{self, Sqlite};
 use store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +33,8 @@ use tokio_util::task::TaskTracker;
 
 /// How long requests in flight may take once the server stops.
 const REQUESTS_STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a letter may take.
+const LETTER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a node may be silent before another one takes its work over.
 const LEASE_TTL: Duration = Duration::from_secs(5);
 /// What recording may take on top of the deadline of the deliveries in flight.
@@ -41,6 +45,7 @@ pub struct Core {
     store: Arc<dyn Store>,
     app: App,
     egress: egress::Client,
+    courier: Courier,
     ids: IdCodec,
     handoff: HandoffReceiver,
     clock: Arc<dyn Clock>,
@@ -72,6 +77,7 @@ impl Core {
         let policy = Policy::new(config.egress_allow.clone(), config.https_only);
         let egress = egress::Client::new(policy, Limits::default(), Arc::new(SystemResolver::new()));
         let sandbox = Sandbox::new(config.script_worker.clone());
+        let courier = courier(config, &egress, &*store)?;
         let app = App::new(AppParts {
             sandbox: sandbox.clone(),
             store: Arc::clone(&store),
@@ -80,6 +86,7 @@ impl Core {
             clock: Arc::clone(&clock),
             random: Arc::new(SystemRandom),
             ids: ids.clone(),
+            push_key: courier.push_key(),
             settings: AppSettings {
                 jwt: keys.jwt(config)?,
                 signature_headers: config.signature_headers,
@@ -88,7 +95,7 @@ impl Core {
                 event_origin: config.event_origin.clone(),
             },
         });
-        Ok(Self { store, app, egress, ids, handoff, clock, sandbox })
+        Ok(Self { store, app, egress, courier, ids, handoff, clock, sandbox })
     }
 
     /// The API.
@@ -109,12 +116,14 @@ impl Core {
             handoff: self.handoff,
             sandbox: self.sandbox,
             egress: self.egress,
+            courier: self.courier,
             ids: self.ids,
             clock: self.clock,
             settings: engine::Settings {
                 schedule: config.schedule.clone(),
                 request_timeout: config.request_timeout,
                 event_origin: config.event_origin.clone(),
+                public_url: config.public_url.clone(),
                 retention_days: config.retention_days,
                 seed: u64::from_le_bytes(seed),
             },
@@ -206,6 +215,27 @@ impl Server {
         self.folder.withdraw();
         close(self.store).await;
     }
+}
+
+/// What takes letters to people.
+fn courier(config: &Config, egress: &egress::Client, store: &dyn Store) -> Result<Courier, String> {
+    let timeout = config.letter_timeout.unwrap_or(LETTER_TIMEOUT);
+    let email = config.smtp_url.as_ref().map(|url| {
+        let settings = EmailSettings {
+            url: url.reveal().to_owned(),
+            certificate_authority: config.smtp_certificate_authority.clone(),
+            from: config.mail_from.clone(),
+        };
+        Email::new(&settings, timeout).map_err(|error| format!("POSTHASTE_SMTP_URL: {error}"))
+    });
+    let contact = if config.public_url.starts_with("https:") {
+        config.public_url.clone()
+    } else {
+        let address = config.mail_from.rsplit('<').next().unwrap_or_default();
+        format!("mailto:{}", address.trim_end_matches('>'))
+    };
+    let vapid = Vapid::new(derive(&store.wire_id_key(), "vapid"), contact);
+    Ok(Courier::new(email.transpose()?, egress.clone(), vapid, timeout))
 }
 
 type Opened = (Arc<dyn Store>, Arc<dyn Clock>);

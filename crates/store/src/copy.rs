@@ -79,7 +79,7 @@ const fn table(name: &'static str, columns: &'static str) -> Table {
 }
 
 /// All tables, each after what it refers to.
-pub(crate) const TABLES: [Table; 13] = [
+pub(crate) const TABLES: [Table; 19] = [
     table("environment", "key, id, signature_headers, created_at, settings, version"),
     table(
         "application",
@@ -118,6 +118,12 @@ pub(crate) const TABLES: [Table; 13] = [
         "task",
         "id, environment, application, endpoint, kind, plan, status, position, looked, queued, error, created_at, updated_at",
     ),
+    table("notice", "key, application, endpoint, kind, episode, subject, at, is_for_people, facts, told"),
+    table("letter", "key, notice, channel, recipient, sealed_to, state, due_at, error"),
+    table("recipient", "channel, recipient, next_at, tries, error"),
+    table("notify", "application, sealed_value"),
+    table("push_subscription", "key, id, application, sealed_value, created_at"),
+    table("unsubscribed", "application, recipient"),
     table("message_key", "application, kind, key, message, body_hash, expires_at"),
     table("replay", "hash, body_hash, status, sealed_body, expires_at"),
 ];

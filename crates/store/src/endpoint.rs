@@ -8,6 +8,7 @@ use domain::credentials::Credentials;
 use domain::endpoint::{Disabling, Endpoint, EndpointFields, EndpointSecret};
 use domain::header::Header;
 use domain::id::{ApplicationKey, EndpointKey};
+use domain::notice::NewNotice;
 use domain::page::{Page, Slice};
 
 /// An endpoint before the store gave it a key.
@@ -25,6 +26,8 @@ pub struct NewEndpoint {
     pub secrets: Vec<EndpointSecret>,
     /// Authentication, certificates and signatures.
     pub credentials: Credentials,
+    /// What is to be told of it; the endpoint in it is this one.
+    pub notice: Option<NewNotice>,
 }
 
 /// What a change of an endpoint replaces; absent parts stay.
@@ -42,6 +45,8 @@ pub struct EndpointChange {
     pub begins_again: bool,
     /// How the server came to switch it off (or, as none inside, that it did not).
     pub disabling: Option<Option<Disabling>>,
+    /// What is to be told of it, written with it.
+    pub notices: Vec<NewNotice>,
 }
 
 /// What the store does with endpoints. An `id` argument is a wire id or a uid.
@@ -54,7 +59,8 @@ pub trait Endpoints: Send + Sync {
     /// What `change` refuses comes back as it is. `Taken("uid")`, `NotFound`.
     async fn endpoint_update(&self, key: EndpointKey, change: ChangeEndpoint) -> Result<Endpoint>;
     /// Deletes it; deliveries still pending are canceled when they would be claimed (PROTOCOL rule 12).
-    async fn endpoint_delete(&self, key: EndpointKey) -> Result<()>;
+    /// `notice` is written with it.
+    async fn endpoint_delete(&self, key: EndpointKey, notice: Option<NewNotice>) -> Result<()>;
     /// The wire ids of these endpoints, deleted ones included; unknown ones are left out.
     async fn endpoint_ids(&self, keys: Vec<EndpointKey>) -> Result<Vec<(EndpointKey, String)>>;
     /// The key of the application's endpoint of this wire id or uid; by its wire id also of a deleted one.

@@ -1,6 +1,7 @@
 //! Contract: endpoints that fail. An episode is one row, from the first failure until the next success.
 //!
-//! What ends an episode is looked up among the attempts, so that it does not matter which process saw the success, nor when.
+//! What ends an episode is looked up among the attempts, so that it does not matter which process saw the success, nor when. Whoever
+//! was told that the endpoint fails is told in the same transaction that it works again.
 
 use crate::error::{Result, StoreError};
 use async_trait::async_trait;
@@ -33,6 +34,8 @@ pub struct Told {
 pub struct Looked {
     /// Episodes that are over.
     pub ended: Vec<Episode>,
+    /// Episodes in which deliveries were given up, and nobody was told of that.
+    pub exhausted: Vec<Episode>,
     /// Where the next look begins; none when this one has seen the last.
     pub next: Option<EndpointKey>,
 }
@@ -48,6 +51,9 @@ pub trait Healths: Send + Sync {
     /// The endpoint's episode, if it fails.
     async fn episode(&self, endpoint: EndpointKey) -> Result<Option<Episode>>;
 }
+
+/// What people were told of in an episode, so that they are told of its end.
+pub(crate) const TOLD_KINDS: &str = "('failing', 'disabled', 'exhausted')";
 
 /// The numbers of an episode as they are stored.
 pub(crate) struct Stored {

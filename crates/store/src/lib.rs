@@ -22,6 +22,8 @@ pub mod idempotency;
 mod list;
 pub mod message;
 pub mod metrics;
+pub mod notice;
+pub mod notify;
 pub mod postgres;
 pub mod prune;
 pub mod reseal;
@@ -52,6 +54,8 @@ pub trait Store:
     + health::Healths
     + idempotency::IdempotencyKeys
     + message::Messages
+    + notice::Notices
+    + notify::Notifies
     + prune::Prune
     + reseal::Reseal
     + task::Tasks

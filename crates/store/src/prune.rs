@@ -19,6 +19,8 @@ pub struct Pruned {
     pub keys: u64,
     /// Background tasks dropped that had ended.
     pub tasks: u64,
+    /// Notices dropped, with their letters.
+    pub notices: u64,
 }
 
 impl Pruned {

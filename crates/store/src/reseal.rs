@@ -4,6 +4,8 @@ use crate::endpoint::{CREDENTIALS_PLACE, HEADERS_PLACE, SECRETS_PLACE};
 use crate::error::Result;
 use crate::idempotency::REPLAY_PLACE;
 use crate::message::OVERRIDES_PLACE;
+use crate::notice::LETTER_PLACE;
+use crate::notify::{NOTIFY_PLACE, SUBSCRIPTION_PLACE};
 use crate::seal::{CHECK_PLACE, IDS_PLACE};
 use async_trait::async_trait;
 
@@ -19,12 +21,15 @@ pub(crate) struct Sealed {
 }
 
 /// All of them. The check is the last one: a rotation that was cut short is seen by it.
-pub(crate) const SEALED: [Sealed; 7] = [
+pub(crate) const SEALED: [Sealed; 10] = [
     Sealed { table: "endpoint", key: "key", column: "sealed_headers", place: HEADERS_PLACE },
     Sealed { table: "endpoint", key: "key", column: "sealed_secrets", place: SECRETS_PLACE },
     Sealed { table: "endpoint", key: "key", column: "sealed_credentials", place: CREDENTIALS_PLACE },
     Sealed { table: "message", key: "id", column: "sealed_overrides", place: OVERRIDES_PLACE },
     Sealed { table: "replay", key: "hash", column: "sealed_body", place: REPLAY_PLACE },
+    Sealed { table: "letter", key: "key", column: "sealed_to", place: LETTER_PLACE },
+    Sealed { table: "notify", key: "application", column: "sealed_value", place: NOTIFY_PLACE },
+    Sealed { table: "push_subscription", key: "key", column: "sealed_value", place: SUBSCRIPTION_PLACE },
     Sealed { table: "seal_check", key: SEAL_CHECK_KEY, column: "sealed_ids", place: IDS_PLACE },
     Sealed { table: "seal_check", key: SEAL_CHECK_KEY, column: "sealed_value", place: CHECK_PLACE },
 ];

@@ -9,6 +9,7 @@ use domain::application::Application;
 use domain::endpoint::Endpoint;
 use domain::environment::Environment;
 use domain::id::{ApplicationKey, EndpointKey, EnvironmentKey};
+use domain::operational::{application_id, is_operational};
 use foldhash::HashMap;
 use parking_lot::RwLock;
 use std::sync::Arc;
@@ -77,18 +78,49 @@ impl Routing {
         self.tables.read().environments.get(&key).cloned()
     }
 
-    /// The application of this wire id or uid in the environment.
+    /// The application of this wire id or uid in the environment. That of operational webhooks is not found so.
     #[must_use]
     pub fn application(&self, environment: EnvironmentKey, id: &str) -> Option<Arc<Application>> {
         let tables = self.tables.read();
         let by_uid = tables.application_uids.get(&environment).and_then(|uids| uids.get(id));
         let workspace = tables.workspaces.get(by_uid.or_else(|| tables.application_ids.get(id))?)?;
-        (workspace.application.environment == environment).then(|| Arc::clone(&workspace.application))
+        let is_there = workspace.application.environment == environment && !is_operational(id);
+        is_there.then(|| Arc::clone(&workspace.application))
     }
 
-    /// The application of this wire id, in whatever environment.
+    /// The application of this key.
+    #[must_use]
+    pub fn application_by_key(&self, key: ApplicationKey) -> Option<Arc<Application>> {
+        self.tables.read().workspaces.get(&key).map(|w| Arc::clone(&w.application))
+    }
+
+    /// The application of an environment's operational webhooks, once there were any.
+    #[must_use]
+    pub fn operational(&self, environment: EnvironmentKey) -> Option<Arc<Application>> {
+        let tables = self.tables.read();
+        let id = application_id(&tables.environments.get(&environment)?.id);
+        tables.workspaces.get(tables.application_ids.get(&id)?).map(|w| Arc::clone(&w.application))
+    }
+
+    /// The operational webhooks of an environment that want this event type.
+    #[must_use]
+    pub fn operational_routes(&self, environment: EnvironmentKey, event_type: &str) -> Vec<Route> {
+        let Some(application) = self.operational(environment) else { return Vec::new() };
+        let routes = self.routes(application.key);
+        routes.iter().filter(|route| route.endpoint.wants(event_type, &[])).cloned().collect()
+    }
+
+    /// What `choose` makes of every endpoint. The table stands still meanwhile: it must be quick.
+    pub fn choose<T>(&self, choose: impl Fn(&Route) -> Option<T>) -> Vec<T> {
+        self.tables.read().endpoints.values().filter_map(choose).collect()
+    }
+
+    /// The application of this wire id, in whatever environment; never that of operational webhooks.
     #[must_use]
     pub fn application_by_id(&self, id: &str) -> Option<Arc<Application>> {
+        if is_operational(id) {
+            return None;
+        }
         let tables = self.tables.read();
         tables.workspaces.get(tables.application_ids.get(id)?).map(|w| Arc::clone(&w.application))
     }

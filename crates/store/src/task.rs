@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use domain::attempt::Trigger;
 use domain::clock::Timestamp;
 use domain::id::{ApplicationKey, EndpointKey, EnvironmentKey, MessageId};
+use domain::notice::NewNotice;
 use domain::page::{Page, Slice};
 use domain::task::{Step, Task, TaskKind, TaskStatus};
 use domain::word::Worded;
@@ -63,10 +64,10 @@ pub trait Tasks: Send + Sync {
     /// Up to so many tasks that are running, those first that have waited longest for a step.
     async fn tasks_running(&self, limit: u32) -> Result<Vec<Task>>;
     /// Makes a step: what it sends is due as of when the task was asked for, each as a run of its own (PROTOCOL rule 13). Answers
-    /// the task after it; none when it does not run any more, or another process made this step.
-    async fn task_step(&self, task: &Task, step: Step) -> Result<Option<Task>>;
-    /// Ends a task that runs, for this reason; answers it as it is now. `NotFound`.
-    async fn task_cancel(&self, environment: EnvironmentKey, id: &str, reason: &str) -> Result<Task>;
+    /// the task after it; none when it does not run any more, or another process made this step. `notice` is written with it.
+    async fn task_step(&self, task: &Task, step: Step, notice: Option<NewNotice>) -> Result<Option<Task>>;
+    /// Ends this task if it runs, for this reason; answers it as it is now. `notice` is written with it. `NotFound`.
+    async fn task_cancel(&self, task: &Task, reason: &str, notice: Option<NewNotice>) -> Result<Task>;
 }
 
 /// Why a task's messages are sent.

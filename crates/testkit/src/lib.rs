@@ -2,6 +2,7 @@
 //!
 //! - [`Receiver`]: a customer's server, whose answers are scripted with [`Answer`], polite or hostile.
 //! - [`Cluster`]: a throw-away PostgreSQL.
+//! - [`MailServer`]: a real mail server.
 //! - [`Process`]: a real binary, its output lines, its signals, its end.
 //! - [`HttpClient`]: a small JSON client with keep-alive.
 //! - [`Proxy`]: a network that can be cut.
@@ -16,6 +17,7 @@ mod client;
 mod cluster;
 mod connection;
 mod gzip;
+mod mail_server;
 mod port;
 mod process;
 mod proxy;
@@ -28,6 +30,7 @@ pub use answer::{Answer, Then};
 pub use client::{ClientError, HttpClient, Reply};
 pub use cluster::{Cluster, Durability};
 pub use gzip::gzip_bomb;
+pub use mail_server::{LogIn, MailServer};
 pub use port::free_port;
 pub use process::Process;
 pub use proxy::Proxy;

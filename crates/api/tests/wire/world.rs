@@ -170,6 +170,7 @@ fn use_cases(store: &Arc<Sqlite>, clock: Arc<dyn Clock>, api_rate_limit: u32) ->
     let (sender, handoff) = handoff::channel();
     let policy = egress::Policy::new(vec!["10.1.0.0/16".parse().unwrap()], true);
     let app = App::new(AppParts {
+        push_key: "push-key".into(),
         store: Arc::clone(store) as _,
         handoff: sender,
         egress: egress::Client::new(

@@ -191,6 +191,30 @@ pub(super) const SETTINGS: &[Setting] = &[
         put: |config, text| value::put(&mut config.event_origin, value::header_value(text)),
     },
     Setting {
+        name: "SMTP_URL",
+        meaning: "The mail server that e-mails about failing webhooks go through: smtps://user:password@host, or \
+                  smtp://user:password@host:587 with STARTTLS (?tls=none does without, for a server on this machine).",
+        secret: true,
+        fallback: Fallback::Absent("no e-mails are sent"),
+        put: |config, text| value::put(&mut config.smtp_url, value::mail_server(text).map(Some)),
+    },
+    Setting {
+        name: "SMTP_CERTIFICATE_AUTHORITY",
+        meaning: "Certificate authorities of the mail server beside the public ones, as PEM or file:PATH of it.",
+        secret: false,
+        fallback: Fallback::Absent("the public ones alone"),
+        put: |config, text| {
+            value::put(&mut config.smtp_certificate_authority, value::certificates(text).map(Some))
+        },
+    },
+    Setting {
+        name: "MAIL_FROM",
+        meaning: "Whom e-mails come from: ops@example.com, or Acme <ops@example.com>.",
+        secret: false,
+        fallback: Fallback::From(value::sender_at_public_url, "posthaste@<host of the public URL>"),
+        put: |config, text| value::put(&mut config.mail_from, value::sender(text)),
+    },
+    Setting {
         name: "TRUSTED_PROXIES",
         meaning: "Subnets of proxies whose word about the client's address is believed, separated by commas.",
         secret: false,

@@ -4,7 +4,9 @@
 
 use super::Config;
 use app::jwt::ALGORITHMS;
+use courier::{Email, EmailSettings};
 use domain::environment::SignatureHeaders;
+use domain::notify::is_email;
 use domain::retry::Schedule;
 use ipnet::IpNet;
 use std::fmt;
@@ -277,6 +279,44 @@ pub(super) fn url_of_listener(config: &Config) -> String {
 pub(super) fn host_of_public_url(config: &Config) -> String {
     let url = Url::parse(&config.public_url).ok();
     url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_else(|| "posthaste".to_owned())
+}
+
+/// The sender of e-mails where none is set.
+pub(super) fn sender_at_public_url(config: &Config) -> String {
+    let host = host_of_public_url(config);
+    let is_name = Url::parse(&config.public_url).is_ok_and(|url| url.domain().is_some());
+    format!("posthaste@{}", if is_name { &host } else { "localhost" })
+}
+
+pub(super) fn sender(text: &str) -> Parsed<String> {
+    let address = match text.split_once('<') {
+        Some((_, rest)) => rest.strip_suffix('>').unwrap_or_default(),
+        None => text,
+    };
+    if is_email(address.trim()) && !text.chars().any(char::is_control) {
+        return Ok(text.to_owned());
+    }
+    Err("must be ops@example.com, or Acme <ops@example.com>".into())
+}
+
+pub(super) fn mail_server(text: &str) -> Parsed<SecretText> {
+    let settings = EmailSettings {
+        url: text.to_owned(),
+        certificate_authority: None,
+        from: "posthaste@localhost".into(),
+    };
+    Email::new(&settings, Duration::from_secs(1)).map(|_| SecretText::new(text.to_owned()))
+}
+
+pub(super) fn certificates(text: &str) -> Parsed<String> {
+    let pem = match text.strip_prefix("file:") {
+        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"))?,
+        None => text.to_owned(),
+    };
+    if !pem.contains("-----BEGIN CERTIFICATE-----") {
+        return Err("must be PEM certificates (-----BEGIN CERTIFICATE-----), or file:PATH of them".into());
+    }
+    Ok(pem)
 }
 
 fn items(text: &str) -> impl Iterator<Item = &str> {

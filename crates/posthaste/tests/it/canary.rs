@@ -19,9 +19,26 @@ use testkit::{Answer, Process, Receiver};
 /// Bytes by which a form is first recognised.
 const SEED: usize = 6;
 /// The places, each with a canary of 32 characters.
-const PLACES: [&str; 16] = [
-    "jwt", "seal", "import", "ed25519", "rotate", "bearer", "apikey", "once", "url", "patch", "message",
-    "wrong", "oauth", "granted", "hmac", "hmac-old",
+const PLACES: [&str; 19] = [
+    "jwt",
+    "seal",
+    "import",
+    "ed25519",
+    "rotate",
+    "bearer",
+    "apikey",
+    "once",
+    "url",
+    "patch",
+    "message",
+    "wrong",
+    "oauth",
+    "granted",
+    "hmac",
+    "hmac-old",
+    "slack",
+    "slack-own",
+    "push",
 ];
 
 /// The canaries and all their forms.
@@ -221,6 +238,34 @@ async fn refused_with_canaries(api: &Api, canaries: &Canaries, application: &str
     }
 }
 
+/// A Slack URL and a browser's push URL let whoever knows them write there. All of them are written to.
+async fn people_with_canaries(api: &Api, canaries: &Canaries, application: &str, receiver: &Receiver) {
+    let url = |place: &str| receiver.url(&format!("/{}", canaries.of(place)));
+    let app = format!("/app/{application}");
+    let path = format!("/api/v1{app}/notify");
+    let (status, answer) = api.client.patch(&path, &api.token, &json!({ "slackUrl": url("slack") })).await;
+    assert_eq!(status, 200, "{answer}");
+    canaries.none_in("preferences", answer.to_string().as_bytes());
+    let subscription = crate::browser::Browser::new().subscription(&url("push"));
+    api.post(&format!("{app}/push-subscription"), &subscription).await;
+    api.post("/event-type", &json!({ "name": "leaves", "description": "" })).await;
+    receiver.answer_always("/leaves", Answer::status(410).header("webhook-delivery", "disable"));
+    let own = json!({ "slackUrl": url("slack-own") });
+    for notify in [Value::Null, own] {
+        let asked = json!({ "url": receiver.url("/leaves"), "eventTypes": ["leaves"], "notify": notify });
+        let made = api.post(&format!("{app}/endpoint"), &asked).await;
+        canaries.none_in("an endpoint", made.to_string().as_bytes());
+    }
+    api.post(&format!("{app}/msg"), &json!({ "eventType": "leaves", "payload": {} })).await;
+    for place in ["slack", "slack-own", "push"] {
+        receiver.wait_for_path(&format!("/{}", canaries.of(place)), 1, WITHIN).await;
+    }
+    for path in ["notice", "push-subscription", "notify"] {
+        let shown = api.get(&format!("{app}/{path}")).await;
+        canaries.none_in(path, shown.to_string().as_bytes());
+    }
+}
+
 /// Every answer that shows something, but the one that reveals a secret.
 async fn read_everything(
     api: &Api,
@@ -305,6 +350,7 @@ async fn no_canary_is_seen(format: &str) {
     let tls = TlsReceiver::start().await;
     let others =
         endpoints_with_credentials(&api, &mut canaries, &application, |path| receiver.url(path), &tls).await;
+    people_with_canaries(&api, &canaries, &application, &receiver).await;
     refused_with_canaries(&api, &canaries, &application, &endpoint).await;
     let override_key = json!({ "headers": { "X-Access-Token": canaries.of("message") } });
     let message = json!({ "eventType": "e", "payload": {}, "transformationsParams": override_key });

@@ -18,6 +18,8 @@ use svix::api::{
 use svix::models::{
     ApplicationIn, ApplicationPatch, EndpointHeadersIn, EndpointHeadersPatchIn, EndpointIn, EndpointPatch,
     EndpointSecretRotateIn, EventTypeIn, MessageIn, MessageStatus, MessageStatusText,
+    OperationalWebhookEndpointHeadersIn, OperationalWebhookEndpointIn, OperationalWebhookEndpointSecretIn,
+    OperationalWebhookEndpointUpsertIn,
 };
 use testkit::Answer;
 
@@ -115,6 +117,40 @@ async fn endpoints_with_their_headers_secrets_and_event_types(store: Store) {
     assert_eq!(sdk.endpoint().list(app.clone(), None).await.expect("a list").data.len(), 1);
     sdk.endpoint().delete(app.clone(), id.clone()).await.expect("deleted");
     assert_eq!(refusal(sdk.endpoint().get(app, id).await), (404, "not_found".into()));
+    world.stop().await;
+}
+
+async fn operational_webhooks_are_set_up_and_hear(store: Store) {
+    let world = world(store).await;
+    let (sdk, app) = (sdk(&world), world.application.clone());
+    let webhooks = || sdk.operational_webhook().endpoint();
+    let input = OperationalWebhookEndpointIn {
+        event_types: Some(BTreeSet::from(["endpoint.created".to_owned()])),
+        uid: Some("ops".into()),
+        ..OperationalWebhookEndpointIn::new(world.receiver.url("/ops"))
+    };
+    let created = webhooks().create(input, None).await.expect("created");
+    let id = created.id.clone();
+    assert_eq!(webhooks().get("ops".into()).await.expect("got by uid").id, id);
+    let set =
+        OperationalWebhookEndpointHeadersIn::new(map([("X-Team", "ops"), ("Authorization", "Bearer s")]));
+    webhooks().set_headers(id.clone(), set).await.expect("headers");
+    let headers = webhooks().get_headers(id.clone()).await.expect("headers");
+    assert_eq!(headers.headers, map([("X-Team", "ops")]));
+    let rotation = OperationalWebhookEndpointSecretIn::default();
+    webhooks().rotate_secret(id.clone(), rotation, None).await.expect("rotated");
+    let secret = webhooks().get_secret(id.clone()).await.expect("a secret").key;
+    let made = sdk.endpoint().create(app.clone(), EndpointIn::new(world.receiver.url("/x")), None).await;
+    let event = world.receiver.wait_for_path("/ops", 1, WITHIN).await.remove(0);
+    Webhook::new(&secret).expect("a secret").verify(&event.body, &event.headers).expect("it verifies");
+    assert_eq!(event.header("x-team"), "ops");
+    assert_eq!(event.json()["data"]["endpointId"], made.expect("created").id);
+    let url = world.receiver.url("/other");
+    let replaced = webhooks().upsert(id.clone(), OperationalWebhookEndpointUpsertIn::new(url.clone())).await;
+    assert_eq!(replaced.expect("replaced").url, url);
+    assert_eq!(webhooks().list(None).await.expect("a list").data.len(), 1);
+    webhooks().delete(id.clone()).await.expect("deleted");
+    assert_eq!(refusal(webhooks().get(id).await), (404, "not_found".into()));
     world.stop().await;
 }
 
@@ -268,6 +304,7 @@ async fn a_resend_is_a_manual_attempt_and_a_disabled_endpoint_refuses_it(store: 
 each_store!(
     applications_are_created_got_patched_listed_and_deleted,
     endpoints_with_their_headers_secrets_and_event_types,
+    operational_webhooks_are_set_up_and_hear,
     a_message_is_sent_verified_and_found_in_every_list,
     an_idempotency_key_makes_one_message_and_the_sdks_own_keys_make_many,
     after_a_rotation_both_keys_verify_until_the_overlap_ends,

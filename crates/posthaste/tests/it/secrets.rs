@@ -7,7 +7,7 @@ use std::fs;
 use testkit::Receiver;
 
 /// Everything sealed that a client can see.
-async fn sealed(home: &Home, application: &str, endpoint: &str, message: &str) -> [Value; 4] {
+async fn sealed(home: &Home, application: &str, endpoint: &str, message: &str) -> [Value; 6] {
     let api = home.api();
     let base = format!("/app/{application}/endpoint/{endpoint}");
     [
@@ -15,6 +15,8 @@ async fn sealed(home: &Home, application: &str, endpoint: &str, message: &str) -
         api.get(&format!("{base}/credentials")).await,
         api.get(&format!("{base}/headers")).await,
         api.get(&format!("/app/{application}/msg/{message}")).await,
+        api.get(&format!("/app/{application}/notify")).await,
+        api.get(&format!("/app/{application}/push-subscription")).await,
     ]
 }
 
@@ -29,6 +31,12 @@ async fn filled(home: &Home, receiver: &Receiver) -> (String, String, String) {
     let endpoint = api.post(&format!("/app/{application}/endpoint"), &endpoint).await;
     let message = json!({"eventType": "a.b", "payload": {"n": 1}, "context": {"c": 1}, "transformationsParams": {"headers": {"X-More": "2"}}});
     let message = api.post(&format!("/app/{application}/msg"), &message).await;
+    let path = format!("/api/v1/app/{application}/notify");
+    let notify = json!({"emails": ["ops@customer.example"], "slackUrl": receiver.url("/slack")});
+    let (status, answer) = api.client.patch(&path, &api.token, &notify).await;
+    assert_eq!(status, 200, "{answer}");
+    let subscription = crate::browser::Browser::new().subscription(&receiver.url("/push"));
+    api.post(&format!("/app/{application}/push-subscription"), &subscription).await;
     let text = |value: &Value| value["id"].as_str().expect("an id").to_owned();
     (application, text(&endpoint), text(&message))
 }

@@ -5,6 +5,7 @@
 //! second life opens the same file and goes on until nothing is left. Then the ledger is compared, exactly.
 
 use bytes::Bytes;
+use courier::{Courier, Vapid};
 use domain::application::ApplicationFields;
 use domain::attempt::{Attempt, Disposition};
 use domain::clock::{Clock, ManualClock, Timestamp};
@@ -76,17 +77,21 @@ impl Life {
         let policy = egress::Policy::new(vec!["127.0.0.0/8".parse().unwrap()], true);
         let resolver = Arc::new(egress::SystemResolver::default());
         let ids = IdCodec::new(b"simulation");
+        let client = egress::Client::new(policy, egress::Limits::default(), resolver);
+        let vapid = Vapid::new([1; 32], "mailto:ops@example.com".into());
         let parts = engine::Parts {
             store: Arc::clone(&store),
             handoff: accepted,
             sandbox: shape::Sandbox::new(None),
-            egress: egress::Client::new(policy, egress::Limits::default(), resolver),
+            courier: Courier::new(None, client.clone(), vapid, Duration::from_secs(5)),
+            egress: client,
             ids: ids.clone(),
             clock: Arc::clone(&clock) as _,
             settings: engine::Settings {
                 schedule: Schedule::new(vec![5; TRIES - 1]).unwrap(),
                 request_timeout: Duration::from_secs(5),
                 event_origin: "simulation".into(),
+                public_url: "http://localhost".into(),
                 retention_days: 90,
                 seed: 7,
             },
@@ -115,6 +120,7 @@ impl Life {
                     expires_at: None,
                 }],
                 credentials: Default::default(),
+                notice: None,
             };
             endpoints.push(self.store.endpoint_create(new).await.ok()?.key);
         }

@@ -37,6 +37,9 @@ pub(super) fn rate(column: Option<i32>) -> Option<u16> {
     column.and_then(|rate| u16::try_from(rate).ok())
 }
 
+/// All but that of operational webhooks, whose id begins otherwise.
+const LISTED: &str = "id < 'app`'";
+
 #[async_trait]
 impl Applications for Postgres {
     async fn application_create(
@@ -141,7 +144,11 @@ impl Applications for Postgres {
         page: Page<String>,
     ) -> Result<Slice<Application>> {
         let mut conditions = Conditions::default();
-        conditions.with("environment = ?", environment.0).bare("deleted_at IS NULL").page("id", &page);
+        conditions
+            .with("environment = ?", environment.0)
+            .bare(LISTED)
+            .bare("deleted_at IS NULL")
+            .page("id", &page);
         if filter.with_endpoints {
             conditions.bare("EXISTS (SELECT FROM endpoint WHERE endpoint.application = application.key AND endpoint.deleted_at IS NULL)");
         }

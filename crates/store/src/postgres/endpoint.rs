@@ -6,6 +6,7 @@
 use super::Postgres;
 use super::application::rate;
 use super::health::BEGIN_AGAIN;
+use super::notice::{as_json, told_with};
 use super::query::Conditions;
 use super::row::json;
 use crate::endpoint::{
@@ -19,6 +20,7 @@ use domain::clock::Timestamp;
 use domain::endpoint::{Endpoint, EndpointFields};
 use domain::id::{ApplicationKey, EndpointKey};
 use domain::limit::ENDPOINTS_PER_APPLICATION_MAX;
+use domain::notice::NewNotice;
 use domain::page::{Page, Slice};
 use tokio_postgres::Row;
 
@@ -106,19 +108,23 @@ impl Postgres {
         &self,
         changed: &Endpoint,
         (version, begins_order, begins_again): (i64, bool, bool),
+        notices: &[NewNotice],
     ) -> Result<Option<Endpoint>> {
         let (fields, columns) = (&changed.fields, Columns::of(changed, &self.node.sealer)?);
         let (reason, disabled_at, disabled_answer) = pack_disabling(changed.disabling.as_ref());
         let sql = format!(
             "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version){}{}
+             , endpoint_now AS (
              UPDATE endpoint SET uid = $3, url = $4, description = $5, metadata = $6, disabled = $7,
                     disabled_reason = $8, paused = $9, event_types = $10, channels = $11, throttle_rate = $12,
                     sealed_headers = $13, sealed_secrets = $14, updated_at = $15, options = $16,
                     sealed_credentials = $17, disabled_at = $18, disabled_answer = $19, version = change.version
              FROM change WHERE key = $1 AND endpoint.version = $2 AND deleted_at IS NULL
-             RETURNING {COLUMNS}, (SELECT pg_notify('posthaste_configuration', ''))",
+             RETURNING endpoint.*){}
+             SELECT {COLUMNS}, (SELECT pg_notify('posthaste_configuration', '')) FROM endpoint_now AS endpoint",
             if begins_order { WITHOUT_PLACES } else { "" },
-            if begins_again { BEGIN_AGAIN } else { "" }
+            if begins_again { BEGIN_AGAIN } else { "" },
+            told_with(20, "endpoint_now")
         );
         let rows = self
             .configure(
@@ -143,6 +149,7 @@ impl Postgres {
                     &columns.credentials,
                     &disabled_at,
                     &disabled_answer,
+                    &as_json(notices),
                 ],
                 "uid",
             )
@@ -207,13 +214,16 @@ impl Endpoints for Postgres {
             "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version),
              application AS (
                  SELECT key FROM application WHERE key = $1 AND deleted_at IS NULL AND (SELECT version FROM change) > 0
-                 FOR SHARE)
+                 FOR SHARE),
+             added AS (
              INSERT INTO endpoint (application, id, uid, url, description, metadata, disabled, paused, event_types,
                                    channels, throttle_rate, sealed_headers, sealed_secrets, created_at, updated_at, options,
                                    sealed_credentials, version)
              SELECT application.key, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15, $16, change.version
              FROM change, application
-             RETURNING {COLUMNS}, (SELECT pg_notify('posthaste_configuration', ''))"
+             RETURNING endpoint.*){}
+             SELECT {COLUMNS}, (SELECT pg_notify('posthaste_configuration', '')) FROM added AS endpoint",
+            told_with(17, "added")
         );
         let rows = self
             .configure(
@@ -235,6 +245,7 @@ impl Endpoints for Postgres {
                     &now.0,
                     &columns.options,
                     &columns.credentials,
+                    &as_json(new.notice.as_slice()),
                 ],
                 "uid",
             )
@@ -247,29 +258,30 @@ impl Endpoints for Postgres {
             let (there, version) = self.endpoint_now(key).await?;
             let change = decide(&there)?;
             let (was_ordered, begins_again) = (there.fields.options.ordered, change.begins_again);
+            let notices = change.notices.clone();
             let changed = apply(there, change, self.node.now());
             let begins_order = changed.fields.options.ordered && !was_ordered;
             if let Some(changed) =
-                self.endpoint_replace(&changed, (version, begins_order, begins_again)).await?
+                self.endpoint_replace(&changed, (version, begins_order, begins_again), &notices).await?
             {
                 return Ok(changed);
             }
         }
     }
 
-    async fn endpoint_delete(&self, key: EndpointKey) -> Result<()> {
+    async fn endpoint_delete(&self, key: EndpointKey, notice: Option<NewNotice>) -> Result<()> {
         let now = self.node.now().0;
-        let gone = self
-            .configure(
-                "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version)
-                 UPDATE endpoint SET deleted_at = $2, uid = NULL, options = '{}', sealed_headers = '', sealed_secrets = '',
+        let sql = format!(
+            "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version),
+             gone AS (
+                 UPDATE endpoint SET deleted_at = $2, uid = NULL, options = '{{}}', sealed_headers = '', sealed_secrets = '',
                         sealed_credentials = NULL, version = change.version
                  FROM change WHERE key = $1 AND deleted_at IS NULL
-                 RETURNING key, (SELECT pg_notify('posthaste_configuration', ''))",
-                &[&key.0, &now],
-                "uid",
-            )
-            .await?;
+                 RETURNING endpoint.key){}
+             SELECT key, (SELECT pg_notify('posthaste_configuration', '')) FROM gone",
+            told_with(3, "gone")
+        );
+        let gone = self.configure(&sql, &[&key.0, &now, &as_json(notice.as_slice())], "uid").await?;
         if gone.is_empty() { Err(StoreError::NotFound) } else { Ok(()) }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Postgres;
 use crate::error::Result;
-use crate::health::{Episode, Healths, Looked, Stored, Told};
+use crate::health::{Episode, Healths, Looked, Stored, TOLD_KINDS, Told};
 use async_trait::async_trait;
 use domain::health::Failures;
 use domain::id::{EndpointKey, floor_of};
@@ -14,6 +14,12 @@ const COLUMNS: &str = "failing.endpoint, failing.since, failing.count, failing.c
 const SUCCEEDED: &str =
     "EXISTS (SELECT FROM attempt WHERE attempt.endpoint = failing.endpoint AND attempt.disposition = 0
                                  AND attempt.id > failing.after_attempt)";
+/// Whether deliveries were given up, and nobody was told of that.
+const EXHAUSTED: &str =
+    "(EXISTS (SELECT FROM attempt WHERE attempt.endpoint = failing.endpoint AND attempt.disposition = 2
+                                  AND attempt.id > failing.after_attempt AND attempt.trigger = 0)
+      AND NOT EXISTS (SELECT FROM notice WHERE notice.endpoint = failing.endpoint AND notice.kind = 'exhausted'
+                                           AND notice.episode = failing.since))";
 const GONE: &str =
     "NOT EXISTS (SELECT FROM endpoint WHERE endpoint.key = failing.endpoint AND endpoint.deleted_at IS NULL)";
 
@@ -40,9 +46,18 @@ impl Postgres {
         let sql = format!(
             "WITH over AS MATERIALIZED (
                  SELECT endpoint FROM failing WHERE endpoint = ANY($1) AND ({SUCCEEDED} OR {GONE}) ORDER BY endpoint FOR UPDATE)
+             , told AS (
+                 INSERT INTO notice (application, endpoint, kind, episode, subject, at, is_for_people, facts)
+                 SELECT endpoint.application, failing.endpoint, 'recovered', failing.since, '', $2, true,
+                        json_build_object('since', failing.since, 'failures', failing.count)::text
+                 FROM over JOIN failing USING (endpoint) JOIN endpoint ON endpoint.key = over.endpoint
+                 WHERE endpoint.deleted_at IS NULL
+                   AND EXISTS (SELECT FROM notice WHERE notice.endpoint = over.endpoint AND notice.kind IN {TOLD_KINDS}
+                                                    AND notice.is_for_people AND notice.at >= failing.since)
+                 ON CONFLICT DO NOTHING)
              DELETE FROM failing USING over WHERE failing.endpoint = over.endpoint RETURNING {COLUMNS}"
         );
-        self.own_readers.rows(&sql, &[endpoints]).await?.iter().map(read).collect()
+        self.own_readers.rows(&sql, &[endpoints, &self.node.now().0]).await?.iter().map(read).collect()
     }
 }
 
@@ -94,15 +109,16 @@ impl Healths for Postgres {
 
     async fn episodes_end(&self, after: EndpointKey, limit: u32) -> Result<Looked> {
         let sql = format!(
-            "SELECT endpoint, {SUCCEEDED} OR {GONE} FROM failing WHERE endpoint > $1 ORDER BY endpoint LIMIT $2"
+            "SELECT {COLUMNS}, {SUCCEEDED} OR {GONE}, {EXHAUSTED} FROM failing
+             WHERE endpoint > $1 ORDER BY endpoint LIMIT $2"
         );
         let seen = self.own_readers.rows(&sql, &[&after.0, &i64::from(limit)]).await?;
         let next = seen.last().filter(|_| seen.len() >= limit as usize).map(|row| EndpointKey(row.get(0)));
-        let over: Vec<i64> = seen.iter().filter(|row| row.get(1)).map(|row| row.get(0)).collect();
-        if over.is_empty() {
-            return Ok(Looked { ended: Vec::new(), next });
-        }
-        Ok(Looked { ended: self.end(&over).await?, next })
+        let over: Vec<i64> = seen.iter().filter(|row| row.get(7)).map(|row| row.get(0)).collect();
+        let exhausted = seen.iter().filter(|row| !row.get::<_, bool>(7) && row.get(8));
+        let exhausted = exhausted.map(read).collect::<Result<_>>()?;
+        let ended = if over.is_empty() { Vec::new() } else { self.end(&over).await? };
+        Ok(Looked { ended, exhausted, next })
     }
 
     async fn episode(&self, endpoint: EndpointKey) -> Result<Option<Episode>> {

@@ -36,6 +36,8 @@ mod lease;
 mod maintenance;
 mod message;
 mod node;
+mod notice;
+mod notify;
 mod open;
 mod outcome;
 mod partition;

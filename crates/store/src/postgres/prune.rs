@@ -19,6 +19,7 @@ impl Prune for Postgres {
         // Keys first: a partition that cannot go yet must not keep them.
         keys(client, now, rows_max, &mut pruned).await?;
         pruned.tasks = tasks(client, horizon, rows_max).await?;
+        pruned.notices = notices(client, horizon, rows_max).await?;
         let log = match self.ended_day(client, horizon).await? {
             Some(ended) => log(client, ended, rows_max, &mut pruned).await,
             None => Ok(()),
@@ -99,6 +100,28 @@ async fn tasks(client: &Client, horizon: Timestamp, rows_max: u32) -> Result<u64
             "DELETE FROM task WHERE id IN (
                  SELECT id FROM task WHERE status <> 'running' AND updated_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
             &[&horizon.0, &i64::from(rows_max)],
+        )
+        .await?;
+    Ok(gone)
+}
+
+/// Drops old notices with their letters, and recipients that had none since.
+async fn notices(client: &Client, horizon: Timestamp, rows_max: u32) -> Result<u64> {
+    let (horizon, rows) = (horizon.0, i64::from(rows_max));
+    let gone = client
+        .execute(
+            "WITH old AS MATERIALIZED (
+                 SELECT key FROM notice WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED),
+             unsent AS (DELETE FROM letter USING old WHERE letter.notice = old.key)
+             DELETE FROM notice USING old WHERE notice.key = old.key",
+            &[&horizon, &rows],
+        )
+        .await?;
+    client
+        .execute(
+            "DELETE FROM recipient WHERE (channel, recipient) IN (
+                 SELECT channel, recipient FROM recipient WHERE next_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
+            &[&horizon, &rows],
         )
         .await?;
     Ok(gone)

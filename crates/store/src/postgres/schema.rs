@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0002_copying.sql"),
     include_str!("../../migrations/postgres/0003_endpoint_options.sql"),
     include_str!("../../migrations/postgres/0004_failing.sql"),
+    include_str!("../../migrations/postgres/0005_notices.sql"),
 ];
 /// Indexes on tables that may be large by the time that a migration wants them: made beside nodes that run, which a migration's
 /// transaction would hold up.

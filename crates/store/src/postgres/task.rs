@@ -2,12 +2,14 @@
 
 use super::Postgres;
 use super::delivery::SKEW;
+use super::notice::{as_json, told_with};
 use super::query::Conditions;
 use crate::error::{Result, StoreError};
 use crate::task::{COLUMNS, Recoverable, Stored, TaskFilter, Tasks, plan_column, trigger_of};
 use async_trait::async_trait;
 use domain::attempt::Trigger;
 use domain::id::EnvironmentKey;
+use domain::notice::NewNotice;
 use domain::page::{Page, Slice};
 use domain::task::{Step, Task, TaskKind, TaskStatus};
 use domain::word::Worded;
@@ -131,7 +133,7 @@ impl Tasks for Postgres {
         self.own_readers.rows(&sql, &[&i64::from(limit)]).await?.iter().map(read).collect()
     }
 
-    async fn task_step(&self, task: &Task, step: Step) -> Result<Option<Task>> {
+    async fn task_step(&self, task: &Task, step: Step, told: Option<NewNotice>) -> Result<Option<Task>> {
         let now = self.node.now();
         let (status, error) = &step.status;
         // A run that somebody else takes at the same moment is sent anyway.
@@ -152,8 +154,10 @@ impl Tasks for Postgres {
                  INSERT INTO delivery (endpoint, message, run, state, due_at, attempts, trigger)
                  SELECT moved.endpoint, fresh.message, fresh.run, 0, moved.created_at, 0, $9
                  FROM moved, fresh ORDER BY fresh.message
-                 ON CONFLICT DO NOTHING)
-             SELECT {COLUMNS} FROM moved"
+                 ON CONFLICT DO NOTHING),
+             ended AS (SELECT endpoint AS key FROM moved){}
+             SELECT {COLUMNS} FROM moved",
+            told_with(13, "ended")
         );
         let mut send: Vec<i64> = step.send.iter().map(|message| message.0).collect();
         send.sort_unstable();
@@ -171,21 +175,30 @@ impl Tasks for Postgres {
             &SKEW,
             &task.endpoint.0,
             &(task.kind == TaskKind::Replay),
+            &as_json(told.as_slice()),
         ];
         let moved = self.own_readers.row(&sql, values).await?.as_ref().map(read).transpose()?;
         self.node.shared.wakes.note(task.endpoint, now);
         Ok(moved)
     }
 
-    async fn task_cancel(&self, environment: EnvironmentKey, id: &str, reason: &str) -> Result<Task> {
-        let now = self.node.now();
-        self.readers
-            .execute(
-                "UPDATE task SET status = $3, error = $4, updated_at = $5
-                 WHERE id = $1 AND environment = $2 AND status = 'running'",
-                &[&id, &environment.0, &TaskStatus::Failed.word(), &reason, &now.0],
-            )
-            .await?;
-        self.task_get(environment, id).await
+    async fn task_cancel(&self, task: &Task, reason: &str, told: Option<NewNotice>) -> Result<Task> {
+        let sql = format!(
+            "WITH canceled AS (
+                 UPDATE task SET status = $3, error = $4, updated_at = $5
+                 WHERE id = $1 AND environment = $2 AND status = 'running' RETURNING endpoint AS key){}
+             SELECT key FROM canceled",
+            told_with(6, "canceled")
+        );
+        let values: &[super::readers::Parameter<'_>] = &[
+            &task.id,
+            &task.environment.0,
+            &TaskStatus::Failed.word(),
+            &reason,
+            &self.node.now().0,
+            &as_json(told.as_slice()),
+        ];
+        self.readers.execute(&sql, values).await?;
+        self.task_get(task.environment, &task.id).await
     }
 }

@@ -51,6 +51,9 @@ pub(super) fn taken(error: rusqlite::Error) -> StoreError {
     }
 }
 
+/// All but that of operational webhooks, whose id begins otherwise.
+const LISTED: &str = "id < 'app`'";
+
 #[async_trait]
 impl Applications for Sqlite {
     async fn application_create(
@@ -151,7 +154,7 @@ impl Applications for Sqlite {
         self.readers
             .read(move |c| {
                 let mut conditions = Conditions::default();
-                conditions.with("environment = ?", environment.0).page("id", &page);
+                conditions.with("environment = ?", environment.0).bare(LISTED).page("id", &page);
                 if filter.with_endpoints {
                     conditions.bare("EXISTS (SELECT 1 FROM endpoint WHERE endpoint.application = application.key AND endpoint.deleted_at IS NULL)");
                 }

@@ -124,7 +124,10 @@ impl Source {
             )?;
             Ok((table, given.unwrap_or(0).max(there)))
         };
-        ["environment", "application", "endpoint"].into_iter().map(highest).collect()
+        ["environment", "application", "endpoint", "notice", "letter", "push_subscription"]
+            .into_iter()
+            .map(highest)
+            .collect()
     }
 
     /// The rows of a table with the target's columns; ends with a condition.
@@ -186,7 +189,10 @@ fn id_of(table: &Table) -> &'static str {
 /// The columns of the primary key.
 fn key_of(table: &Table) -> &'static str {
     match table.name {
-        "environment" | "application" | "endpoint" => "key",
+        "environment" | "application" | "endpoint" | "notice" | "letter" | "push_subscription" => "key",
+        "recipient" => "channel, recipient",
+        "notify" => "application",
+        "unsubscribed" => "application, recipient",
         "failing" => "endpoint",
         "event_type" => "environment, name",
         "delivery" => "endpoint, message, run",

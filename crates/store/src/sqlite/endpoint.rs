@@ -3,7 +3,7 @@
 use super::application::taken;
 use super::query::{Conditions, json};
 use super::row::collect;
-use super::{Sqlite, health};
+use super::{Sqlite, health, notice};
 use crate::endpoint::{
     ChangeEndpoint, EndpointChange, Endpoints, HEADERS_PLACE, NewEndpoint, SECRETS_PLACE, open_credentials,
     pack_disabling, pack_secrets, seal_credentials, unpack_disabling, unpack_secrets,
@@ -17,6 +17,7 @@ use domain::endpoint::{Endpoint, EndpointFields, EndpointSecret};
 use domain::header::Header;
 use domain::id::{ApplicationKey, EndpointKey};
 use domain::limit::ENDPOINTS_PER_APPLICATION_MAX;
+use domain::notice::NewNotice;
 use domain::page::{Page, Slice};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::sync::Arc;
@@ -160,6 +161,9 @@ fn create(connection: &Connection, new: &NewEndpoint, sealer: &Sealer, now: Time
     write_headers(connection, key, &new.headers, sealer)?;
     write_secrets(connection, key, &new.secrets, sealer)?;
     write_credentials(connection, key, &new.credentials, sealer)?;
+    if let Some(told) = &new.notice {
+        notice::add(connection, &NewNotice { endpoint: key, ..told.clone() })?;
+    }
     get(connection, key, sealer)
 }
 
@@ -193,6 +197,7 @@ fn change(
     if change.begins_again {
         health::begin_again(connection, key)?;
     }
+    change.notices.iter().try_for_each(|told| notice::add(connection, told))?;
     connection
         .prepare_cached("UPDATE endpoint SET updated_at = ?2 WHERE key = ?1")?
         .execute(params![key.0, now.0])?;
@@ -234,7 +239,7 @@ impl Endpoints for Sqlite {
             .await
     }
 
-    async fn endpoint_delete(&self, key: EndpointKey) -> Result<()> {
+    async fn endpoint_delete(&self, key: EndpointKey, notice: Option<NewNotice>) -> Result<()> {
         let now = self.clock.0.now();
         self.writer
             .write(
@@ -246,7 +251,10 @@ impl Endpoints for Sqlite {
                              WHERE key = ?1 AND deleted_at IS NULL",
                         )?
                         .execute(params![key.0, now.0])?;
-                    if gone == 0 { Err(StoreError::NotFound) } else { Ok(()) }
+                    if gone == 0 {
+                        return Err(StoreError::NotFound);
+                    }
+                    notice.iter().try_for_each(|told| notice::add(c, told))
                 },
                 move |memory, ()| {
                     memory.shared.routing.remove_endpoint(key);

@@ -3,8 +3,9 @@
 use super::Sqlite;
 use super::row::collect;
 use crate::error::Result;
-use crate::health::{Episode, Healths, Looked, Stored, Told};
+use crate::health::{Episode, Healths, Looked, Stored, TOLD_KINDS, Told};
 use async_trait::async_trait;
+use domain::clock::Timestamp;
 use domain::health::Failures;
 use domain::id::{EndpointKey, floor_of};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -14,6 +15,12 @@ const COLUMNS: &str = "endpoint, since, count, count_since, row_count, row_since
 const SUCCEEDED: &str =
     "EXISTS (SELECT 1 FROM attempt WHERE attempt.endpoint = failing.endpoint AND attempt.disposition = 0
                                  AND attempt.id > failing.after_attempt)";
+/// Whether deliveries were given up, and nobody was told of that.
+const EXHAUSTED: &str =
+    "(EXISTS (SELECT 1 FROM attempt WHERE attempt.endpoint = failing.endpoint AND attempt.disposition = 2
+                                  AND attempt.id > failing.after_attempt AND attempt.trigger = 0)
+      AND NOT EXISTS (SELECT 1 FROM notice WHERE notice.endpoint = failing.endpoint AND notice.kind = 'exhausted'
+                                             AND notice.episode = failing.since))";
 const GONE: &str = "NOT EXISTS (SELECT 1 FROM endpoint WHERE endpoint.key = failing.endpoint AND endpoint.deleted_at IS NULL)";
 
 fn read(row: &Row<'_>) -> Result<Episode> {
@@ -38,7 +45,18 @@ pub(super) fn begin_again(connection: &Connection, key: EndpointKey) -> Result<(
 }
 
 /// Ends the endpoint's episode if it is over.
-fn end(connection: &Connection, key: EndpointKey) -> Result<Vec<Episode>> {
+fn end(connection: &Connection, key: EndpointKey, now: Timestamp) -> Result<Vec<Episode>> {
+    let tell = format!(
+        "INSERT INTO notice (application, endpoint, kind, episode, subject, at, is_for_people, facts)
+         SELECT endpoint.application, failing.endpoint, 'recovered', failing.since, '', ?2, 1,
+                json_object('since', failing.since, 'failures', failing.count)
+         FROM failing JOIN endpoint ON endpoint.key = failing.endpoint
+         WHERE failing.endpoint = ?1 AND {SUCCEEDED} AND endpoint.deleted_at IS NULL
+           AND EXISTS (SELECT 1 FROM notice WHERE notice.endpoint = ?1 AND notice.kind IN {TOLD_KINDS}
+                                              AND notice.is_for_people = 1 AND notice.at >= failing.since)
+         ON CONFLICT DO NOTHING"
+    );
+    connection.prepare_cached(&tell)?.execute([key.0, now.0])?;
     let sql =
         format!("DELETE FROM failing WHERE endpoint = ?1 AND ({SUCCEEDED} OR {GONE}) RETURNING {COLUMNS}");
     collect(connection.prepare_cached(&sql)?.query([key.0])?, read)
@@ -80,10 +98,11 @@ fn add(connection: &Connection, one: &(EndpointKey, Failures)) -> Result<Option<
 #[async_trait]
 impl Healths for Sqlite {
     async fn failures_add(&self, failures: Vec<(EndpointKey, Failures)>) -> Result<Told> {
+        let now = self.clock.0.now();
         let add_all = move |c: &Connection| {
             let mut told = Told::default();
             for one in &failures {
-                told.ended.extend(end(c, one.0)?);
+                told.ended.extend(end(c, one.0, now)?);
                 told.failing.extend(add(c, one)?);
             }
             Ok(told)
@@ -94,25 +113,28 @@ impl Healths for Sqlite {
     async fn episodes_end(&self, after: EndpointKey, limit: u32) -> Result<Looked> {
         let look = move |c: &Connection| {
             let sql = format!(
-                "SELECT endpoint, {SUCCEEDED} OR {GONE} FROM failing WHERE endpoint > ?1 ORDER BY endpoint LIMIT ?2"
+                "SELECT {COLUMNS}, {SUCCEEDED} OR {GONE}, {EXHAUSTED} FROM failing
+                 WHERE endpoint > ?1 ORDER BY endpoint LIMIT ?2"
             );
             let mut statement = c.prepare_cached(&sql)?;
             collect(statement.query(params![after.0, limit])?, |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?))
+                Ok((read(row)?, row.get::<_, bool>(7)?, row.get::<_, bool>(8)?))
             })
         };
         let seen = self.own_readers.read(look).await?;
-        let next = seen.last().filter(|_| seen.len() >= limit as usize).map(|(key, _)| EndpointKey(*key));
-        let over: Vec<_> = seen.into_iter().filter(|(_, is_over)| *is_over).map(|(key, _)| key).collect();
+        let next = seen.last().filter(|_| seen.len() >= limit as usize).map(|(one, ..)| one.endpoint);
+        let over: Vec<_> = seen.iter().filter(|one| one.1).map(|one| one.0.endpoint).collect();
+        let exhausted = seen.into_iter().filter(|one| !one.1 && one.2).map(|one| one.0).collect();
+        let mut looked = Looked { ended: Vec::new(), exhausted, next };
         if over.is_empty() {
-            return Ok(Looked { ended: Vec::new(), next });
+            return Ok(looked);
         }
+        let now = self.clock.0.now();
         let end_all = move |c: &Connection| {
-            let mut ended = Vec::with_capacity(over.len());
             for key in over {
-                ended.extend(end(c, EndpointKey(key))?);
+                looked.ended.extend(end(c, key, now)?);
             }
-            Ok(Looked { ended, next })
+            Ok(looked)
         };
         self.writer.write(move |c, _| end_all(c), |_, _| {}).await
     }

@@ -23,6 +23,8 @@ mod idempotency;
 mod lease;
 mod lock;
 mod message;
+mod notice;
+mod notify;
 mod prune;
 mod query;
 mod readers;

@@ -18,6 +18,7 @@ impl Prune for Sqlite {
                     let mut pruned = old_rows(c, memory, horizon, rows_max)?;
                     expired(c, now, rows_max, &mut pruned)?;
                     pruned.tasks = tasks(c, horizon, rows_max)?;
+                    pruned.notices = notices(c, horizon, rows_max)?;
                     Ok(pruned)
                 },
                 |_, _| {},
@@ -67,6 +68,20 @@ fn tasks(c: &Connection, horizon: Timestamp, rows_max: u32) -> Result<u64> {
                  (SELECT id FROM task WHERE status <> 'running' AND updated_at < ?1 LIMIT ?2)",
         )?
         .execute(params![horizon.0, rows_max])?;
+    Ok(gone as u64)
+}
+
+/// Drops old notices with their letters, and recipients that had none since.
+fn notices(c: &Connection, horizon: Timestamp, rows_max: u32) -> Result<u64> {
+    const OLD: &str = "SELECT key FROM notice WHERE at < ?1 ORDER BY at LIMIT ?2";
+    let values = params![horizon.0, rows_max];
+    c.prepare_cached(&format!("DELETE FROM letter WHERE notice IN ({OLD})"))?.execute(values)?;
+    let gone = c.prepare_cached(&format!("DELETE FROM notice WHERE key IN ({OLD})"))?.execute(values)?;
+    c.prepare_cached(
+        "DELETE FROM recipient WHERE (channel, recipient) IN
+             (SELECT channel, recipient FROM recipient WHERE next_at < ?1 LIMIT ?2)",
+    )?
+    .execute(values)?;
     Ok(gone as u64)
 }
 

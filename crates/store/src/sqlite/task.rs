@@ -1,14 +1,15 @@
 //! Background tasks on SQLite.
 
-use super::Sqlite;
 use super::query::Conditions;
 use super::row::collect;
+use super::{Sqlite, notice};
 use crate::error::{Result, StoreError};
 use crate::task::{COLUMNS, Recoverable, Stored, TaskFilter, Tasks, plan_column, trigger_of};
 use async_trait::async_trait;
 use domain::attempt::Trigger;
 use domain::clock::Timestamp;
 use domain::id::EnvironmentKey;
+use domain::notice::NewNotice;
 use domain::page::{Page, Slice};
 use domain::task::{Step, Task, TaskKind, TaskStatus};
 use domain::word::Worded;
@@ -81,7 +82,12 @@ fn recoverable(
     Ok(found)
 }
 
-fn step(c: &Connection, task: &Task, step: &Step, now: Timestamp) -> Result<Option<Task>> {
+fn step(
+    c: &Connection,
+    (task, step): (&Task, &Step),
+    told: Option<&NewNotice>,
+    now: Timestamp,
+) -> Result<Option<Task>> {
     let (status, error) = &step.status;
     let moved = c
         .prepare_cached(
@@ -115,6 +121,7 @@ fn step(c: &Connection, task: &Task, step: &Step, now: Timestamp) -> Result<Opti
     }
     c.prepare_cached("UPDATE task SET queued = queued + ?2 WHERE id = ?1")?
         .execute(params![task.id, count(queued as u64)])?;
+    told.iter().try_for_each(|told| notice::add(c, told))?;
     find(c, task.environment, &task.id).map(Some)
 }
 
@@ -196,24 +203,29 @@ impl Tasks for Sqlite {
         self.own_readers.read(list).await
     }
 
-    async fn task_step(&self, task: &Task, one: Step) -> Result<Option<Task>> {
+    async fn task_step(&self, task: &Task, one: Step, told: Option<NewNotice>) -> Result<Option<Task>> {
         let (task, now, endpoint) = (task.clone(), self.clock.0.now(), task.endpoint);
         self.writer
             .write(
-                move |c, _| step(c, &task, &one, now),
+                move |c, _| step(c, (&task, &one), told.as_ref(), now),
                 move |memory, _| memory.shared.wakes.note(endpoint, now),
             )
             .await
     }
 
-    async fn task_cancel(&self, environment: EnvironmentKey, id: &str, reason: &str) -> Result<Task> {
-        let (id, reason, now) = (id.to_owned(), reason.to_owned(), self.clock.0.now());
+    async fn task_cancel(&self, task: &Task, reason: &str, told: Option<NewNotice>) -> Result<Task> {
+        let (id, environment) = (task.id.clone(), task.environment);
+        let (reason, now) = (reason.to_owned(), self.clock.0.now());
         let cancel = move |c: &Connection| {
-            c.prepare_cached(
-                "UPDATE task SET status = ?3, error = ?4, updated_at = ?5
-                 WHERE id = ?1 AND environment = ?2 AND status = 'running'",
-            )?
-            .execute(params![id, environment.0, TaskStatus::Failed.word(), reason, now.0])?;
+            let canceled = c
+                .prepare_cached(
+                    "UPDATE task SET status = ?3, error = ?4, updated_at = ?5
+                     WHERE id = ?1 AND environment = ?2 AND status = 'running'",
+                )?
+                .execute(params![id, environment.0, TaskStatus::Failed.word(), reason, now.0])?;
+            if canceled > 0 {
+                told.iter().try_for_each(|told| notice::add(c, told))?;
+            }
             find(c, environment, &id)
         };
         self.writer.write(move |c, _| cancel(c), |_, _| {}).await

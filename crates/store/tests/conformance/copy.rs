@@ -12,6 +12,8 @@ use domain::delivery::Next;
 use domain::endpoint::Endpoint;
 use domain::id::{ApplicationKey, EndpointKey};
 use domain::message::Overrides;
+use domain::notice::{Channel, Facts, NewNotice, NoticeKind};
+use domain::notify::{Notify, Subscription};
 use domain::page::{Order, Page};
 use domain::role::Role;
 use domain::wire_id::Kind;
@@ -24,6 +26,7 @@ use store::delivery::Held;
 use store::endpoint::EndpointChange;
 use store::idempotency::Replay;
 use store::message::{Admission, MessageKey};
+use store::notice::{NewLetter, Sending};
 use store::postgres::Postgres;
 use testkit::Cluster;
 
@@ -57,7 +60,7 @@ async fn filled() -> (Fixture, ApplicationKey, EndpointKey) {
     let other = f.endpoint(&app).await.key;
     f.change(other, |fields| fields.paused = true).await;
     let deleted = f.endpoint(&app).await.key;
-    f.store.endpoint_delete(deleted).await.unwrap();
+    f.store.endpoint_delete(deleted, None).await.unwrap();
     for name in ["a.one", "b.two", "c.three", "d.four"] {
         f.store.event_type_create(env, name, Default::default()).await.unwrap();
     }
@@ -117,12 +120,57 @@ async fn add_sealed(f: &Fixture, app: ApplicationKey, endpoint: EndpointKey, wil
         expires_at: START.plus_ms(86_400_000),
     };
     f.store.replay_put([7; 16], replay).await.unwrap();
+    add_notices(f, app, endpoint, wild).await;
     let token = Confidential::new("canary-token".into());
     let credentials = Credentials { auth: Auth::Bearer { token }, ..Credentials::default() };
     let change = move |_: &Endpoint| {
         Ok(EndpointChange { credentials: Some(credentials.clone()), ..EndpointChange::default() })
     };
     f.store.endpoint_update(endpoint, Box::new(change)).await.unwrap();
+}
+
+/// Notices with letters that were sent, that wait and that are not written yet; and whom they go to.
+async fn add_notices(f: &Fixture, app: ApplicationKey, endpoint: EndpointKey, wild: &str) {
+    let notice = |episode: i64| {
+        let facts = Facts { reason: Some(wild.into()), ..Facts::default() };
+        let times = (START.plus_ms(episode), START);
+        NewNotice::new((app, endpoint), NoticeKind::Failing, times, facts)
+    };
+    f.store.notices_add((0..5).map(notice).collect()).await.unwrap();
+    let letter = |to: &str| NewLetter {
+        channel: Channel::Email,
+        recipient: format!("print of {to}"),
+        to: to.into(),
+        due_at: START,
+    };
+    for (told, to) in f.store.notices_untold(4).await.unwrap().iter().zip(["a@b", "a@b", "c@d", "e@f"]) {
+        f.store.notice_told(told.key, vec![letter(to)]).await.unwrap();
+    }
+    let parcels = f.store.parcels_claim(START, 2).await.unwrap();
+    f.store.parcel_end(&parcels[0], Sending::Sent).await.unwrap();
+    f.store.parcel_end(&parcels[1], Sending::Later(START.plus_ms(5), wild.into())).await.unwrap();
+    let slack_url = Some(Confidential::new("https://hooks.example/canary".into()));
+    f.store.notify_put(app, Notify { slack_url, ..Notify::default() }).await.unwrap();
+    let place = Confidential::new("https://push.example/canary".into());
+    let subscription = Subscription { endpoint: place, p256dh: vec![4; 65], auth: vec![1; 16] };
+    f.store.subscription_put(app, "push_1".into(), subscription).await.unwrap();
+    f.store.unsubscribe(app, "print of g@h", true).await.unwrap();
+}
+
+/// What there is to tell, and to whom.
+async fn notices(f: &Fixture, app: ApplicationKey) -> String {
+    let store = &f.store;
+    let listed = store.notice_list(app, None, Page::first(250, Order::Ascending)).await.unwrap().items;
+    let notify = store.notify_get(app).await.unwrap();
+    let subscriptions: Vec<_> = store.subscriptions(app).await.unwrap();
+    format!(
+        "{listed:#?}\n{:#?}\n{:#?}\n{:?}\n{:?}\n{:?}\n",
+        store.letters(listed.iter().map(|one| one.key).collect()).await.unwrap(),
+        store.notices_untold(10).await.unwrap(),
+        notify.slack_url.map(|url| url.reveal().to_owned()),
+        subscriptions.iter().map(|one| one.subscription.endpoint.reveal()).collect::<Vec<_>>(),
+        store.unsubscribed(app).await.unwrap(),
+    )
 }
 
 /// What a client can see, and what is sealed, and what is due.
@@ -153,6 +201,7 @@ async fn contents(f: &Fixture, app: ApplicationKey, endpoint: EndpointKey) -> St
         store.backlog().await.unwrap(),
         store.replay_get([7; 16]).await.unwrap(),
     );
+    out += &notices(f, app).await;
     for number in [0, 1, 2, 9] {
         out += &format!("{:?} ", store.message_key_get([number; 16]).await.unwrap());
         out += &format!(

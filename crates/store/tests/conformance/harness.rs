@@ -226,6 +226,7 @@ impl Fixture {
             headers: vec![("X-Canary".into(), "canary-header-value".into())],
             secrets: vec![secret],
             credentials: Credentials::default(),
+            notice: None,
         };
         self.store.endpoint_create(new).await.unwrap()
     }

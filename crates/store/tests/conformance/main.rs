@@ -14,6 +14,8 @@ mod health;
 mod message;
 mod migration;
 mod nodes;
+mod notice;
+mod notify;
 mod ordered;
 mod plans;
 mod protocol;

@@ -94,6 +94,7 @@ async fn an_endpoint_made_while_its_application_is_deleted_does_not_stay() {
             headers: Vec::new(),
             secrets: Vec::new(),
             credentials: Credentials::default(),
+            notice: None,
         };
         let made = futures_util::future::join_all((0..5).map(|_| b.store.endpoint_create(new())));
         let (deleted, made) = futures_util::future::join(a.store.application_delete(app.key), made).await;

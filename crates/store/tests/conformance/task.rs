@@ -65,14 +65,14 @@ async fn a_step_sends_once_whoever_makes_it(engine: Engine) {
     assert_eq!(f.store.tasks_running(5).await.unwrap(), std::slice::from_ref(&begun));
     f.clock.advance_ms(5);
     let first = step(&begun, 7, &[one], TaskStatus::Running);
-    let moved = f.store.task_step(&begun, first.clone()).await.unwrap().unwrap();
+    let moved = f.store.task_step(&begun, first.clone(), None).await.unwrap().unwrap();
     assert_eq!((moved.position, moved.looked, moved.queued), (7, 3, 1));
     assert_eq!(moved.updated_at, f.clock.now());
-    assert_eq!(f.store.task_step(&begun, first).await.unwrap(), None, "somebody else made it");
+    assert_eq!(f.store.task_step(&begun, first, None).await.unwrap(), None, "somebody else made it");
     let last = step(&moved, 7, &[two], TaskStatus::Finished);
-    let done = f.store.task_step(&moved, last.clone()).await.unwrap().unwrap();
+    let done = f.store.task_step(&moved, last.clone(), None).await.unwrap().unwrap();
     assert_eq!((done.status, done.queued), (TaskStatus::Finished, 2));
-    assert_eq!(f.store.task_step(&moved, last).await.unwrap(), None, "it has ended");
+    assert_eq!(f.store.task_step(&moved, last, None).await.unwrap(), None, "it has ended");
     assert_eq!(f.store.task_get(f.environment.key, &done.id).await.unwrap(), done);
     let rows = f.claim(endpoint, 10).await;
     let sent: Vec<_> = rows.iter().map(|row| (row.key.message, row.key.run, row.trigger)).collect();
@@ -114,7 +114,7 @@ async fn what_failed_or_was_canceled_is_recoverable_until_it_is_sent(engine: Eng
     assert_eq!(found, [failed, held], "not {early:?}, which is older than the window");
     assert_eq!(looked, 5);
     // Once they wait, or were tried again, there is nothing to do.
-    f.store.task_step(&begun, step(&begun, 1, &found, TaskStatus::Finished)).await.unwrap().unwrap();
+    f.store.task_step(&begun, step(&begun, 1, &found, TaskStatus::Finished), None).await.unwrap().unwrap();
     let again = task(&f, &app, endpoint, TaskKind::Recover).await;
     let between = (floor_of(begun.created_at), i64::MAX);
     let look = f.store.recoverable(&again, between, 10).await.unwrap();
@@ -186,7 +186,7 @@ async fn what_was_never_sent_is_sent_once_by_a_replay(engine: Engine) {
     f.store.resend(waits, endpoint, Trigger::Resend).await.unwrap();
     let begun = task(&f, &app, endpoint, TaskKind::Replay).await;
     let one = step(&begun, 1, &[never, tried, waits], TaskStatus::Running);
-    assert_eq!(f.store.task_step(&begun, one).await.unwrap().unwrap().queued, 1);
+    assert_eq!(f.store.task_step(&begun, one, None).await.unwrap().unwrap().queued, 1);
     let rows = f.claim(endpoint, 10).await;
     let sent: Vec<_> = rows.iter().filter(|row| row.trigger == Trigger::Replay).map(|row| row.key).collect();
     assert_eq!(sent, [DeliveryKey { message: never, endpoint, run: 1 }]);
@@ -208,11 +208,11 @@ async fn tasks_are_listed_and_canceled(engine: Engine) {
     assert_eq!(list(all).await, [&*two.id, &*one.id]);
     assert_eq!(list(TaskFilter { application: Some(app.key), ..all }).await, [&*one.id]);
     assert_eq!(list(TaskFilter { kind: Some(TaskKind::Replay), ..all }).await, [&*two.id]);
-    let ended = f.store.task_cancel(f.environment.key, &one.id, "enough").await.unwrap();
+    let ended = f.store.task_cancel(&one, "enough", None).await.unwrap();
     assert_eq!((ended.status, ended.error.as_deref()), (TaskStatus::Failed, Some("enough")));
     assert_eq!(list(TaskFilter { status: Some(TaskStatus::Running), ..all }).await, [&*two.id]);
-    assert_eq!(f.store.task_step(&one, step(&one, 1, &[], TaskStatus::Running)).await.unwrap(), None);
-    let missing = f.store.task_cancel(f.environment.key, "qtask_none", "no").await;
+    assert_eq!(f.store.task_step(&one, step(&one, 1, &[], TaskStatus::Running), None).await.unwrap(), None);
+    let missing = f.store.task_cancel(&Task { id: "qtask_none".into(), ..one }, "no", None).await;
     assert!(matches!(missing, Err(StoreError::NotFound)));
 }
 
@@ -224,7 +224,7 @@ async fn what_ended_goes_with_its_time_and_what_runs_stays(engine: Engine) {
         task(&f, &app, endpoint, TaskKind::Recover).await,
         task(&f, &app, endpoint, TaskKind::Recover).await,
     );
-    f.store.task_cancel(f.environment.key, &ended.id, "enough").await.unwrap();
+    f.store.task_cancel(&ended, "enough", None).await.unwrap();
     f.clock.advance_ms(10);
     let now = f.clock.now();
     assert_eq!(f.store.prune_step(now.plus_ms(-10), now, 5).await.unwrap().tasks, 0);
@@ -252,8 +252,10 @@ async fn two_nodes_that_make_the_same_step_send_once() {
     let mut now = task(&a, &app, endpoint, TaskKind::Recover).await;
     for nth in 1..20 {
         let same = step(&now, nth, &[message], TaskStatus::Running);
-        let (one, other) =
-            tokio::join!(a.store.task_step(&now, same.clone()), b.store.task_step(&now, same.clone()));
+        let (one, other) = tokio::join!(
+            a.store.task_step(&now, same.clone(), None),
+            b.store.task_step(&now, same.clone(), None)
+        );
         let made: Vec<_> = [one.unwrap(), other.unwrap()].into_iter().flatten().collect();
         assert_eq!(made.len(), 1);
         now = made[0].clone();

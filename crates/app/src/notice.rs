@@ -1,0 +1,180 @@
+//! Notices: what happened to an application's webhooks, and what operational webhooks are told of changes that people make.
+
+use crate::App;
+use crate::error::Result;
+use crate::principal::{Principal, Right};
+use domain::application::Application;
+use domain::clock::Timestamp;
+use domain::endpoint::{Endpoint, EndpointFields};
+use domain::id::{ApplicationKey, EndpointKey};
+use domain::notice::{Facts, NewNotice, Notice, NoticeKind, Subject};
+use domain::operational::{endpoint_data, switched_data};
+use domain::page::{Page, Slice};
+use domain::task::Task;
+use domain::wire_id::Kind;
+use std::sync::Arc;
+pub use store::notice::Letter;
+
+/// A notice as people see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownNotice {
+    /// The notice.
+    pub notice: Notice,
+    /// The wire id of its endpoint, also of a deleted one.
+    pub endpoint: String,
+    /// In a few words.
+    pub title: String,
+    /// In sentences.
+    pub text: String,
+    /// Who was told of it, and by which way.
+    pub letters: Vec<Letter>,
+}
+
+/// What operational webhooks are told of a change that a person makes.
+#[derive(Clone)]
+pub(crate) struct Teller {
+    application: Arc<Application>,
+    wanted: Vec<NoticeKind>,
+    subject: String,
+    now: Timestamp,
+}
+
+/// What a change of an endpoint can be.
+const CHANGES: [NoticeKind; 6] = [
+    NoticeKind::Created,
+    NoticeKind::Updated,
+    NoticeKind::Deleted,
+    NoticeKind::Disabled,
+    NoticeKind::Enabled,
+    NoticeKind::TaskFinished,
+];
+
+impl Teller {
+    fn silent(&self, endpoint: &Endpoint, kind: NoticeKind) -> Option<NewNotice> {
+        let event = match kind {
+            NoticeKind::Disabled | NoticeKind::Enabled => {
+                switched_data(&self.application, endpoint, (None, false))
+            }
+            _ => endpoint_data(&self.application, endpoint),
+        };
+        self.wanted.contains(&kind).then(|| {
+            let of = (self.application.key, endpoint.key);
+            NewNotice::silent(of, kind, (self.subject.clone(), self.now), Some(event))
+        })
+    }
+
+    /// Of an endpoint that is made; it has no key yet.
+    pub(crate) fn created(&self, id: &str, uid: Option<&str>) -> Option<NewNotice> {
+        let kind = NoticeKind::Created;
+        self.wanted.contains(&kind).then(|| {
+            let of = (self.application.key, EndpointKey(0));
+            let application = &self.application;
+            let event = serde_json::json!({
+                "appId": application.id,
+                "appUid": application.fields.uid,
+                "endpointId": id,
+                "endpointUid": uid,
+            });
+            NewNotice::silent(of, kind, (id.to_owned(), self.now), Some(event))
+        })
+    }
+
+    /// Of an endpoint that is deleted.
+    pub(crate) fn deleted(&self, endpoint: &Endpoint) -> Option<NewNotice> {
+        self.silent(endpoint, NoticeKind::Deleted)
+    }
+
+    /// Of an endpoint whose fields become these. Whoever was told that the server has disabled it is told that it is enabled.
+    pub(crate) fn changed(&self, before: &Endpoint, after: &EndpointFields) -> Vec<NewNotice> {
+        let mut notices = Vec::new();
+        match (before.fields.disabled, after.disabled) {
+            (false, true) => notices.extend(self.silent(before, NoticeKind::Disabled)),
+            (true, false) => notices.extend(self.enabled(before)),
+            _ => {}
+        }
+        notices.extend(self.silent(before, NoticeKind::Updated));
+        notices
+    }
+
+    fn enabled(&self, before: &Endpoint) -> Option<NewNotice> {
+        let kind = NoticeKind::Enabled;
+        let Some(disabling) = &before.disabling else { return self.silent(before, kind) };
+        let event = switched_data(&self.application, before, (None, false));
+        let facts = Facts { since: Some(disabling.at.0), event: Some(event), ..Facts::default() };
+        let of = (self.application.key, before.key);
+        let is_theirs = !self.application.is_operational();
+        is_theirs.then(|| NewNotice::new(of, kind, (disabling.at, self.now), facts))
+    }
+
+    /// Of a task that ends.
+    pub(crate) fn ended(&self, task: &Task) -> Option<NewNotice> {
+        let kind = NoticeKind::TaskFinished;
+        let of = (task.application, task.endpoint);
+        self.wanted.contains(&kind).then(|| NewNotice::silent(of, kind, (task.id.clone(), self.now), None))
+    }
+}
+
+impl App {
+    /// What operational webhooks are told of what happens in this application; nothing, when they are of it themselves.
+    pub(crate) fn teller(&self, application: ApplicationKey) -> Option<Teller> {
+        let routing = self.store().routing();
+        let application = routing.application_by_key(application)?;
+        let environment = application.environment;
+        let is_wanted = |kind: &NoticeKind| {
+            let event_type = kind.event_type().filter(|_| !application.is_operational());
+            event_type.is_some_and(|of| !routing.operational_routes(environment, of).is_empty())
+        };
+        let wanted = CHANGES.into_iter().filter(is_wanted).collect();
+        let subject = self.new_id(Kind::BackgroundTask);
+        Some(Teller { application, wanted, subject, now: self.now() })
+    }
+
+    /// A page of what happened to an application's webhooks, or to one of them.
+    ///
+    /// # Errors
+    /// `NotFound`, `Forbidden`.
+    pub async fn notice_list(
+        &self,
+        principal: &Principal,
+        application: &str,
+        endpoint: Option<&str>,
+        page: Page<i64>,
+    ) -> Result<Slice<ShownNotice>> {
+        let application = self.workspace(principal, application, Right::Read)?;
+        let endpoint = match endpoint {
+            Some(id) => Some(self.store().endpoint_key(application.key, id).await?),
+            None => None,
+        };
+        let found = self.store().notice_list(application.key, endpoint, page).await?;
+        let keys = found.items.iter().map(|one| one.key).collect();
+        // Whom it went to is for those who may see addresses.
+        let letters = match principal.may(Right::Manage) {
+            Ok(()) => self.store().letters(keys).await?,
+            Err(_) => Vec::new(),
+        };
+        let ids = found.items.iter().map(|one| one.new.endpoint).collect();
+        let ids = self.store().endpoint_ids(ids).await?;
+        let shown = |notice: Notice| {
+            let of = self.subject_of(&application, notice.new.endpoint);
+            let id = ids.iter().find(|(key, _)| *key == notice.new.endpoint).map(|(_, id)| id.clone());
+            let theirs = letters.iter().filter(|(of, _)| *of == notice.key);
+            ShownNotice {
+                endpoint: id.unwrap_or_default(),
+                title: notice.title(&of),
+                text: notice.text(&of),
+                letters: theirs.map(|(_, letter)| letter.clone()).collect(),
+                notice,
+            }
+        };
+        Ok(Slice { items: found.items.into_iter().map(shown).collect(), done: found.done })
+    }
+
+    fn subject_of(&self, application: &Application, endpoint: EndpointKey) -> Subject {
+        let route = self.store().routing().route(endpoint);
+        Subject {
+            application: application.fields.name.clone(),
+            endpoint: route.as_ref().map_or_else(|| "(deleted)".into(), |route| route.endpoint.name()),
+            waiting: None,
+        }
+    }
+}

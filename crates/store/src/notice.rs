@@ -1,0 +1,163 @@
+//! Contract: notices, and the letters that follow from them.
+//!
+//! A notice is written in the transaction that makes what it tells of, and only once for its episode. Telling it is a second
+//! transaction, which marks it told and adds a letter for each recipient: cut short between the two, it is told later, and of
+//! two nodes one tells it. Letters are claimed in groups by recipient; the claim keeps others away for a minute.
+
+use crate::error::{Result, StoreError};
+use async_trait::async_trait;
+use domain::clock::Timestamp;
+use domain::id::{ApplicationKey, EndpointKey};
+use domain::notice::{Channel, NewNotice, Notice, NoticeKind};
+use domain::page::{Page, Slice};
+use domain::word::Worded;
+
+/// A letter that is to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewLetter {
+    /// By which way.
+    pub channel: Channel,
+    /// To whom, as a fingerprint: letters to the same one go together.
+    pub recipient: String,
+    /// To whom, in full. Stored sealed.
+    pub to: String,
+    /// Not before.
+    pub due_at: Timestamp,
+}
+
+/// Letters to one recipient that go out as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parcel {
+    /// By which way.
+    pub channel: Channel,
+    /// To whom, as a fingerprint.
+    pub recipient: String,
+    /// To whom, in full.
+    pub to: String,
+    /// The first notices, oldest first.
+    pub notices: Vec<Notice>,
+    /// How many letters there are.
+    pub count: u64,
+    /// The last of them.
+    pub last: i64,
+    /// Which try this is since the last one that succeeded, from 1.
+    pub tries: u32,
+}
+
+/// What became of a parcel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sending {
+    /// It was taken.
+    Sent,
+    /// It was not, for this reason.
+    Later(Timestamp, String),
+    /// It never will be, for this reason.
+    GivenUp(String),
+}
+
+/// How a letter stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// By which way.
+    pub channel: Channel,
+    /// To whom, in full.
+    pub to: String,
+    /// `waiting`, `sent` or `failed`.
+    pub state: &'static str,
+    /// Why it was not sent yet, or will never be.
+    pub error: Option<String>,
+}
+
+/// What the store does with notices.
+#[async_trait]
+pub trait Notices: Send + Sync {
+    /// Keeps those that are not there yet.
+    async fn notices_add(&self, notices: Vec<NewNotice>) -> Result<()>;
+    /// Up to so many notices that nobody was told of, oldest first.
+    async fn notices_untold(&self, limit: u32) -> Result<Vec<Notice>>;
+    /// Marks a notice told and adds its letters. `false` when somebody else did so before.
+    async fn notice_told(&self, notice: i64, letters: Vec<NewLetter>) -> Result<bool>;
+    /// A page of an application's notices for people, or of one endpoint's, by key.
+    async fn notice_list(
+        &self,
+        application: ApplicationKey,
+        endpoint: Option<EndpointKey>,
+        page: Page<i64>,
+    ) -> Result<Slice<Notice>>;
+    /// The letters of these notices, as (notice, letter).
+    async fn letters(&self, notices: Vec<i64>) -> Result<Vec<(i64, Letter)>>;
+    /// Claims up to `limit` parcels that are due at `now`. Nobody claims for the same recipient within
+    /// [`domain::notice::LETTER_EVERY_MS`].
+    async fn parcels_claim(&self, now: Timestamp, limit: u32) -> Result<Vec<Parcel>>;
+    /// Notes what became of a parcel. Of one with very many letters in several steps.
+    async fn parcel_end(&self, parcel: &Parcel, sending: Sending) -> Result<()>;
+}
+
+/// What a letter's recipient is bound to.
+pub(crate) const LETTER_PLACE: &str = "letter.to";
+
+/// Letters of a parcel that are written in one step: the path of messages must not notice.
+pub(crate) const STEP: i64 = 500;
+/// A time that is further ahead was noted by a clock that has been set back since: it counts as past, in milliseconds.
+pub(crate) const AHEAD_MS_MAX: i64 = 3 * 3_600_000;
+
+/// How a letter stands, as it is stored.
+pub(crate) const WAITING: i64 = 0;
+pub(crate) const SENT: i64 = 1;
+pub(crate) const FAILED: i64 = 2;
+
+/// The word of a stored state.
+pub(crate) const fn state_of(state: i64) -> &'static str {
+    match state {
+        WAITING => "waiting",
+        SENT => "sent",
+        _ => "failed",
+    }
+}
+
+/// The columns of a notice.
+pub(crate) const COLUMNS: &str =
+    "notice.key, notice.application, notice.endpoint, notice.kind, notice.episode, notice.subject,
+                                  notice.at, notice.is_for_people, notice.facts";
+
+/// A notice as it is stored.
+pub(crate) struct Stored {
+    pub(crate) key: i64,
+    pub(crate) application: i64,
+    pub(crate) endpoint: i64,
+    pub(crate) kind: String,
+    pub(crate) episode: i64,
+    pub(crate) subject: String,
+    pub(crate) at: i64,
+    pub(crate) is_for_people: bool,
+    pub(crate) facts: String,
+}
+
+impl Stored {
+    pub(crate) fn read(self) -> Result<Notice> {
+        let broken = |what: String| StoreError::Broken(format!("a stored notice does not read back: {what}"));
+        let new = NewNotice {
+            application: ApplicationKey(self.application),
+            endpoint: EndpointKey(self.endpoint),
+            kind: NoticeKind::from_word(&self.kind).ok_or_else(|| broken(self.kind.clone()))?,
+            episode: self.episode,
+            subject: self.subject,
+            at: Timestamp(self.at),
+            is_for_people: self.is_for_people,
+            facts: serde_json::from_str(&self.facts).map_err(|error| broken(error.to_string()))?,
+        };
+        Ok(Notice { key: self.key, new })
+    }
+}
+
+/// The facts of a notice as they are stored.
+pub(crate) fn facts_column(notice: &NewNotice) -> String {
+    // PostgreSQL's texts cannot hold it.
+    serde_json::to_string(&notice.facts).unwrap_or_default().replace("\\u0000", "\\ufffd")
+}
+
+/// A channel as it is stored.
+pub(crate) fn channel_of(word: &str) -> Result<Channel> {
+    Channel::from_word(word)
+        .ok_or_else(|| StoreError::Broken(format!("a stored letter has the channel `{word}`")))
+}
