@@ -288,42 +288,6 @@ async fn how_an_endpoint_fares_is_told(store: Store) {
     world.stop().await;
 }
 
-async fn a_diagnosis_says_what_is_wrong_and_what_to_do(store: Store) {
-    let world = World::start(store).await;
-    let id = world.endpoint("/hook").await;
-    let diagnose =
-        async || world.of_application("POST", &format!("/endpoint/{id}/diagnose"), &Value::Null).await;
-    let graded = |told: &Value| {
-        let findings = told["findings"].as_array().expect("findings").iter();
-        findings.map(|f| format!("{} {}", text(&f["about"]), text(&f["grade"]))).collect::<Vec<_>>()
-    };
-    let fine = diagnose().await;
-    assert_eq!(
-        (&fine["ok"], graded(&fine)),
-        (&json!(true), vec!["request good".into(), "backlog good".into(), "errors good".into()])
-    );
-    world.receiver.answer_always("/hook", Answer::status(401).body("who are you?"));
-    let message = world.send().await;
-    world.wait_for_attempts(&message, 1).await;
-    let told = diagnose().await;
-    assert_eq!(told["ok"], false);
-    assert_eq!(graded(&told), ["request problem", "backlog good", "errors problem"]);
-    let findings = &told["findings"];
-    assert!(
-        text(&findings[0]["text"]).starts_with("It answered 401: it does not accept the authentication."),
-        "{findings}"
-    );
-    assert!(text(&findings[0]["advice"]).contains("authentication"), "{findings}");
-    assert_eq!(findings[1]["text"], "One delivery waits.");
-    assert_eq!(
-        findings[2]["text"],
-        "1 of the last 1 attempts ended with: HTTP 401. The latest at 2027-01-15T08:00:00Z."
-    );
-    world.change(&id, &json!({"disabled": true})).await;
-    assert_eq!(diagnose().await["findings"][0]["text"], "It is disabled, by hand.");
-    world.stop().await;
-}
-
 async fn a_mended_endpoint_has_its_tries_again(store: Store) {
     let world = World::start(store).await;
     world.receiver.answer_always("/old", Answer::status(404));
@@ -363,7 +327,6 @@ each_store!(
     a_filter_chooses_what_is_replayed,
     an_endpoint_that_has_too_much_to_do_is_left_alone_as_a_whole,
     how_an_endpoint_fares_is_told,
-    a_diagnosis_says_what_is_wrong_and_what_to_do,
     a_mended_endpoint_has_its_tries_again,
     a_task_ends_when_its_endpoint_is_disabled,
     what_is_not_there_is_disabled_after_three_tries_and_its_events_are_kept,

@@ -13,6 +13,7 @@ mod canary;
 mod config;
 mod copy;
 mod dev;
+mod diagnose;
 mod disk_full;
 mod endpoint_auth;
 mod endpoint_body;
