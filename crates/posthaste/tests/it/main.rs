@@ -15,6 +15,7 @@ mod copy;
 mod dev;
 mod diagnose;
 mod disk_full;
+mod doctor;
 mod endpoint_auth;
 mod endpoint_body;
 mod endpoint_delivery;
