@@ -50,6 +50,7 @@ mod service;
 mod session;
 mod stats;
 mod task;
+mod task_in;
 mod trial;
 mod wire;
 

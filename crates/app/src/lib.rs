@@ -44,6 +44,7 @@ mod schema;
 pub mod secret;
 pub mod session;
 pub mod task;
+pub mod task_count;
 mod window;
 
 pub use error::{AppError, Problem, Problems, Result};

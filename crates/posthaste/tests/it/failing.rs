@@ -39,6 +39,13 @@ async fn ended(world: &World, id: &str) -> Value {
     .await
 }
 
+/// What a task would send, before it is begun.
+async fn counted(world: &World, path: &str, asked: &Value) -> Value {
+    let count = world.of_application("POST", &format!("{path}?dry_run=true"), asked).await;
+    assert_eq!(count["complete"], true, "{count}");
+    count["messages"].clone()
+}
+
 /// Waits until these endpoints' failures are judged: they are told, and so is one more that came after them.
 async fn judged(world: &World, ids: &[&str]) {
     for _ in 0..2 {
@@ -141,6 +148,10 @@ async fn enabled_again_an_endpoint_gets_what_it_missed_in_order(store: Store) {
     }
     world.wait_for_state(&sent[250], &id, "canceled").await;
     let path = format!("/endpoint/{id}/enable");
+    for (asked, expected) in [(json!({"recover": "all"}), 251), (json!({"recover": "none"}), 0)] {
+        assert_eq!(counted(&world, &path, &asked).await, expected);
+        assert_eq!(endpoint(&world, &id).await["disabled"], true);
+    }
     let enabled = world.of_application("POST", &path, &json!({"recover": "all"})).await;
     assert_eq!(enabled["endpoint"]["disabled"], false);
     let task = ended(&world, text(&enabled["task"]["id"])).await;
@@ -196,6 +207,7 @@ async fn what_an_endpoint_missed_before_it_was_there_is_replayed_as_it_wants_it(
     world.wait_for_state(&later, &id, "success").await;
     for queued in [1, 0] {
         let path = format!("/endpoint/{id}/replay-missing");
+        assert_eq!(counted(&world, &path, &json!({"since": start})).await, queued);
         let begun = world.of_application("POST", &path, &json!({"since": start})).await;
         assert_eq!(begun["task"], "endpoint.replay");
         let task = ended(&world, text(&begun["id"])).await;
@@ -227,7 +239,9 @@ async fn a_filter_chooses_what_is_replayed(store: Store) {
     for (mut asked, expected) in cases {
         let before = world.arrived("/hook").len();
         asked["since"] = start.clone();
-        let begun = world.of_application("POST", &format!("/endpoint/{id}/bulk-replay"), &asked).await;
+        let path = format!("/endpoint/{id}/bulk-replay");
+        assert_eq!(counted(&world, &path, &asked).await, expected.len());
+        let begun = world.of_application("POST", &path, &asked).await;
         let task = ended(&world, text(&begun["id"])).await;
         assert_eq!((&task["status"], &task["data"]["queued"]), (&json!("finished"), &json!(expected.len())));
         world.receiver.wait_for_path("/hook", before + expected.len(), WITHIN).await;

@@ -33,6 +33,7 @@ mod live;
 mod nodes;
 mod ordered;
 mod receivers;
+mod resend;
 mod sandbox;
 mod sdk;
 mod secrets;

@@ -183,7 +183,7 @@ async fn a_message_is_resent_to_several_endpoints_at_once_each_in_a_run_of_its_o
     let (a, b, other) = (f.endpoint(&app).await.key, f.endpoint(&app).await.key, f.endpoint(&app).await.key);
     let message = f.accept(&app, &[(a, Admission::Park), (b, Admission::Cancel)]).await;
     f.store.resend(message.id, b, Trigger::Resend).await.unwrap();
-    f.store.wakes().take();
+    drop(f.store.wakes().take());
     let runs = f.store.resend_to(message.id, vec![b, a, b], Trigger::Resend).await.unwrap();
     assert_eq!(runs, [(a, 1), (b, 2)]);
     let woken = f.store.wakes().take();
