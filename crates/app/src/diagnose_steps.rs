@@ -90,7 +90,7 @@ fn connected(probed: &Probed, ms: u64) -> Finding {
     }
     let text =
         format!("{address} took the connection after {ms} ms; {before} of its addresses before did not.");
-    let advice = "Mend the servers at its other addresses, or take those out of the name: each new connection loses time there.";
+    let advice = "Look whether servers run at its other addresses, and can be reached from here: each new connection loses time there.";
     Finding::new("tcp", Grade::Warning, text, advice)
 }
 
@@ -152,7 +152,7 @@ const fn of_tls(doubt: Option<&Doubt>, is_late: bool) -> &'static str {
         Some(Doubt::Other) => "Get a certificate that browsers believe.",
         None if is_late => "Look whether this port speaks TLS, and whether something on the way holds it up.",
         None => {
-            "Look whether this port speaks TLS 1.2 or 1.3 and HTTP/1.1: plain http has another one, mostly."
+            "Look whether this port speaks TLS 1.2 or 1.3, and HTTP/1.1 over it: plain http mostly has another port."
         }
     }
 }

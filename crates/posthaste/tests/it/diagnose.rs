@@ -73,7 +73,7 @@ async fn a_diagnosis_ends_with_the_step_that_failed(store: Store) {
     let plain = world.receiver.url("/hook").replacen("http", "https", 1);
     let authority = receiver.authority.clone();
     let table = [
-        (json!({"url": "https://nobody.invalid/hook"}), vec!["dns"], "spelt right"),
+        (json!({"url": "https://nobody.invalid/hook"}), vec!["dns"], "name"),
         (json!({"url": closed}), vec!["policy", "tcp"], "listens at this port"),
         (json!({"url": plain}), vec!["policy", "tcp", "tls"], "TLS 1.2"),
         (json!({"url": receiver.url("/hook")}), vec!["policy", "tcp", "tls"], "certificateAuthority"),
