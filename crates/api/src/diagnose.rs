@@ -20,7 +20,8 @@ pub(crate) fn router() -> OpenApiRouter<Api> {
 /// One thing that was looked at.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FindingOut {
-    /// `switch`, `request`, `certificate`, `breaker`, `backlog` or `errors`.
+    /// `switch`; a step of a request, as far as it came: `dns`, `policy`, `tcp`, `tls`, `certificate`, `request`; `signature`,
+    /// `breaker`, `backlog` or `errors`.
     about: &'static str,
     /// `good`, `warning` or `problem`.
     grade: &'static str,

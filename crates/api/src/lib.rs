@@ -53,6 +53,7 @@ mod service;
 mod session;
 mod stats;
 mod task;
+mod task_in;
 mod trial;
 mod unsubscribe;
 mod wire;

@@ -1,4 +1,4 @@
-//! Routes that send something to one endpoint: a message again, or an example.
+//! Routes that send something to endpoints: a message again, to one or to all, or an example to one.
 
 use crate::Api;
 use crate::answer::Answer;
@@ -7,8 +7,9 @@ use crate::json::Field;
 use crate::message;
 use crate::message_out::MessageOut;
 use crate::once::once;
-use crate::path::{At, DeliveryPath, EndpointPath, IdempotencyKey};
+use crate::path::{At, DeliveryPath, EndpointPath, IdempotencyKey, MessagePath};
 use crate::received::Received;
+use app::delivery::Skipped;
 use app::{App, Problems};
 use axum::extract::State;
 use http::StatusCode;
@@ -19,12 +20,40 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(crate) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(resend)).routes(routes!(example))
+    OpenApiRouter::new().routes(routes!(resend)).routes(routes!(resend_all)).routes(routes!(example))
 }
 
 /// Nothing to tell.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EmptyResponse {}
+
+/// To which endpoints a message is sent again.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub(crate) struct ResendIn {
+    /// To these alone (ids or uids), whether or not the message was for them; by default to all that it was for.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    endpoints: Field<Vec<String>>,
+}
+
+/// What became of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ResendOut {
+    /// To how many endpoints the message is sent.
+    queued: usize,
+    /// Those that it is not sent to.
+    skipped: Vec<SkippedOut>,
+}
+
+/// An endpoint that was left out.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SkippedOut {
+    /// Its id.
+    endpoint_id: String,
+    /// Why.
+    reason: &'static str,
+}
 
 /// Which example is sent.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -49,6 +78,25 @@ async fn resend(State(app): State<App>, At(at): At<DeliveryPath>, received: Rece
     once(&app.clone(), &received, async move {
         app.resend(at.message(&principal), &at.endpoint_id).await?;
         Ok(Answer::json(StatusCode::ACCEPTED, &EmptyResponse {}))
+    })
+    .await
+}
+
+/// Sends a message again to all endpoints that it was for, or to some.
+#[utoipa::path(post, path = "/api/v1/app/{app_id}/msg/{msg_id}/resend", operation_id = "v1.message.resend",
+    tag = "Message", params(MessagePath, IdempotencyKey), request_body = ResendIn,
+    responses((status = 202, body = ResendOut), Errors))]
+async fn resend_all(State(app): State<App>, At(at): At<MessagePath>, received: Received) -> Outcome {
+    let input = if received.body.is_empty() { ResendIn::default() } else { received.json()? };
+    let mut problems = Problems::default();
+    let endpoints = input.endpoints.optional("endpoints", &mut problems);
+    problems.finish()?;
+    let principal = Arc::clone(&received.principal);
+    once(&app.clone(), &received, async move {
+        let sent = app.resend_all(at.by(&principal), endpoints).await?;
+        let skipped = |one: Skipped| SkippedOut { endpoint_id: one.endpoint, reason: one.reason };
+        let skipped = sent.skipped.into_iter().map(skipped).collect();
+        Ok(Answer::json(StatusCode::ACCEPTED, &ResendOut { queued: sent.queued, skipped }))
     })
     .await
 }

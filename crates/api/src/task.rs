@@ -4,19 +4,20 @@ use crate::answer::Answer;
 use crate::caller::Caller;
 use crate::endpoint::EndpointOut;
 use crate::error::{Errors, Outcome};
-use crate::json::Field;
 use crate::once::once;
 use crate::page::{ListResponse, OrderQuery, PageQuery, id_of};
 use crate::path::{At, EndpointPath, IdempotencyKey};
 use crate::query::{Asked, FromQuery, Query};
 use crate::received::Received;
+use crate::task_in::{BulkReplayIn, DryRunQuery, EnableIn, RecoverIn, ReplayIn};
 use crate::{Api, wire};
-use app::task::{Recovery, TaskFilter, Wanted};
+use app::task::{TaskFilter, Wanted};
+use app::task_count::Count;
 use app::{App, AppError, Problems};
 use axum::extract::State;
 use domain::clock::Timestamp;
 use domain::page::Order;
-use domain::task::{Plan, ReplayState, Task, TaskKind, TaskStatus};
+use domain::task::{Task, TaskKind, TaskStatus};
 use domain::wire_id::Kind;
 use domain::word::Worded;
 use http::StatusCode;
@@ -36,69 +37,6 @@ pub(crate) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(list))
         .routes(routes!(get))
         .routes(routes!(cancel))
-}
-
-/// A window of messages.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct RecoverIn {
-    /// Accepted at this moment or later.
-    #[serde(default)]
-    #[schema(value_type = String, format = DateTime, required)]
-    since: Field<Timestamp>,
-    /// Accepted before this moment; by default now.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    until: Field<Timestamp>,
-}
-
-/// A window of messages that the endpoint may have missed.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-pub(crate) struct ReplayIn {
-    #[serde(flatten)]
-    window: RecoverIn,
-}
-
-/// A window of messages, and which of them.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct BulkReplayIn {
-    #[serde(flatten)]
-    window: RecoverIn,
-    /// Only these event types.
-    #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>)]
-    event_types: Field<Vec<String>>,
-    /// Only those posted to this channel.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    channel: Field<String>,
-    /// Only those with this tag.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    tag: Field<String>,
-    /// Only deliveries in this state: 0 delivered, 1 pending, 2 failed or canceled, 3 sending, 4 canceled.
-    #[serde(default)]
-    #[schema(value_type = Option<u16>)]
-    status: Field<u16>,
-    /// Only those whose last answer was of this class: 0 (no answer), 100, 200, 300, 400 or 500.
-    #[serde(default)]
-    #[schema(value_type = Option<u16>)]
-    status_code_class: Field<u16>,
-}
-
-/// What becomes of what an endpoint missed while it was disabled.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct EnableIn {
-    /// `none` (unless told otherwise), `all`, or `since`.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    recover: Field<String>,
-    /// With `since`: messages accepted at this moment or later.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    since: Field<Timestamp>,
 }
 
 /// A background task.
@@ -153,6 +91,25 @@ pub(crate) struct EnabledOut {
     task: Option<RecoverOut>,
 }
 
+/// What a task would send.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CountOut {
+    /// How many messages.
+    messages: u64,
+    /// Whether all was looked at: after 10,000 looks (`messages_counted_max`), or 5 seconds, a count ends, and there may be more.
+    complete: bool,
+}
+
+/// The endpoint, or with `dry_run` the count alone.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum EnableOut {
+    /// Enabled.
+    Enabled(Box<EnabledOut>),
+    /// Counted.
+    Counted(CountOut),
+}
+
 /// A task.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -201,71 +158,6 @@ fn word<T: Worded>(query: &Query<'_>, name: &'static str) -> Outcome<Option<T>> 
     Ok(Some(found.ok_or_else(wrong)?))
 }
 
-impl RecoverIn {
-    fn read(self, problems: &mut Problems) -> (Plan, Option<Timestamp>) {
-        let since = self.since.required("since", problems);
-        (Plan::window(since, since), self.until.optional("until", problems))
-    }
-}
-
-impl BulkReplayIn {
-    fn read(self, problems: &mut Problems) -> (Plan, Option<Timestamp>) {
-        let (mut plan, until) = self.window.read(problems);
-        plan.event_types = self.event_types.optional("eventTypes", problems).unwrap_or_default();
-        plan.channel = self.channel.optional("channel", problems);
-        plan.tag = self.tag.optional("tag", problems);
-        plan.state = self.status.optional("status", problems).and_then(|code| {
-            let state = match code {
-                0 => ReplayState::Succeeded,
-                1 => ReplayState::Pending,
-                2 => ReplayState::Failed,
-                3 => ReplayState::Sending,
-                4 => ReplayState::Canceled,
-                _ => {
-                    problems.add("status", format!("{code} is not known: 0, 1, 2, 3 and 4 are allowed"));
-                    return None;
-                }
-            };
-            Some(state)
-        });
-        plan.status_class = self.status_code_class.optional("statusCodeClass", problems);
-        if let Some(class) =
-            plan.status_class.filter(|class| !matches!(class, 0 | 100 | 200 | 300 | 400 | 500))
-        {
-            let allowed = "0, 100, 200, 300, 400 and 500 are allowed";
-            problems.add("statusCodeClass", format!("{class} is not known: {allowed}"));
-        }
-        (plan, until)
-    }
-}
-
-impl EnableIn {
-    fn read(self) -> Outcome<Recovery> {
-        let mut problems = Problems::default();
-        let word = self.recover.optional("recover", &mut problems).unwrap_or_else(|| "none".to_owned());
-        let since = self.since.optional("since", &mut problems);
-        let recovery = match (&*word, since) {
-            ("since", Some(since)) => Recovery::Since(since),
-            ("since", None) => {
-                problems.add("since", "is missing: give the moment from which on messages are sent");
-                Recovery::None
-            }
-            ("all", None) => Recovery::All,
-            ("none", None) => Recovery::None,
-            ("all" | "none", Some(_)) => {
-                problems.add("since", "goes with `recover` since: leave it out");
-                Recovery::None
-            }
-            _ => {
-                problems.add("recover", format!("`{word}` is not known: `none`, `all`, `since` are allowed"));
-                Recovery::None
-            }
-        };
-        problems.finish()?;
-        Ok(recovery)
-    }
-}
-
 impl BackgroundTaskOut {
     fn of(task: Task) -> Self {
         let data = json!({
@@ -282,6 +174,12 @@ impl BackgroundTaskOut {
     }
 }
 
+impl CountOut {
+    const fn of(count: Count) -> Self {
+        Self { messages: count.messages, complete: count.is_complete }
+    }
+}
+
 impl RecoverOut {
     fn of(task: Task) -> Self {
         Self { status: task.status.word(), task: task.kind.word(), updated_at: task.updated_at, id: task.id }
@@ -290,6 +188,10 @@ impl RecoverOut {
 
 async fn begin(app: App, at: EndpointPath, received: &Received, wanted: Wanted) -> Outcome {
     let principal = Arc::clone(&received.principal);
+    // An idempotency key is for what has an effect.
+    if received.query::<DryRunQuery>()?.dry_run {
+        return Ok(Answer::ok(&CountOut::of(app.task_count(at.by(&principal), wanted).await?)));
+    }
     once(&app.clone(), received, async move {
         let task = app.task_begin(at.by(&principal), wanted).await?;
         Ok(Answer::json(StatusCode::ACCEPTED, &RecoverOut::of(task)))
@@ -299,8 +201,8 @@ async fn begin(app: App, at: EndpointPath, received: &Received, wanted: Wanted) 
 
 /// Sends what failed, or was canceled, to the endpoint again.
 #[utoipa::path(post, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover",
-    operation_id = "v1.endpoint.recover", tag = "Endpoint", params(EndpointPath, IdempotencyKey),
-    request_body = RecoverIn, responses((status = 202, body = RecoverOut), Errors))]
+    operation_id = "v1.endpoint.recover", tag = "Endpoint", params(EndpointPath, DryRunQuery, IdempotencyKey),
+    request_body = RecoverIn, responses((status = 202, body = RecoverOut), (status = 200, body = CountOut), Errors))]
 async fn recover(State(app): State<App>, At(at): At<EndpointPath>, received: Received) -> Outcome {
     let mut problems = Problems::default();
     let (plan, until) = received.json::<RecoverIn>()?.read(&mut problems);
@@ -310,19 +212,19 @@ async fn recover(State(app): State<App>, At(at): At<EndpointPath>, received: Rec
 
 /// Sends what the endpoint would have got and never did.
 #[utoipa::path(post, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing",
-    operation_id = "v1.endpoint.replay-missing", tag = "Endpoint", params(EndpointPath, IdempotencyKey),
-    request_body = ReplayIn, responses((status = 202, body = ReplayOut), Errors))]
+    operation_id = "v1.endpoint.replay-missing", tag = "Endpoint", params(EndpointPath, DryRunQuery, IdempotencyKey),
+    request_body = ReplayIn, responses((status = 202, body = ReplayOut), (status = 200, body = CountOut), Errors))]
 async fn replay_missing(State(app): State<App>, At(at): At<EndpointPath>, received: Received) -> Outcome {
     let mut problems = Problems::default();
-    let (plan, until) = received.json::<ReplayIn>()?.window.read(&mut problems);
+    let (plan, until) = received.json::<ReplayIn>()?.read(&mut problems);
     problems.finish()?;
     begin(app, at, &received, Wanted { kind: TaskKind::Replay, plan, until }).await
 }
 
 /// Sends what a filter finds to the endpoint again.
 #[utoipa::path(post, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay",
-    operation_id = "v1.endpoint.bulk-replay", tag = "Endpoint", params(EndpointPath, IdempotencyKey),
-    request_body = BulkReplayIn, responses((status = 202, body = ReplayOut), Errors))]
+    operation_id = "v1.endpoint.bulk-replay", tag = "Endpoint", params(EndpointPath, DryRunQuery, IdempotencyKey),
+    request_body = BulkReplayIn, responses((status = 202, body = ReplayOut), (status = 200, body = CountOut), Errors))]
 async fn bulk_replay(State(app): State<App>, At(at): At<EndpointPath>, received: Received) -> Outcome {
     let mut problems = Problems::default();
     let (plan, until) = received.json::<BulkReplayIn>()?.read(&mut problems);
@@ -332,15 +234,20 @@ async fn bulk_replay(State(app): State<App>, At(at): At<EndpointPath>, received:
 
 /// Enables an endpoint again, and says what becomes of what it missed.
 #[utoipa::path(post, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/enable",
-    operation_id = "v1.endpoint.enable", tag = "Endpoint", params(EndpointPath, IdempotencyKey),
-    request_body = EnableIn, responses((status = 200, body = EnabledOut), Errors))]
+    operation_id = "v1.endpoint.enable", tag = "Endpoint", params(EndpointPath, DryRunQuery, IdempotencyKey),
+    request_body = EnableIn, responses((status = 200, body = EnableOut), Errors))]
 async fn enable(State(app): State<App>, At(at): At<EndpointPath>, received: Received) -> Outcome {
     let recovery = received.json::<EnableIn>()?.read()?;
     let principal = Arc::clone(&received.principal);
+    if received.query::<DryRunQuery>()?.dry_run {
+        let count = app.endpoint_enable_count(at.by(&principal), recovery).await?;
+        return Ok(Answer::ok(&EnableOut::Counted(CountOut::of(count))));
+    }
     once(&app.clone(), &received, async move {
         let (endpoint, task) = app.endpoint_enable(at.by(&principal), recovery).await?;
         let endpoint = EndpointOut::of(&endpoint, app.now());
-        Ok(Answer::ok(&EnabledOut { endpoint, task: task.map(RecoverOut::of) }))
+        let enabled = EnabledOut { endpoint, task: task.map(RecoverOut::of) };
+        Ok(Answer::ok(&EnableOut::Enabled(Box::new(enabled))))
     })
     .await
 }

@@ -2,7 +2,7 @@
 
 use crate::App;
 use crate::error::Result;
-use crate::principal::{Place, Right};
+use crate::principal::{Place, Principal, Right};
 use bytes::Bytes;
 use domain::auth::Auth;
 use domain::clock::Timestamp;
@@ -40,6 +40,30 @@ pub struct Looked {
     pub verdict: String,
 }
 
+/// A look before it is judged.
+pub(crate) struct Look {
+    /// What it brought, or why there was nothing to look with.
+    pub(crate) probed: std::result::Result<Probed, Unmade>,
+    /// Whether the receiver agreed to CloudEvents, where it was asked.
+    pub(crate) handshake: Option<bool>,
+    /// From the first byte of the look to the last of the answer, connecting included, in milliseconds.
+    pub(crate) latency_ms: u64,
+}
+
+/// Why no request was made.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unmade {
+    /// Its own transformation wants none.
+    #[error("the transformation cancels it, so nothing was sent")]
+    Canceled,
+    /// It cannot be shaped.
+    #[error("{0}")]
+    Shape(String),
+    /// Its certificates cannot be used, or there is no token for it.
+    #[error("{0}")]
+    Credentials(String),
+}
+
 impl App {
     /// Sends `posthaste.ping` to an endpoint, after the CloudEvents handshake if `handshake`.
     ///
@@ -47,50 +71,55 @@ impl App {
     /// `NotFound`, `Forbidden`. What the receiver does wrong is in what is answered.
     pub async fn endpoint_check(&self, at: Place<'_>, handshake: bool) -> Result<Looked> {
         let endpoint = self.endpoint_of(at, Right::Send).await?;
+        let look = self.look(at.principal, &endpoint, handshake).await;
+        Ok(judge(look, self.now()))
+    }
+
+    /// Sends `posthaste.ping` to an endpoint.
+    pub(crate) async fn look(&self, principal: &Principal, endpoint: &Endpoint, handshake: bool) -> Look {
+        let started = Instant::now();
+        let found = self.probe(principal, endpoint, handshake).await;
+        let latency_ms = milliseconds(started.elapsed());
+        match found {
+            Ok((probed, handshake)) => Look { probed: Ok(probed), handshake, latency_ms },
+            Err(why) => Look { probed: Err(why), handshake: None, latency_ms },
+        }
+    }
+
+    async fn probe(
+        &self,
+        principal: &Principal,
+        endpoint: &Endpoint,
+        handshake: bool,
+    ) -> std::result::Result<(Probed, Option<bool>), Unmade> {
         let now = self.now();
         let payload = Bytes::from_static(PING_PAYLOAD);
         let id = format!("msg_ping{}", now.0);
         let event =
             Event { id: &id, event_type: PING, time: now, payload: &payload, context: None, headers: &[] };
-        let started = Instant::now();
-        let recipe = self.recipe(at.principal, &endpoint);
-        let deadline = started
-            + endpoint.fields.options.timeout_seconds.map_or(DEADLINE, |s| Duration::from_secs(s.into()));
-        let look = async {
-            let url = &*endpoint.fields.url;
-            let changed = match recipe.call(&event, url, now)? {
-                None => None,
-                Some(call) => Some(
-                    self.inner.parts.sandbox.try_run(call).await.map_err(|e: ScriptError| e.to_string())?,
-                ),
-            };
-            if changed.as_ref().is_some_and(|changed| changed.cancel) {
-                return Err("the transformation cancels it, so nothing was sent".to_owned());
+        let recipe = self.recipe(principal, endpoint);
+        let seconds = endpoint.fields.options.timeout_seconds;
+        let deadline = Instant::now() + seconds.map_or(DEADLINE, |s| Duration::from_secs(s.into()));
+        let url = &*endpoint.fields.url;
+        let changed = match recipe.call(&event, url, now).map_err(Unmade::Shape)? {
+            None => None,
+            Some(call) => {
+                let run = self.inner.parts.sandbox.try_run(call).await;
+                Some(run.map_err(|error: ScriptError| Unmade::Shape(error.to_string()))?)
             }
-            let draft = recipe.draft(&event, url, changed)?;
-            let client = self.own_client(&endpoint)?;
-            let token = self.token(&endpoint, deadline).await?;
-            let url = draft.url.clone().unwrap_or_else(|| url.to_owned());
-            let uri = egress::uri_of(&url).map_err(|error| error.to_string())?;
-            let agreed = if handshake { Some(self.shake_hands(&client, &uri, deadline).await) } else { None };
-            let request = recipe.request(&event, &draft, now, token.as_deref());
-            let (method, headers, body) = (request.method, request.headers, request.body);
-            Ok((client.probe(Request { method, uri, headers, body, deadline }).await, agreed))
         };
-        let found = look.await;
-        let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Ok(match found {
-            Ok((probed, handshake)) => judge(probed, handshake, (latency_ms, self.now())),
-            Err(why) => Looked {
-                ok: false,
-                status: None,
-                latency_ms,
-                address: None,
-                tls: None,
-                handshake: None,
-                verdict: format!("Not reached: {why}."),
-            },
-        })
+        if changed.as_ref().is_some_and(|changed| changed.cancel) {
+            return Err(Unmade::Canceled);
+        }
+        let draft = recipe.draft(&event, url, changed).map_err(Unmade::Shape)?;
+        let client = self.own_client(endpoint).map_err(Unmade::Credentials)?;
+        let token = self.token(endpoint, deadline).await.map_err(Unmade::Credentials)?;
+        let url = draft.url.clone().unwrap_or_else(|| url.to_owned());
+        let uri = egress::uri_of(&url).map_err(|error| Unmade::Shape(error.to_string()))?;
+        let agreed = if handshake { Some(self.shake_hands(&client, &uri, deadline).await) } else { None };
+        let request = recipe.request(&event, &draft, now, token.as_deref());
+        let (method, headers, body) = (request.method, request.headers, request.body);
+        Ok((client.probe(Request { method, uri, headers, body, deadline }).await, agreed))
     }
 
     /// Connections under the endpoint's own certificates.
@@ -142,15 +171,26 @@ impl App {
     }
 }
 
-fn judge(probed: Probed, handshake: Option<bool>, (latency_ms, now): (u64, Timestamp)) -> Looked {
-    let Probed { outcome, address, tls } = probed;
+fn judge(look: Look, now: Timestamp) -> Looked {
+    let Look { probed, handshake, latency_ms } = look;
+    let Probed { outcome, address, tls, .. } = match probed {
+        Ok(probed) => probed,
+        Err(why) => {
+            let verdict = format!("Not reached: {why}.");
+            return Looked {
+                ok: false,
+                status: None,
+                latency_ms,
+                address: None,
+                tls: None,
+                handshake: None,
+                verdict,
+            };
+        }
+    };
     let (status, mut verdict) = match &outcome {
         Ok(answer) => (Some(answer.status), told(answer.status)),
-        Err(SendError::Blocked(why)) => (None, format!("Not allowed: {why}.")),
-        Err(SendError::TimedOut(why) | SendError::Unreachable(why) | SendError::Certificate(why)) => {
-            (None, format!("Not reached: {why}."))
-        }
-        Err(SendError::NotAllowed) => (None, "Not sent.".to_owned()),
+        Err(error) => (None, not_reached(error)),
     };
     let mut ok = status.is_some_and(|status| (200..300).contains(&status));
     if handshake == Some(false) {
@@ -169,12 +209,29 @@ fn judge(probed: Probed, handshake: Option<bool>, (latency_ms, now): (u64, Times
     Looked { ok, status, latency_ms, address, tls, handshake, verdict }
 }
 
+/// A time for people.
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What it means that there was no answer.
+pub(crate) fn not_reached(error: &SendError) -> String {
+    match error {
+        SendError::Blocked(why) => format!("Not allowed: {why}."),
+        SendError::TimedOut(why) | SendError::Unreachable(why) | SendError::Certificate(why) => {
+            format!("Not reached: {why}.")
+        }
+        SendError::NotAllowed => "Not sent.".to_owned(),
+    }
+}
+
 /// Days until a certificate expires.
 pub(crate) const fn days_left(tls: &TlsDetails, now: Timestamp) -> i64 {
     (tls.expires_at - now.seconds()) / 86_400
 }
 
-fn told(status: u16) -> String {
+/// What an answer means.
+pub(crate) fn told(status: u16) -> String {
     match status {
         200..300 => "It works: the endpoint took the event.".to_owned(),
         300..400 => format!(

@@ -1,10 +1,44 @@
-//! Deliveries: one message sent again to one endpoint.
+//! Deliveries: a message sent again to one of its endpoints, or to all.
 
 use crate::App;
-use crate::error::{AppError, Result};
+use crate::error::{AppError, Problems, Result};
 use crate::principal::{Place, Right};
+use domain::application::Application;
 use domain::attempt::Trigger;
 use domain::endpoint::Endpoint;
+use domain::id::EndpointKey;
+use domain::limit::ENDPOINTS_PER_APPLICATION_MAX;
+use domain::message::Message;
+use foldhash::HashSet;
+use store::StoreError;
+
+/// Runs that are added in one transaction: more would hold up the commits of new messages.
+const TOGETHER: usize = 100;
+
+/// What became of a message that was to be sent again to several endpoints.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resent {
+    /// Endpoints that it is sent to.
+    pub queued: usize,
+    /// Those that it is not sent to.
+    pub skipped: Vec<Skipped>,
+}
+
+/// An endpoint that was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Its wire id.
+    pub endpoint: String,
+    /// Why, in a sentence.
+    pub reason: &'static str,
+}
+
+/// An endpoint that may get the message again: switched off or on.
+struct Candidate {
+    key: EndpointKey,
+    id: String,
+    is_disabled: bool,
+}
 
 impl App {
     /// Sends a message to an endpoint again, whatever its filters say, as a run of its own: retries that wait stay.
@@ -15,13 +49,113 @@ impl App {
         let (application, message) = self.message_of(at, Right::Send).await?;
         let endpoint = self.store().endpoint_find(application.key, endpoint).await?;
         refuse_disabled(&endpoint)?;
-        if message.body().is_none() {
-            let detail = "This message's payload has expired or was expunged: there is nothing left to send.";
-            return Err(AppError::refused("generic_error", detail));
-        }
+        refuse_without_payload(&message)?;
         self.store().resend(message.id, endpoint.key, Trigger::Resend).await?;
         Ok(())
     }
+
+    /// Sends a message again to all endpoints that it was for, or to those `named` by id or uid: each as [`App::resend`] does.
+    /// Disabled and deleted ones are left out.
+    ///
+    /// # Errors
+    /// `NotFound`, `Forbidden`; `Invalid` for a list that is empty or names an endpoint that is not there; `Refused` when the
+    /// payload is gone. `Unavailable` may come when some are queued already: they are added a hundred at a time.
+    pub async fn resend_all(&self, at: Place<'_>, named: Option<Vec<String>>) -> Result<Resent> {
+        let (application, message) = self.message_of(at, Right::Send).await?;
+        refuse_without_payload(&message)?;
+        let mut skipped = Vec::new();
+        let candidates = match named {
+            Some(named) => self.named(&application, &named).await?,
+            None => self.endpoints_then(&application, &message, &mut skipped).await?,
+        };
+        let mut keys = Vec::with_capacity(candidates.len());
+        for Candidate { key, id, is_disabled } in candidates {
+            if is_disabled {
+                skipped.push(Skipped { endpoint: id, reason: "It is disabled: enable it first." });
+            } else {
+                keys.push(key);
+            }
+        }
+        for some in keys.chunks(TOGETHER) {
+            self.store().resend_to(message.id, some.to_vec(), Trigger::Resend).await?;
+        }
+        Ok(Resent { queued: keys.len(), skipped })
+    }
+
+    /// The endpoints that a client names.
+    async fn named(&self, application: &Application, named: &[String]) -> Result<Vec<Candidate>> {
+        let mut problems = Problems::default();
+        if named.is_empty() {
+            problems.add(
+                "endpoints",
+                "is empty: name endpoints, or leave it out for all that the message was for",
+            );
+        }
+        if named.len() > ENDPOINTS_PER_APPLICATION_MAX {
+            let (count, most) = (named.len(), ENDPOINTS_PER_APPLICATION_MAX);
+            problems.add(
+                "endpoints",
+                format!("has {count} items: at most {most} (endpoints_per_application_max)"),
+            );
+        }
+        std::mem::take(&mut problems).finish()?;
+        let (mut found, mut known) = (Vec::with_capacity(named.len()), HashSet::default());
+        for (index, id) in named.iter().enumerate() {
+            match self.store().endpoint_find(application.key, id).await {
+                Ok(endpoint) if known.insert(endpoint.key) => found.push(Candidate::of(&endpoint)),
+                Ok(_) => {}
+                Err(StoreError::NotFound) => {
+                    problems.add_item("endpoints", index, format!("there is no endpoint `{id}`"));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        problems.finish()?;
+        Ok(found)
+    }
+
+    /// The endpoints that a message was for when it was accepted, as they are now.
+    async fn endpoints_then(
+        &self,
+        application: &Application,
+        message: &Message,
+        skipped: &mut Vec<Skipped>,
+    ) -> Result<Vec<Candidate>> {
+        let mut found = Vec::with_capacity(message.endpoints.len());
+        let mut unknown = Vec::new();
+        for key in &message.endpoints {
+            match self.store().routing().route(*key) {
+                Some(route) => found.push(Candidate::of(&route.endpoint)),
+                None => unknown.push(*key),
+            }
+        }
+        // Deleted, or made at another node a moment ago.
+        for (_, id) in self.store().endpoint_ids(unknown).await? {
+            match self.store().endpoint_find(application.key, &id).await {
+                Ok(endpoint) => found.push(Candidate::of(&endpoint)),
+                Err(StoreError::NotFound) => {
+                    skipped.push(Skipped { endpoint: id, reason: "It was deleted." })
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Candidate {
+    fn of(endpoint: &Endpoint) -> Self {
+        Self { key: endpoint.key, id: endpoint.id.clone(), is_disabled: endpoint.fields.disabled }
+    }
+}
+
+/// What is gone cannot be sent.
+fn refuse_without_payload(message: &Message) -> Result<()> {
+    if message.body().is_none() {
+        let detail = "This message's payload has expired or was expunged: there is nothing left to send.";
+        return Err(AppError::refused("generic_error", detail));
+    }
+    Ok(())
 }
 
 /// Nothing is sent to an endpoint that is switched off, whoever asks for it.

@@ -16,6 +16,9 @@ pub mod check;
 pub mod credentials;
 pub mod delivery;
 pub mod diagnose;
+mod diagnose_errors;
+mod diagnose_signature;
+mod diagnose_steps;
 pub mod dry_run;
 pub mod endpoint;
 mod endpoint_check;
@@ -44,6 +47,7 @@ mod schema;
 pub mod secret;
 pub mod session;
 pub mod task;
+pub mod task_count;
 mod window;
 
 pub use error::{AppError, Problem, Problems, Result};

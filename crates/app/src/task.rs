@@ -49,6 +49,14 @@ impl App {
     /// `NotFound`, `Forbidden`, `Invalid` for a window that is too wide or upside down; `Refused` when the endpoint is disabled,
     /// or too many tasks run.
     pub async fn task_begin(&self, at: Place<'_>, wanted: Wanted) -> Result<Task> {
+        let (_, task) = self.task_planned(at, wanted).await?;
+        self.room_for_task(at.principal).await?;
+        self.store().task_create(task.clone()).await?;
+        Ok(task)
+    }
+
+    /// A task that could be begun, and its endpoint.
+    pub(crate) async fn task_planned(&self, at: Place<'_>, wanted: Wanted) -> Result<(Endpoint, Task)> {
         let endpoint = self.endpoint_of(at, Right::Send).await?;
         let mut problems = Problems::default();
         let Wanted { kind, mut plan, until } = wanted;
@@ -58,8 +66,8 @@ impl App {
         check_filter(&plan, &mut problems);
         problems.finish()?;
         refuse_disabled(&endpoint)?;
-        self.room_for_task(at.principal).await?;
-        self.begin(at.principal, &endpoint, kind, plan).await
+        let task = self.task_of(at.principal, &endpoint, kind, plan);
+        Ok((endpoint, task))
     }
 
     /// Enables an endpoint again, and says in the same breath what becomes of what it missed meanwhile.
@@ -72,15 +80,7 @@ impl App {
         recovery: Recovery,
     ) -> Result<(Endpoint, Option<Task>)> {
         let found = self.endpoint_of(at, Right::Manage).await?;
-        let now = self.now();
-        let since = match recovery {
-            Recovery::None => None,
-            Recovery::All => Some(Timestamp(0)),
-            Recovery::Since(since) if since > now => {
-                return Err(AppError::invalid("since", format!("{since} is to come: it is {now}")));
-            }
-            Recovery::Since(since) => Some(since),
-        };
+        let since = recovery.since(self.now())?;
         // Before the endpoint is enabled: nothing that is refused is half done.
         if since.is_some() {
             self.room_for_task(at.principal).await?;
@@ -101,9 +101,8 @@ impl App {
         };
         let enabled = self.store().endpoint_update(found.key, Box::new(enable)).await?;
         let Some(since) = since else { return Ok((enabled, None)) };
-        // Until every node has heard of it, messages may still be canceled.
-        let plan = Plan::window(since, self.now().plus_ms(UNDER_WAY_MS));
-        let task = self.begin(at.principal, &enabled, TaskKind::Recover, plan).await?;
+        let task = self.recovery_of(at.principal, &enabled, since);
+        self.store().task_create(task.clone()).await?;
         Ok((enabled, Some(task)))
     }
 
@@ -161,15 +160,16 @@ impl App {
         Ok(())
     }
 
-    async fn begin(
-        &self,
-        principal: &Principal,
-        endpoint: &Endpoint,
-        kind: TaskKind,
-        plan: Plan,
-    ) -> Result<Task> {
+    /// The task that sends what an endpoint missed before it was enabled.
+    pub(crate) fn recovery_of(&self, principal: &Principal, endpoint: &Endpoint, since: Timestamp) -> Task {
+        // Until every node has heard of it, messages may still be canceled.
+        let plan = Plan::window(since, self.now().plus_ms(UNDER_WAY_MS));
+        self.task_of(principal, endpoint, TaskKind::Recover, plan)
+    }
+
+    fn task_of(&self, principal: &Principal, endpoint: &Endpoint, kind: TaskKind, plan: Plan) -> Task {
         let now = self.now();
-        let task = Task {
+        Task {
             id: self.new_id(Kind::BackgroundTask),
             environment: principal.environment.key,
             application: endpoint.application,
@@ -183,9 +183,24 @@ impl App {
             error: None,
             created_at: now,
             updated_at: now,
-        };
-        self.store().task_create(task.clone()).await?;
-        Ok(task)
+        }
+    }
+}
+
+impl Recovery {
+    /// Since when messages are sent; none when none are.
+    ///
+    /// # Errors
+    /// `Invalid` for a time that is to come.
+    pub(crate) fn since(self, now: Timestamp) -> Result<Option<Timestamp>> {
+        match self {
+            Self::None => Ok(None),
+            Self::All => Ok(Some(Timestamp(0))),
+            Self::Since(since) if since > now => {
+                Err(AppError::invalid("since", format!("{since} is to come: it is {now}")))
+            }
+            Self::Since(since) => Ok(Some(since)),
+        }
     }
 }
 

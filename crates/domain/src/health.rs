@@ -16,6 +16,8 @@ pub const UNRECOVERABLE_MS: i64 = 60_000;
 pub const FAILING_MS: i64 = 5 * 86_400_000;
 /// …when there were so many failures.
 pub const FAILURES_MIN: u32 = 20;
+/// An answer that took longer is slow: many such endpoints must not take the quick ones' turn, in milliseconds.
+pub const SLOW_MS: u32 = 2_000;
 /// What is kept of an answer's text, in bytes.
 pub const ANSWER_BYTES_MAX: usize = 500;
 /// Answers that no later try will change by itself: unauthorized, forbidden, not found, gone.

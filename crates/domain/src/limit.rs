@@ -50,6 +50,8 @@ pub const PAYLOAD_RETENTION_DAYS_MAX: i64 = 90;
 pub const RECOVER_DAYS_MAX: i64 = 14;
 /// Background tasks of an environment that may run at the same time: `tasks_running_max`.
 pub const TASKS_RUNNING_MAX: usize = 100;
+/// Messages that are looked through when it is counted what a background task would send: `messages_counted_max`.
+pub const MESSAGES_COUNTED_MAX: u64 = 10_000;
 /// `deliverAt`: at least a minute ahead, in milliseconds.
 pub const DELIVER_AHEAD_MS_MIN: i64 = 60_000;
 /// `deliverAt`: at most a day ahead, in milliseconds.

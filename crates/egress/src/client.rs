@@ -12,12 +12,12 @@ use http::{HeaderMap, Method, Uri, uri::PathAndQuery};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    Limits, Policy, Probed, Resolve, SendError, TlsDetails, TlsError, TlsOptions,
+    Limits, Policy, Probed, Resolve, SendError, Step, TlsDetails, TlsError, TlsOptions,
     connect::{Connector, Target},
     connection::{Connection, ExchangeError},
     error::Progress,
     pool::Pool,
-    probe::expires_at,
+    probe::{Steps, expires_at},
     stream::Transport,
     tls,
 };
@@ -150,29 +150,29 @@ impl Client {
         self.send_to(&Destination::of(&uri)?, deadline, &make).await
     }
 
-    /// Sends one request over a connection of its own, and tells what that connection says.
+    /// Sends one request over a connection of its own, and tells what each step of it found.
     pub async fn probe(&self, request: Request) -> Probed {
         let Request { method, uri, headers, body, deadline } = request;
-        let (started, progress) = (Instant::now(), Progress::default());
-        let (mut address, mut tls) = (None, None);
+        let (started, steps, mut tls) = (Instant::now(), Steps::default(), None);
         let look = async {
-            let destination = Destination::of(&uri)?;
+            let destination = Destination::of(&uri).inspect_err(|_| steps.begin(Step::Policy))?;
             let (connector, target) = (&self.0.connector, &destination.target);
-            let transport = connector.connect_told(target, &progress, &mut address).await?;
+            let transport = connector.connect(target, &steps).await?;
             if let Transport::Tls(stream) = &transport {
                 tls = TlsDetails::of(stream);
             }
+            steps.begin(Step::Http);
             let mut connection = Connection::new(transport, target, &connector.limits).await?;
             let outgoing = Outgoing { method, headers, body };
-            let sent =
-                connection.exchange(destination.origin_form, outgoing, &connector.limits, &progress).await;
+            let (form, progress) = (destination.origin_form, &steps.progress);
+            let sent = connection.exchange(form, outgoing, &connector.limits, progress).await;
             sent.map_err(|failure| match failure {
                 ExchangeError::Silent(failure) | ExchangeError::Broken(failure) => failure,
             })
         };
         let looked = timeout_at(deadline, look).await;
-        let outcome = looked.unwrap_or_else(|_| Err(progress.timed_out(started.elapsed())));
-        Probed { outcome, address, tls }
+        let outcome = looked.unwrap_or_else(|_| Err(steps.progress.timed_out(started.elapsed())));
+        steps.end(outcome, tls)
     }
 
     /// The same for a destination that is asked often. `make` is asked for the request right before anything is written,

@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::{
     Limits, Policy, Resolve, SendError,
-    error::{Phase, Progress, explain_io},
+    error::{Phase, Witness, explain_io},
     policy::Blocked,
     stream::Transport,
     tls,
@@ -63,51 +63,51 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// A connection for a look: with the address that it went to, once there is one.
-    pub(crate) async fn connect_told(
+    /// A new connection; `witness` sees how it comes about.
+    pub(crate) async fn connect(
         &self,
         target: &Target,
-        progress: &Progress,
-        address: &mut Option<SocketAddr>,
+        witness: &impl Witness,
     ) -> Result<Transport, SendError> {
-        let transport = self.connect(target, progress).await?;
-        *address = match &transport {
-            Transport::Plain(tcp) => tcp.peer_addr().ok(),
-            Transport::Tls(tls) => tls.get_ref().0.peer_addr().ok(),
-        };
-        Ok(transport)
-    }
-
-    pub(crate) async fn connect(&self, target: &Target, progress: &Progress) -> Result<Transport, SendError> {
-        let addresses = self.resolve(target, progress).await?;
-        progress.enter(Phase::Connecting);
+        let addresses = self.look_up(target, witness).await?;
+        witness.found(&addresses);
+        self.admit(target, &addresses)?;
+        witness.enter(Phase::Connecting);
         let tcp = self.open(target, &addresses).await?;
+        witness.connected(&tcp);
         // A failure here only costs latency.
         let _ = tcp.set_nodelay(true);
         if !target.tls {
             return Ok(Transport::Plain(tcp));
         }
-        progress.enter(Phase::Handshaking);
-        self.handshake(target, tcp).await
+        witness.enter(Phase::Handshaking);
+        self.handshake(target, tcp, witness).await
     }
 
-    async fn resolve(&self, target: &Target, progress: &Progress) -> Result<Vec<SocketAddr>, SendError> {
+    /// What the name says; an IP literal says itself.
+    async fn look_up(&self, target: &Target, witness: &impl Witness) -> Result<Vec<SocketAddr>, SendError> {
         let (host, port) = (target.host(), target.port());
         if let Ok(ip) = host.parse::<IpAddr>() {
-            self.policy.check_target(ip, !target.tls)?;
             return Ok(vec![SocketAddr::new(ip, port)]);
         }
-        progress.enter(Phase::Resolving);
+        witness.enter(Phase::Resolving);
         let addresses = self.resolver.resolve(host, port).await.unwrap_or_default();
         if addresses.is_empty() {
             return Err(SendError::Unreachable(format!("the host name {host} cannot be resolved")));
         }
-        for address in &addresses {
-            self.check(target, address).map_err(|blocked| {
-                SendError::Blocked(format!("{host} resolves to {}: {blocked}", address.ip()))
-            })?;
-        }
         Ok(addresses)
+    }
+
+    fn admit(&self, target: &Target, addresses: &[SocketAddr]) -> Result<(), SendError> {
+        for address in addresses {
+            let Err(blocked) = self.check(target, address) else { continue };
+            let (host, ip) = (target.host(), address.ip());
+            let is_literal = host.parse::<IpAddr>().is_ok();
+            let told =
+                if is_literal { blocked.to_string() } else { format!("{host} resolves to {ip}: {blocked}") };
+            return Err(SendError::Blocked(told));
+        }
+        Ok(())
     }
 
     fn check(&self, target: &Target, address: &SocketAddr) -> Result<(), Blocked> {
@@ -135,13 +135,19 @@ impl Connector {
         Err(failure)
     }
 
-    async fn handshake(&self, target: &Target, tcp: TcpStream) -> Result<Transport, SendError> {
+    async fn handshake(
+        &self,
+        target: &Target,
+        tcp: TcpStream,
+        witness: &impl Witness,
+    ) -> Result<Transport, SendError> {
         let host = target.host();
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             SendError::Unreachable(format!("{host} is not a name that a certificate can have"))
         })?;
         let tls = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp).await;
         tls.map(|stream| Transport::Tls(Box::new(stream))).map_err(|error| {
+            witness.refused(&error);
             let told = format!("{} ({})", explain_io(&error), target.authority);
             if tls::is_of_certificate(&error) {
                 SendError::Certificate(told)

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use crate::{
     Limits, Outgoing, Response, SendError,
     connect::Target,
-    error::{Phase, Progress, explain_http},
+    error::{Phase, Progress, Witness as _, explain_http},
     stream::{Received, Stream, Transport},
 };
 

@@ -5,9 +5,12 @@
 use std::{
     error::Error,
     io::{self, ErrorKind},
+    net::SocketAddr,
     sync::atomic::{AtomicU8, Ordering},
     time::Duration,
 };
+
+use tokio::net::TcpStream;
 
 use crate::{policy::Blocked, stream::TooMuch, tls};
 
@@ -41,6 +44,18 @@ impl From<Blocked> for SendError {
 #[derive(Default)]
 pub(crate) struct Progress(AtomicU8);
 
+/// Sees how a connection comes about. What a look wants to know costs a delivery nothing: it looks away.
+pub(crate) trait Witness: Sync {
+    /// A phase begins.
+    fn enter(&self, phase: Phase);
+    /// These addresses were found; none is checked yet.
+    fn found(&self, _addresses: &[SocketAddr]) {}
+    /// One of them took the connection.
+    fn connected(&self, _tcp: &TcpStream) {}
+    /// TLS did not come about.
+    fn refused(&self, _error: &io::Error) {}
+}
+
 /// The phases of a request, in order.
 #[derive(Clone, Copy)]
 pub(crate) enum Phase {
@@ -51,11 +66,13 @@ pub(crate) enum Phase {
     Reading,
 }
 
-impl Progress {
-    pub(crate) fn enter(&self, phase: Phase) {
+impl Witness for Progress {
+    fn enter(&self, phase: Phase) {
         self.0.store(phase as u8, Ordering::Relaxed);
     }
+}
 
+impl Progress {
     pub(crate) fn timed_out(&self, after: Duration) -> SendError {
         const RESOLVING: u8 = Phase::Resolving as u8;
         const CONNECTING: u8 = Phase::Connecting as u8;

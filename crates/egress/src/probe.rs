@@ -1,21 +1,102 @@
-//! A look at a server: one request over a connection of its own, with what the connection says.
+//! A look at a server: one request over a connection of its own, with what each step of it found.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr, time::Duration};
 
+use parking_lot::Mutex;
+use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::client::TlsStream;
 use x509_parser::prelude::FromDer;
 
-use crate::{Response, SendError};
+use crate::{
+    Doubt, Response, SendError,
+    error::{Phase, Progress, Witness},
+    tls,
+};
 
 /// What a look brought.
 #[derive(Debug)]
 pub struct Probed {
     /// The response, or why there is none.
     pub outcome: Result<Response, SendError>,
+    /// The steps that were begun, in order, and how long each took. Where there is no response, the last one failed.
+    pub steps: Vec<(Step, Duration)>,
+    /// What the name resolved to, or the address that the URL has.
+    pub addresses: Vec<SocketAddr>,
     /// The address that was connected to.
     pub address: Option<SocketAddr>,
     /// How TLS stands, where it was spoken.
     pub tls: Option<TlsDetails>,
+    /// Why the server's certificate was not believed.
+    pub doubt: Option<Doubt>,
+}
+
+/// A step of a request, in their order. A URL with an address needs no `Dns`, plain http no `Tls`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// The name becomes addresses.
+    Dns,
+    /// The URL and each address are held against the policy.
+    Policy,
+    /// One of the addresses takes a connection.
+    Tcp,
+    /// TLS is negotiated, and the certificate believed.
+    Tls,
+    /// The request is sent and the response read.
+    Http,
+}
+
+/// Notes how a look goes.
+#[derive(Default)]
+pub(crate) struct Steps {
+    pub(crate) progress: Progress,
+    noted: Mutex<Noted>,
+}
+
+#[derive(Default)]
+struct Noted {
+    begun: Vec<(Step, Instant)>,
+    addresses: Vec<SocketAddr>,
+    address: Option<SocketAddr>,
+    doubt: Option<Doubt>,
+}
+
+impl Witness for Steps {
+    fn enter(&self, phase: Phase) {
+        self.progress.enter(phase);
+        match phase {
+            Phase::Resolving => self.begin(Step::Dns),
+            Phase::Connecting => self.begin(Step::Tcp),
+            Phase::Handshaking => self.begin(Step::Tls),
+            Phase::Waiting | Phase::Reading => {}
+        }
+    }
+
+    fn found(&self, addresses: &[SocketAddr]) {
+        self.noted.lock().addresses = addresses.to_vec();
+        self.begin(Step::Policy);
+    }
+
+    fn connected(&self, tcp: &TcpStream) {
+        self.noted.lock().address = tcp.peer_addr().ok();
+    }
+
+    fn refused(&self, error: &io::Error) {
+        self.noted.lock().doubt = tls::doubt(error);
+    }
+}
+
+impl Steps {
+    pub(crate) fn begin(&self, step: Step) {
+        self.noted.lock().begun.push((step, Instant::now()));
+    }
+
+    /// What the look brought, now that it has ended.
+    pub(crate) fn end(self, outcome: Result<Response, SendError>, tls: Option<TlsDetails>) -> Probed {
+        let Noted { begun, addresses, address, doubt } = self.noted.into_inner();
+        let ends = begun.iter().skip(1).map(|(_, next)| *next).chain([Instant::now()]);
+        let steps = begun.iter().zip(ends).map(|((step, from), to)| (*step, to - *from)).collect();
+        Probed { outcome, steps, addresses, address, tls, doubt }
+    }
 }
 
 /// What a TLS connection says.

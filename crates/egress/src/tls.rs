@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustls::{
     CertificateError, ClientConfig, RootCertStore,
     crypto::aws_lc_rs::default_provider,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
 };
 
 /// What a client believes and shows beyond the defaults.
@@ -27,6 +27,21 @@ pub struct Identity {
     pub chain: Vec<CertificateDer<'static>>,
     /// The private key of the first certificate.
     pub key: PrivateKeyDer<'static>,
+}
+
+/// Why a server's certificate is not believed. Times are in seconds since 1970, where they are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doubt {
+    /// No chain leads from it to an authority that we know.
+    Chain,
+    /// It has expired.
+    Expired(Option<i64>),
+    /// It is valid only later.
+    NotYet(Option<i64>),
+    /// It is for other names: these.
+    Name(Vec<String>),
+    /// Another reason.
+    Other,
 }
 
 /// [`TlsOptions`] that cannot be used.
@@ -126,8 +141,37 @@ pub(crate) fn explain(error: &rustls::Error) -> String {
 
 /// Whether what failed is that the server's certificate is not believed.
 pub(crate) fn is_of_certificate(error: &std::io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+    of_certificate(error).is_some()
+}
+
+/// The same with the reason, for a look.
+pub(crate) fn doubt(error: &std::io::Error) -> Option<Doubt> {
+    let seconds = |time: &UnixTime| i64::try_from(time.as_secs()).ok();
+    Some(match of_certificate(error)? {
+        CertificateError::UnknownIssuer => Doubt::Chain,
+        CertificateError::Expired => Doubt::Expired(None),
+        CertificateError::ExpiredContext { not_after, .. } => Doubt::Expired(seconds(not_after)),
+        CertificateError::NotValidYet => Doubt::NotYet(None),
+        CertificateError::NotValidYetContext { not_before, .. } => Doubt::NotYet(seconds(not_before)),
+        CertificateError::NotValidForName => Doubt::Name(Vec::new()),
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            Doubt::Name(presented.iter().map(|name| plain_name(name)).collect())
+        }
+        _ => Doubt::Other,
+    })
+}
+
+/// A certificate's name as people write it: the library says `DnsName("hook.example")`.
+fn plain_name(presented: &str) -> String {
+    let inner = presented.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.unwrap_or(presented).trim_matches('"').to_owned()
+}
+
+fn of_certificate(error: &std::io::Error) -> Option<&CertificateError> {
+    match error.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(reason) => Some(reason),
+        _ => None,
+    }
 }
 
 fn explain_certificate(reason: &CertificateError) -> String {

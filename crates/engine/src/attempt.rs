@@ -15,7 +15,7 @@ use domain::attempt::{NewAttempt, Outcome, Trigger};
 use domain::clock::{Clock, Timestamp};
 use domain::delivery::{MAIN_RUN, Next, Seen, Try, Wish, decide};
 use domain::endpoint::Disabling;
-use domain::health::{LastAnswer, is_unrecoverable};
+use domain::health::{LastAnswer, SLOW_MS, is_unrecoverable};
 use domain::retry::{RetryPolicy, Schedule};
 use domain::wire_id::IdCodec;
 use parking_lot::Mutex;
@@ -24,9 +24,6 @@ use store::Store;
 use store::delivery::Record;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-
-/// An answer that took longer is slow: many such endpoints must not take the quick ones' turn, in milliseconds.
-const SLOW_MS: u32 = 2_000;
 
 /// Too many requests, and too much to do (RFC 6585, section 4; RFC 9110, section 15.6.4): with `Retry-After` they speak for the whole endpoint.
 const TOO_MUCH: [u16; 2] = [429, 503];

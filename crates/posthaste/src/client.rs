@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-/// How long one request may take.
+/// How long one request may take, unless told otherwise.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// The largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -25,6 +25,7 @@ pub struct ApiClient {
     base: String,
     token: String,
     way: Way,
+    patience: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -54,13 +55,19 @@ impl ApiClient {
     #[must_use]
     pub fn new(address: SocketAddr, token: String) -> Self {
         let way = Way::Http(Box::new(Client::builder(TokioExecutor::new()).build(HttpConnector::new())));
-        Self { base: format!("http://{}", reachable(address)), token, way }
+        Self { base: format!("http://{}", reachable(address)), token, way, patience: REQUEST_TIMEOUT }
     }
 
     /// A client of an API in this process.
     #[must_use]
     pub const fn inside(service: Service, token: String) -> Self {
-        Self { base: String::new(), token, way: Way::Inside(service) }
+        Self { base: String::new(), token, way: Way::Inside(service), patience: REQUEST_TIMEOUT }
+    }
+
+    /// The same, with other patience for each request than 20 s.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// The server's address as a URL, without a slash at its end.
@@ -117,9 +124,9 @@ impl ApiClient {
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), String> {
-        tokio::time::timeout(REQUEST_TIMEOUT, self.way.exchange(request))
+        tokio::time::timeout(self.patience, self.way.exchange(request))
             .await
-            .map_err(|_| format!("nothing within {} seconds", REQUEST_TIMEOUT.as_secs()))?
+            .map_err(|_| format!("nothing within {} seconds", self.patience.as_secs()))?
     }
 }
 

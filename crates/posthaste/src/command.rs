@@ -3,7 +3,9 @@
 mod config;
 mod copy;
 mod dev;
+mod doctor;
 mod key;
+mod live;
 mod migrate;
 mod secrets;
 mod serve;
@@ -55,6 +57,9 @@ enum Verb {
     ///
     /// When it is cut short, the same command goes on where it ended. Rows are counted on both sides at the end.
     Copy(copy::Arguments),
+    /// Find out what is wrong with an endpoint, and what to do.
+    #[command(subcommand)]
+    Doctor(doctor::Verb),
     /// Look after the key that seals secrets at rest.
     #[command(subcommand)]
     Secrets(secrets::Verb),
@@ -74,7 +79,7 @@ enum Verb {
 pub fn run() -> ExitCode {
     let line = CommandLine::parse();
     match dispatch(line) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             eprintln!("posthaste: {failure}");
             failure.exit_code()
@@ -82,16 +87,19 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn dispatch(line: CommandLine) -> Result<(), Failure> {
+fn dispatch(line: CommandLine) -> Result<ExitCode, Failure> {
     make_files_private();
     if let Verb::ScriptWorker = line.verb {
         let served = shape::serve_worker(std::io::stdin().lock(), std::io::stdout().lock());
-        return served.map_err(|error| Failure::Refused(error.to_string()));
+        served.map_err(|error| Failure::Refused(error.to_string()))?;
+        return Ok(ExitCode::SUCCESS);
     }
     let (config, report) = Config::load(line.config)?;
-    match line.verb {
+    let done = match line.verb {
         // It reads no settings, so it never comes here.
         Verb::ScriptWorker => Ok(()),
+        // What was found is in its code.
+        Verb::Doctor(verb) => return runtime()?.block_on(doctor::run(config, verb)),
         Verb::Serve => runtime()?.block_on(serve::run(config)),
         Verb::Dev => runtime()?.block_on(dev::run(config, &report)),
         Verb::Config => config::run(&report),
@@ -100,7 +108,8 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Verb::Secrets(verb) => runtime()?.block_on(secrets::run(config, verb)),
         Verb::Token(verb) => token::run(&config, verb),
         Verb::Key(verb) => runtime()?.block_on(key::run(config, verb)),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

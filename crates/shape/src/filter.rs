@@ -10,6 +10,7 @@ use crate::event::Event;
 use crate::tree::{self, Tree};
 use cel::{Context, Env, Program, Value};
 use domain::limit::FILTER_BYTES_MAX;
+use domain::message::Message;
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
 
@@ -130,6 +131,22 @@ fn check_depth(text: &str) -> Result<(), String> {
         return Err(format!("has a chain of more than {CHAIN_MAX} operators (filter_chain_max)"));
     }
     Ok(())
+}
+
+/// Asks an endpoint's filter about stored messages. Without one each is wanted; one that does not read holds for none, as for a
+/// message whose payload is gone.
+pub fn asking(filter: Option<&str>) -> impl Fn(&Message) -> bool + Send + Sync + use<> {
+    let filter = filter.map(Filter::parse);
+    move |message| {
+        let Some(body) = message.body() else { return false };
+        match &filter {
+            None => true,
+            Some(Err(_)) => false,
+            Some(Ok(filter)) => {
+                Seen::new(&Event::of(message, "", &body)).is_ok_and(|seen| filter.holds(&seen))
+            }
+        }
+    }
 }
 
 #[cfg(test)]

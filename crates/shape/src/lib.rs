@@ -32,7 +32,7 @@ mod xml;
 
 pub use event::Event;
 pub use fields::Fields;
-pub use filter::{Filter, Seen};
+pub use filter::{Filter, Seen, asking};
 pub use recipe::{AGENT, Draft, Recipe, Request, Surroundings};
 pub use sandbox::{Sandbox, WORKER};
 pub use template::Template;

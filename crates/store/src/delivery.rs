@@ -1,6 +1,6 @@
 //! Contract: the table of exceptions. Claim, record, park and resend are the engine's whole dealing with the store.
 
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use async_trait::async_trait;
 use domain::attempt::{NewAttempt, Trigger};
 use domain::clock::Timestamp;
@@ -84,7 +84,17 @@ pub trait Deliveries: Send + Sync {
     /// Puts held deliveries back into rows (PROTOCOL rule 15).
     async fn park(&self, parked: Vec<Parked>) -> Result<()>;
     /// Adds a run of its own for this message and endpoint, due at once; answers the run (PROTOCOL rule 13).
-    async fn resend(&self, message: MessageId, endpoint: EndpointKey, trigger: Trigger) -> Result<i64>;
+    async fn resend(&self, message: MessageId, endpoint: EndpointKey, trigger: Trigger) -> Result<i64> {
+        let runs = self.resend_to(message, vec![endpoint], trigger).await?;
+        runs.first().map(|(_, run)| *run).ok_or(StoreError::NotFound)
+    }
+    /// The same for several endpoints at once; answers each with its run, ordered by key.
+    async fn resend_to(
+        &self,
+        message: MessageId,
+        endpoints: Vec<EndpointKey>,
+        trigger: Trigger,
+    ) -> Result<Vec<(EndpointKey, i64)>>;
     /// Each endpoint that has a pending row due before `until`, with the oldest due time.
     async fn due_endpoints(&self, until: Timestamp) -> Result<Vec<(EndpointKey, Timestamp)>>;
     /// Pending rows altogether, and the oldest due time.

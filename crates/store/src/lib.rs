@@ -32,6 +32,7 @@ pub mod seal;
 mod shared;
 pub mod sqlite;
 pub mod task;
+pub mod task_look;
 pub mod wake;
 
 pub use error::StoreError;

@@ -11,6 +11,7 @@ mod everywhere;
 mod idempotency;
 mod message;
 mod openapi;
+mod resend;
 mod session;
 mod task;
 mod world;

@@ -6,4 +6,5 @@ mod exchange;
 mod keep_alive;
 mod nasty;
 mod peer;
+mod probe;
 mod tls;

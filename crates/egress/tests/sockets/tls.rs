@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use egress::{Client, Identity, Limits, SendError, TlsOptions};
+use egress::{Client, Doubt, Identity, Limits, SendError, Step, TlsOptions};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::{
     RootCertStore, ServerConfig,
@@ -143,6 +143,39 @@ async fn an_unknown_authority_another_name_and_an_old_certificate_are_told_apart
     assert_eq!(
         disbelief(&client(old.address, Some(&authority), None)).await,
         "the server's certificate has expired (hook.example)"
+    );
+}
+
+#[tokio::test]
+async fn a_look_knows_what_is_doubted_of_a_certificate() {
+    let authority = Authority::new();
+    let good = || CertificateParams::new(["hook.example".to_owned()]).expect("a name");
+    let valid = |from: i32, to: i32| {
+        let mut parameters = good();
+        parameters.not_before = date_time_ymd(from, 1, 1);
+        parameters.not_after = date_time_ymd(to, 1, 1);
+        authority.sign(parameters)
+    };
+    let table = [
+        (authority.issue("hook.example"), None, Doubt::Chain),
+        (valid(2010, 2020), Some(&authority), Doubt::Expired(Some(1_577_836_800))),
+        (valid(2100, 2101), Some(&authority), Doubt::NotYet(Some(4_102_444_800))),
+        (authority.issue("other.example"), Some(&authority), Doubt::Name(vec!["other.example".to_owned()])),
+        (authority.issue("10.0.0.1"), Some(&authority), Doubt::Name(vec!["10.0.0.1".to_owned()])),
+    ];
+    for (identity, root, expected) in table {
+        let receiver = receiver(identity, None).await;
+        let found = client(receiver.address, root, None).probe(post("https://hook.example/")).await;
+        assert_eq!(found.doubt, Some(expected));
+        assert_eq!(found.steps.last().map(|(step, _)| *step), Some(Step::Tls));
+        assert_eq!(found.address, Some(receiver.address));
+    }
+    let receiver = receiver(authority.issue("hook.example"), None).await;
+    let found = client(receiver.address, Some(&authority), None).probe(post("https://hook.example/")).await;
+    assert_eq!(found.steps.last().map(|(step, _)| *step), Some(Step::Http));
+    assert_eq!(
+        (found.doubt, found.tls.expect("TLS").subject),
+        (None, "CN=rcgen self signed cert".to_owned())
     );
 }
 

@@ -3,6 +3,7 @@
 //! With a live server on this data folder the work goes through its API, so that what it holds in memory is never
 //! bypassed; without one, through the same API in this process, with no socket and no engine.
 
+use super::live::live;
 use super::token::check;
 use super::{Config, Failure, needs_own_token, open_keys, own_token};
 use crate::client::{ApiClient, CallError};
@@ -14,7 +15,6 @@ use domain::role::Role;
 use domain::wire_id::Kind;
 use http::Method;
 use serde_json::{Value, json};
-use store::sqlite::is_open;
 
 /// What to do where only tokens that were made elsewhere are taken.
 const INSTEAD: &str = "Manage API keys through the API with a token of your own: POST /api/v1/api-key makes one, GET lists \
@@ -79,19 +79,10 @@ pub(super) async fn run(config: Config, verb: Verb) -> Result<(), Failure> {
     needs_own_token(&config, INSTEAD)?;
     let (folder, keys) = open_keys(&config)?;
     let token = own_token(&config, &keys, environment)?;
-    // Whether a server lives is told by its lock: at an address that a killed one left, anybody may listen by now. On
-    // PostgreSQL this process is one more node, and the others hear of a change within a second.
-    if let Some(file) = config.store.file().filter(|file| is_open(file)) {
-        let live = folder.address().map(|address| ApiClient::new(address, token));
-        return match live {
-            Some(live) if live.is_there().await => work(&live, verb).await,
-            _ => Err(Failure::Refused(format!(
-                "a posthaste process has {} open and does not answer: it is starting or stopping, or another command \
-                 is at work. Try again in a few seconds",
-                file.display()
-            ))),
-        };
+    if let Some(live) = live(&config, &folder, &token).await? {
+        return work(&live, verb).await;
     }
+    // On PostgreSQL the others hear of a change within a second.
     let core = Core::open(&config, &keys, Present::OfStore)?;
     if config.store.file().is_some() {
         folder.withdraw();

@@ -39,6 +39,13 @@ async fn ended(world: &World, id: &str) -> Value {
     .await
 }
 
+/// What a task would send, before it is begun.
+async fn counted(world: &World, path: &str, asked: &Value) -> Value {
+    let count = world.of_application("POST", &format!("{path}?dry_run=true"), asked).await;
+    assert_eq!(count["complete"], true, "{count}");
+    count["messages"].clone()
+}
+
 /// Waits until these endpoints' failures are judged: they are told, and so is one more that came after them.
 async fn judged(world: &World, ids: &[&str]) {
     for _ in 0..2 {
@@ -141,6 +148,10 @@ async fn enabled_again_an_endpoint_gets_what_it_missed_in_order(store: Store) {
     }
     world.wait_for_state(&sent[250], &id, "canceled").await;
     let path = format!("/endpoint/{id}/enable");
+    for (asked, expected) in [(json!({"recover": "all"}), 251), (json!({"recover": "none"}), 0)] {
+        assert_eq!(counted(&world, &path, &asked).await, expected);
+        assert_eq!(endpoint(&world, &id).await["disabled"], true);
+    }
     let enabled = world.of_application("POST", &path, &json!({"recover": "all"})).await;
     assert_eq!(enabled["endpoint"]["disabled"], false);
     let task = ended(&world, text(&enabled["task"]["id"])).await;
@@ -196,6 +207,7 @@ async fn what_an_endpoint_missed_before_it_was_there_is_replayed_as_it_wants_it(
     world.wait_for_state(&later, &id, "success").await;
     for queued in [1, 0] {
         let path = format!("/endpoint/{id}/replay-missing");
+        assert_eq!(counted(&world, &path, &json!({"since": start})).await, queued);
         let begun = world.of_application("POST", &path, &json!({"since": start})).await;
         assert_eq!(begun["task"], "endpoint.replay");
         let task = ended(&world, text(&begun["id"])).await;
@@ -227,7 +239,9 @@ async fn a_filter_chooses_what_is_replayed(store: Store) {
     for (mut asked, expected) in cases {
         let before = world.arrived("/hook").len();
         asked["since"] = start.clone();
-        let begun = world.of_application("POST", &format!("/endpoint/{id}/bulk-replay"), &asked).await;
+        let path = format!("/endpoint/{id}/bulk-replay");
+        assert_eq!(counted(&world, &path, &asked).await, expected.len());
+        let begun = world.of_application("POST", &path, &asked).await;
         let task = ended(&world, text(&begun["id"])).await;
         assert_eq!((&task["status"], &task["data"]["queued"]), (&json!("finished"), &json!(expected.len())));
         world.receiver.wait_for_path("/hook", before + expected.len(), WITHIN).await;
@@ -288,42 +302,6 @@ async fn how_an_endpoint_fares_is_told(store: Store) {
     world.stop().await;
 }
 
-async fn a_diagnosis_says_what_is_wrong_and_what_to_do(store: Store) {
-    let world = World::start(store).await;
-    let id = world.endpoint("/hook").await;
-    let diagnose =
-        async || world.of_application("POST", &format!("/endpoint/{id}/diagnose"), &Value::Null).await;
-    let graded = |told: &Value| {
-        let findings = told["findings"].as_array().expect("findings").iter();
-        findings.map(|f| format!("{} {}", text(&f["about"]), text(&f["grade"]))).collect::<Vec<_>>()
-    };
-    let fine = diagnose().await;
-    assert_eq!(
-        (&fine["ok"], graded(&fine)),
-        (&json!(true), vec!["request good".into(), "backlog good".into(), "errors good".into()])
-    );
-    world.receiver.answer_always("/hook", Answer::status(401).body("who are you?"));
-    let message = world.send().await;
-    world.wait_for_attempts(&message, 1).await;
-    let told = diagnose().await;
-    assert_eq!(told["ok"], false);
-    assert_eq!(graded(&told), ["request problem", "backlog good", "errors problem"]);
-    let findings = &told["findings"];
-    assert!(
-        text(&findings[0]["text"]).starts_with("It answered 401: it does not accept the authentication."),
-        "{findings}"
-    );
-    assert!(text(&findings[0]["advice"]).contains("authentication"), "{findings}");
-    assert_eq!(findings[1]["text"], "One delivery waits.");
-    assert_eq!(
-        findings[2]["text"],
-        "1 of the last 1 attempts ended with: HTTP 401. The latest at 2027-01-15T08:00:00Z."
-    );
-    world.change(&id, &json!({"disabled": true})).await;
-    assert_eq!(diagnose().await["findings"][0]["text"], "It is disabled, by hand.");
-    world.stop().await;
-}
-
 async fn a_mended_endpoint_has_its_tries_again(store: Store) {
     let world = World::start(store).await;
     world.receiver.answer_always("/old", Answer::status(404));
@@ -363,7 +341,6 @@ each_store!(
     a_filter_chooses_what_is_replayed,
     an_endpoint_that_has_too_much_to_do_is_left_alone_as_a_whole,
     how_an_endpoint_fares_is_told,
-    a_diagnosis_says_what_is_wrong_and_what_to_do,
     a_mended_endpoint_has_its_tries_again,
     a_task_ends_when_its_endpoint_is_disabled,
     what_is_not_there_is_disabled_after_three_tries_and_its_events_are_kept,

@@ -248,12 +248,25 @@ impl Deliveries for Sqlite {
         self.writer.ask(|answer| Command::Park(parked, answer)).await
     }
 
-    async fn resend(&self, message: MessageId, endpoint: EndpointKey, trigger: Trigger) -> Result<i64> {
+    async fn resend_to(
+        &self,
+        message: MessageId,
+        mut endpoints: Vec<EndpointKey>,
+        trigger: Trigger,
+    ) -> Result<Vec<(EndpointKey, i64)>> {
         let now = self.clock.0.now();
+        endpoints.sort_unstable();
+        endpoints.dedup();
+        let add = move |c: &Connection| {
+            let run = |endpoint| Ok((endpoint, add_run(c, (message, endpoint), trigger, now)?));
+            endpoints.into_iter().map(run).collect::<Result<Vec<_>>>()
+        };
         self.writer
             .write(
-                move |c, _| add_run(c, (message, endpoint), trigger, now),
-                move |memory, _| memory.shared.wakes.note(endpoint, now),
+                move |c, _| add(c),
+                move |memory, runs| {
+                    runs.iter().for_each(|(endpoint, _)| memory.shared.wakes.note(*endpoint, now))
+                },
             )
             .await
     }

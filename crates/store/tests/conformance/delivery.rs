@@ -7,6 +7,7 @@ use domain::delivery::{DeliveryState, Next, RowState};
 use domain::id::EndpointKey;
 use domain::message::Message;
 use domain::page::{Order, Page};
+use std::collections::HashSet;
 use store::delivery::{Held, Parked};
 use store::message::Admission;
 
@@ -176,6 +177,24 @@ async fn a_resend_is_a_run_of_its_own_and_leaves_the_pending_retry_as_it_was(eng
     assert_eq!(f.store.resend(message.id, endpoint, Trigger::Resend).await.unwrap(), 2);
 }
 
+async fn a_message_is_resent_to_several_endpoints_at_once_each_in_a_run_of_its_own(engine: Engine) {
+    let f = Fixture::new(engine).await;
+    let app = f.application("one").await;
+    let (a, b, other) = (f.endpoint(&app).await.key, f.endpoint(&app).await.key, f.endpoint(&app).await.key);
+    let message = f.accept(&app, &[(a, Admission::Park), (b, Admission::Cancel)]).await;
+    f.store.resend(message.id, b, Trigger::Resend).await.unwrap();
+    drop(f.store.wakes().take());
+    let runs = f.store.resend_to(message.id, vec![b, a, b], Trigger::Resend).await.unwrap();
+    assert_eq!(runs, [(a, 1), (b, 2)]);
+    let woken = f.store.wakes().take();
+    assert_eq!(woken.iter().map(|(key, _)| *key).collect::<HashSet<_>>(), HashSet::from([a, b]));
+    assert_eq!(f.store.resend_to(message.id, Vec::new(), Trigger::Resend).await.unwrap(), []);
+    for (endpoint, expected) in [(a, vec![0, 1]), (b, vec![1, 2]), (other, vec![])] {
+        let claimed = f.claim(endpoint, 10).await;
+        assert_eq!(claimed.iter().map(|c| c.key.run).collect::<Vec<_>>(), expected);
+    }
+}
+
 async fn a_scheduled_message_is_due_at_its_time(engine: Engine) {
     let f = Fixture::new(engine).await;
     let app = f.application("one").await;
@@ -229,6 +248,7 @@ each_engine!(
     a_paused_endpoint_keeps_its_rows_and_a_deleted_one_has_them_canceled,
     a_disabled_endpoints_message_is_kept_as_canceled,
     a_resend_is_a_run_of_its_own_and_leaves_the_pending_retry_as_it_was,
+    a_message_is_resent_to_several_endpoints_at_once_each_in_a_run_of_its_own,
     a_scheduled_message_is_due_at_its_time,
     due_endpoints_are_each_listed_once_with_their_oldest_row,
     a_claim_takes_large_messages_a_few_at_a_time,
