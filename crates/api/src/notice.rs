@@ -39,12 +39,14 @@ pub(crate) struct NoticeOut {
     title: String,
     /// In sentences.
     text: String,
+    /// Where people see and mend it.
+    link: String,
     /// Since when it fails, or failed.
     #[schema(value_type = Option<String>, format = DateTime)]
     since: Option<String>,
     /// The last answer.
     last_answer: Option<AnswerOut>,
-    /// Who was told of it; for managers.
+    /// Who was told of it.
     letters: Vec<LetterOut>,
 }
 
@@ -78,6 +80,7 @@ impl NoticeOut {
             at: new.at.to_string(),
             title: shown.title,
             text: shown.text,
+            link: shown.link,
             since: new.facts.since.map(|since| Timestamp(since).to_string()),
             last_answer: new.facts.answer.as_ref().map(AnswerOut::of),
             letters: shown.letters.into_iter().map(letter).collect(),

@@ -6,7 +6,6 @@ use axum::Router;
 use axum::extract::{Path, RawForm, State};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use domain::application::Application;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use http::{HeaderValue, StatusCode};
 
@@ -24,8 +23,8 @@ pub(crate) fn router() -> Router<Api> {
 
 async fn look(State(app): State<App>, Path(token): Path<String>) -> Response {
     match app.unsubscribe_look(&token).await {
-        Ok((application, true)) => wanted(&application),
-        Ok((application, false)) => unwanted(&application),
+        Ok((names, true)) => wanted(&names),
+        Ok((names, false)) => unwanted(&names),
         Err(error) => refused(&error),
     }
 }
@@ -34,14 +33,14 @@ async fn look(State(app): State<App>, Path(token): Path<String>) -> Response {
 async fn change(State(app): State<App>, Path(token): Path<String>, RawForm(form): RawForm) -> Response {
     let wants_again = form.starts_with(AGAIN);
     match app.unsubscribe(&token, !wants_again).await {
-        Ok(application) if wants_again => wanted(&application),
-        Ok(application) => unwanted(&application),
+        Ok(names) if wants_again => wanted(&names),
+        Ok(names) => unwanted(&names),
         Err(error) => refused(&error),
     }
 }
 
-fn wanted(application: &Application) -> Response {
-    let name = escaped(&application.fields.name);
+fn wanted(names: &[String]) -> Response {
+    let name = escaped(&names.join(", "));
     page(
         StatusCode::OK,
         "E-mails about webhooks",
@@ -52,8 +51,8 @@ fn wanted(application: &Application) -> Response {
     )
 }
 
-fn unwanted(application: &Application) -> Response {
-    let name = escaped(&application.fields.name);
+fn unwanted(names: &[String]) -> Response {
+    let name = escaped(&names.join(", "));
     page(
         StatusCode::OK,
         "You get no more e-mails",

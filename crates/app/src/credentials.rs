@@ -310,7 +310,7 @@ impl App {
             let credentials = rotate(endpoint).ok_or_else(full)?;
             Ok(EndpointChange { credentials: Some(credentials), ..EndpointChange::default() })
         };
-        self.store().endpoint_update(found.key, Box::new(change)).await?;
+        self.endpoint_change(&found, Box::new(change)).await?;
         Ok(())
     }
 

@@ -4,7 +4,6 @@ use crate::App;
 use crate::change::Change;
 use crate::endpoint_check::{Asked, check, each_once};
 use crate::error::{AppError, Problems, Result};
-use crate::notice::Teller;
 use crate::options::{OptionsPatch, wrong};
 use crate::principal::{Place, Principal, Right};
 use crate::window::Window;
@@ -141,15 +140,15 @@ impl App {
         fields.options = found.fields.options.clone();
         let asked = Asked { principal: at.principal, before: Some(&found), options: &input.options };
         let fields = self.checked(asked, fields, (&found.headers, Problems::default())).await?;
-        let (paused, options, teller) = (input.paused, input.options, self.teller(application.key));
+        let (paused, options) = (input.paused, input.options);
         let change = move |now: &Endpoint| {
             let paused = paused.unwrap_or(now.fields.paused);
             let mut fields = EndpointFields { paused, ..fields.clone() };
             fields.options = now.fields.options.clone();
             options.clone().apply(&mut fields.options);
-            replacing(now, fields, (&options, teller.as_ref()))
+            replacing(now, fields, &options)
         };
-        let updated = self.store().endpoint_update(found.key, Box::new(change)).await?;
+        let updated = self.endpoint_change(&found, Box::new(change)).await?;
         self.resume(&found, &updated);
         Ok((updated, false))
     }
@@ -170,13 +169,12 @@ impl App {
         self.check_event_types(asked, types, &mut problems).await?;
         self.check_own(asked, &tried, (&found.headers, &mut problems)).await?;
         problems.finish()?;
-        let teller = self.teller(found.application);
         let change = move |now: &Endpoint| {
             let mut fields = now.fields.clone();
             patch.clone().apply(&mut fields);
-            replacing(now, each_once(fields), (&patch.options, teller.as_ref()))
+            replacing(now, each_once(fields), &patch.options)
         };
-        let updated = self.store().endpoint_update(found.key, Box::new(change)).await?;
+        let updated = self.endpoint_change(&found, Box::new(change)).await?;
         self.resume(&found, &updated);
         Ok(updated)
     }
@@ -293,7 +291,7 @@ impl EndpointPatch {
 fn replacing(
     now: &Endpoint,
     mut fields: EndpointFields,
-    (options, teller): (&OptionsPatch, Option<&Teller>),
+    options: &OptionsPatch,
 ) -> std::result::Result<EndpointChange, StoreError> {
     let is_enabled = now.fields.disabled && !fields.disabled;
     let disabling = is_enabled.then_some(None);
@@ -309,13 +307,11 @@ fn replacing(
     }
     drop_default_name(&mut fields, &now.fields.url);
     let credentials = options.has_sealed().then_some(credentials);
-    let notices = teller.map(|teller| teller.changed(now, &fields)).unwrap_or_default();
     Ok(EndpointChange {
         fields: Some(fields),
         begins_again,
         disabling,
         credentials,
-        notices,
         ..EndpointChange::default()
     })
 }

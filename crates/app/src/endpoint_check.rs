@@ -51,8 +51,18 @@ impl App {
         let mut credentials = asked.before.map(|endpoint| endpoint.credentials.clone()).unwrap_or_default();
         asked.options.clone().apply_credentials(&mut credentials);
         let options = &fields.options;
+        if asked.principal.scope == Scope::Operational {
+            operational::check_options(fields, problems);
+        }
         let proposed = Proposed { options, credentials: &credentials, headers, before: asked.before };
         self.check_options(&proposed, asked.options, problems).await?;
+        if let Change::Set(input) = &asked.options.notify
+            && input.operational_webhook != Change::Keep
+            && asked.principal.scope != Scope::Environment
+        {
+            let what = "is for the environment to say: leave it out";
+            problems.add_at(["notify".into(), "operationalWebhook".into()], what);
+        }
         if let Change::Set(input) = &asked.options.notify
             && matches!(input.slack_url, Change::Set(_))
             && let Some(url) = credentials.notify.as_ref().and_then(|notify| notify.slack_url.as_ref())

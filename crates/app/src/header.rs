@@ -43,7 +43,7 @@ impl App {
             beside(&endpoint.credentials, &headers).map_err(StoreError::Limit)?;
             Ok(EndpointChange { headers: Some(headers.clone()), ..EndpointChange::default() })
         };
-        self.store().endpoint_update(found.key, Box::new(change)).await?;
+        self.endpoint_change(&found, Box::new(change)).await?;
         Ok(())
     }
 
@@ -68,7 +68,7 @@ impl App {
             beside(&endpoint.credentials, &headers).map_err(StoreError::Limit)?;
             Ok(EndpointChange { headers: Some(headers), ..EndpointChange::default() })
         };
-        self.store().endpoint_update(found.key, Box::new(change)).await?;
+        self.endpoint_change(&found, Box::new(change)).await?;
         Ok(())
     }
 }

@@ -96,6 +96,8 @@ pub struct AppSettings {
     pub signature_headers: SignatureHeaders,
     /// What `X-Event-Origin` says.
     pub event_origin: String,
+    /// The address under which people know this instance, without a slash at its end.
+    pub public_url: String,
     /// Requests of one credential in a second; 0 is no limit.
     pub api_rate_limit: u32,
     /// Days that messages are kept: a payload is never kept longer.
@@ -130,7 +132,7 @@ impl App {
     #[must_use]
     pub fn new(parts: AppParts) -> Self {
         let started_at = parts.clock.now();
-        let recipients = notify::recipients(&parts.store.wire_id_key());
+        let recipients = store::notify::recipients(&parts.store.wire_id_key());
         let inner = Inner {
             parts,
             sessions: Sessions::default(),

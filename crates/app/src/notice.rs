@@ -7,12 +7,12 @@ use domain::application::Application;
 use domain::clock::Timestamp;
 use domain::endpoint::{Endpoint, EndpointFields};
 use domain::id::{ApplicationKey, EndpointKey};
-use domain::notice::{Facts, NewNotice, Notice, NoticeKind, Subject};
+use domain::notice::{Facts, NewNotice, Notice, NoticeKind, Subject, link};
 use domain::operational::{endpoint_data, switched_data};
 use domain::page::{Page, Slice};
 use domain::task::Task;
-use domain::wire_id::Kind;
 use std::sync::Arc;
+use store::endpoint::ChangeEndpoint;
 pub use store::notice::Letter;
 
 /// A notice as people see it.
@@ -26,6 +26,8 @@ pub struct ShownNotice {
     pub title: String,
     /// In sentences.
     pub text: String,
+    /// Where people see and mend it.
+    pub link: String,
     /// Who was told of it, and by which way.
     pub letters: Vec<Letter>,
 }
@@ -85,7 +87,7 @@ impl Teller {
     }
 
     /// Of an endpoint whose fields become these. Whoever was told that the server has disabled it is told that it is enabled.
-    pub(crate) fn changed(&self, before: &Endpoint, after: &EndpointFields) -> Vec<NewNotice> {
+    fn changed(&self, before: &Endpoint, after: &EndpointFields) -> Vec<NewNotice> {
         let mut notices = Vec::new();
         match (before.fields.disabled, after.disabled) {
             (false, true) => notices.extend(self.silent(before, NoticeKind::Disabled)),
@@ -125,8 +127,27 @@ impl App {
             event_type.is_some_and(|of| !routing.operational_routes(environment, of).is_empty())
         };
         let wanted = CHANGES.into_iter().filter(is_wanted).collect();
-        let subject = self.new_id(Kind::BackgroundTask);
+        // Each change is told, also a second one in the same millisecond.
+        let subject = format!("{:032x}", u128::from_be_bytes(self.random()));
         Some(Teller { application, wanted, subject, now: self.now() })
+    }
+
+    /// Changes an endpoint; with it goes what is to be told of that.
+    pub(crate) async fn endpoint_change(
+        &self,
+        found: &Endpoint,
+        mut change: ChangeEndpoint,
+    ) -> Result<Endpoint> {
+        let teller = self.teller(found.application);
+        let told = move |now: &Endpoint| {
+            let mut changed = change(now)?;
+            if let Some(teller) = &teller {
+                let after = changed.fields.as_ref().unwrap_or(&now.fields);
+                changed.notices.extend(teller.changed(now, after));
+            }
+            Ok(changed)
+        };
+        Ok(self.store().endpoint_update(found.key, Box::new(told)).await?)
     }
 
     /// A page of what happened to an application's webhooks, or to one of them.
@@ -147,19 +168,17 @@ impl App {
         };
         let found = self.store().notice_list(application.key, endpoint, page).await?;
         let keys = found.items.iter().map(|one| one.key).collect();
-        // Whom it went to is for those who may see addresses.
-        let letters = match principal.may(Right::Manage) {
-            Ok(()) => self.store().letters(keys).await?,
-            Err(_) => Vec::new(),
-        };
+        let letters = self.store().letters(keys).await?;
         let ids = found.items.iter().map(|one| one.new.endpoint).collect();
         let ids = self.store().endpoint_ids(ids).await?;
         let shown = |notice: Notice| {
             let of = self.subject_of(&application, notice.new.endpoint);
             let id = ids.iter().find(|(key, _)| *key == notice.new.endpoint).map(|(_, id)| id.clone());
             let theirs = letters.iter().filter(|(of, _)| *of == notice.key);
+            let endpoint = id.unwrap_or_default();
             ShownNotice {
-                endpoint: id.unwrap_or_default(),
+                link: link(&self.settings().public_url, &application.id, &endpoint),
+                endpoint,
                 title: notice.title(&of),
                 text: notice.text(&of),
                 letters: theirs.map(|(_, letter)| letter.clone()).collect(),

@@ -7,7 +7,7 @@ use crate::principal::{Principal, Right};
 use domain::application::Application;
 use domain::confidential::Confidential;
 use domain::notice::{Channel, NoticeKind};
-use domain::notify::{Notify, Recipients, Subscription};
+use domain::notify::{Notify, Subscription};
 use domain::wrong::{Found, Wrong};
 use std::sync::Arc;
 pub use store::notify::StoredSubscription;
@@ -22,7 +22,7 @@ pub struct NotifyInput {
     pub slack_url: Change<String>,
     /// Whether browsers are told.
     pub push: Change<bool>,
-    /// Whether operational webhooks are told.
+    /// Whether operational webhooks are told of an application; an endpoint does not say.
     pub operational_webhook: Change<bool>,
     /// Of what.
     pub kinds: Change<Vec<NoticeKind>>,
@@ -71,9 +71,9 @@ impl App {
     /// Who hears of an application's endpoints.
     ///
     /// # Errors
-    /// `NotFound`, `Forbidden` below the role of a manager: they are people's addresses.
+    /// `NotFound`, `Forbidden`.
     pub async fn notify_get(&self, principal: &Principal, application: &str) -> Result<ShownNotify> {
-        let application = self.workspace(principal, application, Right::Manage)?;
+        let application = self.workspace(principal, application, Right::Read)?;
         let notify = self.store().notify_get(application.key).await?;
         let out = self.store().unsubscribed(application.key).await?;
         let recipients = &self.inner.recipients;
@@ -93,6 +93,10 @@ impl App {
         input: NotifyInput,
     ) -> Result<ShownNotify> {
         let found = self.workspace(principal, application, Right::Manage)?;
+        if input.operational_webhook != Change::Keep {
+            // They are the environment's own.
+            principal.may_in_environment(Right::Administer)?;
+        }
         let has_new_url = matches!(input.slack_url, Change::Set(_));
         let notify = input.apply(self.store().notify_get(found.key).await?);
         let mut problems = Problems::default();
@@ -118,7 +122,7 @@ impl App {
         principal: &Principal,
         application: &str,
     ) -> Result<Vec<StoredSubscription>> {
-        let application = self.workspace(principal, application, Right::Manage)?;
+        let application = self.workspace(principal, application, Right::Read)?;
         Ok(self.store().subscriptions(application.key).await?)
     }
 
@@ -133,7 +137,7 @@ impl App {
         application: &str,
         subscription: Subscription,
     ) -> Result<String> {
-        let application = self.workspace(principal, application, Right::Read)?;
+        let application = self.workspace(principal, application, Right::Send)?;
         let mut problems = Problems::default();
         note(&mut problems, "endpoint", self.check_target(subscription.endpoint.reveal()));
         note(&mut problems, "keys", courier::check_keys(&subscription.p256dh, &subscription.auth));
@@ -154,35 +158,42 @@ impl App {
         application: &str,
         id: &str,
     ) -> Result<()> {
-        let application = self.workspace(principal, application, Right::Read)?;
+        let application = self.workspace(principal, application, Right::Send)?;
         Ok(self.store().subscription_delete(application.key, id).await?)
     }
 
-    /// The application whose e-mails the bearer of this link gets, and whether it still wants them.
+    /// The names of the applications whose e-mails the bearer of this link gets, and whether it still wants any.
     ///
     /// # Errors
-    /// `NotFound` for a link that is not ours, or whose application is gone.
-    pub async fn unsubscribe_look(&self, token: &str) -> Result<(Arc<Application>, bool)> {
-        let (application, print) = self.unsubscribable(token)?;
-        let out = self.store().unsubscribed(application.key).await?;
-        Ok((application, !out.iter().any(|one| one == print)))
+    /// `NotFound` for a link that is not ours, or whose applications are gone.
+    pub async fn unsubscribe_look(&self, token: &str) -> Result<(Vec<String>, bool)> {
+        let (applications, print) = self.unsubscribable(token)?;
+        let mut is_wanted = false;
+        for application in &applications {
+            let out = self.store().unsubscribed(application.key).await?;
+            is_wanted |= !out.iter().any(|one| one == print);
+        }
+        Ok((names(&applications), is_wanted))
     }
 
-    /// Sends the bearer of this link no more e-mails about its application, or sends them again.
+    /// Sends the bearer of this link no more e-mails about its applications, or sends them again. Answers their names.
     ///
     /// # Errors
     /// As [`App::unsubscribe_look`].
-    pub async fn unsubscribe(&self, token: &str, wants_none: bool) -> Result<Arc<Application>> {
-        let (application, print) = self.unsubscribable(token)?;
-        self.store().unsubscribe(application.key, print, wants_none).await?;
-        Ok(application)
+    pub async fn unsubscribe(&self, token: &str, wants_none: bool) -> Result<Vec<String>> {
+        let (applications, print) = self.unsubscribable(token)?;
+        for application in &applications {
+            self.store().unsubscribe(application.key, print, wants_none).await?;
+        }
+        Ok(names(&applications))
     }
 
-    fn unsubscribable<'a>(&self, token: &'a str) -> Result<(Arc<Application>, &'a str)> {
+    fn unsubscribable<'a>(&self, token: &'a str) -> Result<(Vec<Arc<Application>>, &'a str)> {
         let read = self.inner.recipients.read_token(token);
-        let (id, print) = read.ok_or(AppError::NotFound)?;
-        let application = self.store().routing().application_by_id(id).ok_or(AppError::NotFound)?;
-        Ok((application, print))
+        let (ids, print) = read.ok_or(AppError::NotFound)?;
+        let found = ids.into_iter().filter_map(|id| self.store().routing().application_by_id(id));
+        let applications: Vec<_> = found.collect();
+        if applications.is_empty() { Err(AppError::NotFound) } else { Ok((applications, print)) }
     }
 
     /// By which key browsers know this instance's pushes, in base64url.
@@ -192,14 +203,12 @@ impl App {
     }
 }
 
+fn names(applications: &[Arc<Application>]) -> Vec<String> {
+    applications.iter().map(|application| application.fields.name.clone()).collect()
+}
+
 fn note<E: ToString>(problems: &mut Problems, field: &'static str, checked: Result<(), E>) {
     if let Err(what) = checked {
         problems.add(field, what);
     }
-}
-
-/// The fingerprints of recipients under a store's own key.
-#[must_use]
-pub fn recipients(wire_id_key: &[u8; 32]) -> Recipients {
-    Recipients::new(&store::seal::derive(wire_id_key, "recipients"))
 }

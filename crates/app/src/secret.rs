@@ -53,7 +53,7 @@ impl App {
             rotated.map_err(|full| StoreError::Limit(full.to_string()))?;
             Ok(EndpointChange { secrets: Some(endpoint.secrets), ..EndpointChange::default() })
         };
-        self.store().endpoint_update(found.key, Box::new(change)).await?;
+        self.endpoint_change(&found, Box::new(change)).await?;
         Ok(())
     }
 

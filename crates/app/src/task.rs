@@ -85,21 +85,17 @@ impl App {
         if since.is_some() {
             self.room_for_task(at.principal).await?;
         }
-        let teller = self.teller(found.application);
-        let enable = move |there: &Endpoint| {
+        let enable = |there: &Endpoint| {
             let mut fields = there.fields.clone();
             fields.disabled = false;
-            let told = teller.as_ref().filter(|_| there.fields.disabled);
-            let notices = told.map(|teller| teller.changed(there, &fields)).unwrap_or_default();
             Ok(EndpointChange {
-                notices,
                 fields: Some(fields),
                 begins_again: there.fields.disabled,
                 disabling: Some(None),
                 ..EndpointChange::default()
             })
         };
-        let enabled = self.store().endpoint_update(found.key, Box::new(enable)).await?;
+        let enabled = self.endpoint_change(&found, Box::new(enable)).await?;
         let Some(since) = since else { return Ok((enabled, None)) };
         let task = self.recovery_of(at.principal, &enabled, since);
         self.store().task_create(task.clone()).await?;

@@ -2,19 +2,22 @@
 
 use crate::Refusal;
 use crate::letter::Letter;
+use lettre::Message;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::ClientId;
 use std::time::Duration;
 use url::Url;
 
 /// Ports where nothing else is said: submission with TLS from the start, and with STARTTLS (RFC 8314, RFC 6409).
 const SUBMISSIONS_PORT: u16 = 465;
 const SUBMISSION_PORT: u16 = 587;
-/// Answers that speak of our own log-in, not of the recipient (RFC 4954, section 6).
-const LOG_IN: [u16; 4] = [530, 534, 535, 538];
+/// How long a server may take to say goodbye: the e-mail is taken by then.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 
 /// How e-mails are sent.
 #[derive(Clone)]
@@ -35,8 +38,27 @@ impl std::fmt::Debug for EmailSettings {
 
 /// A mail server.
 pub struct Email {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    host: String,
+    port: u16,
+    security: Security,
+    credentials: Option<Credentials>,
     from: Mailbox,
+    timeout: Duration,
+}
+
+/// How a connection is secured.
+enum Security {
+    None,
+    StartTls(TlsParameters),
+    Tls(TlsParameters),
+}
+
+/// Why an e-mail was not taken, by whose fault.
+enum Failed {
+    /// Ours, the server's or the network's: another time it may be taken.
+    Server(Error),
+    /// The recipient's or the letter's, where the server's answer is for good.
+    Letter(Error),
 }
 
 impl std::fmt::Debug for Email {
@@ -69,38 +91,62 @@ impl Email {
             parameters.build_rustls().map_err(|error| format!("TLS cannot be used: {error}"))
         };
         let word = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, word)| word.into_owned());
-        let (tls, port) = match (url.scheme(), word.as_deref()) {
-            ("smtps", None) => (Tls::Wrapper(parameters()?), SUBMISSIONS_PORT),
-            ("smtp", None | Some("required")) => (Tls::Required(parameters()?), SUBMISSION_PORT),
-            ("smtp", Some("none")) => (Tls::None, SUBMISSION_PORT),
+        let (security, port) = match (url.scheme(), word.as_deref()) {
+            ("smtps", None) => (Security::Tls(parameters()?), SUBMISSIONS_PORT),
+            ("smtp", None | Some("required")) => (Security::StartTls(parameters()?), SUBMISSION_PORT),
+            ("smtp", Some("none")) => (Security::None, SUBMISSION_PORT),
             ("smtp", Some(word)) => {
                 return Err(format!("tls={word} is not known: required (the default) and none are"));
             }
             (scheme, _) => return Err(format!("{scheme}: is not known: {ALLOWED}")),
         };
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
-            .port(url.port().unwrap_or(port))
-            .tls(tls)
-            .timeout(Some(timeout));
-        if !url.username().is_empty() {
-            let plain = |text: &str| percent_decoded(text);
-            let (user, password) = (plain(url.username()), plain(url.password().unwrap_or_default()));
-            builder = builder.credentials(Credentials::new(user, password));
-        }
-        Ok(Self { transport: builder.build(), from })
+        let credentials = (!url.username().is_empty()).then(|| {
+            let password = percent_decoded(url.password().unwrap_or_default());
+            Credentials::new(percent_decoded(url.username()), password)
+        });
+        let port = url.port().unwrap_or(port);
+        Ok(Self { host: host.to_owned(), port, security, credentials, from, timeout })
     }
 
     pub(crate) async fn send(&self, to: &str, letter: &Letter) -> Result<(), Refusal> {
         let message = self.message(to, letter).map_err(Refusal::Never)?;
-        match self.transport.send(message).await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let code = error.status().map(u16::from);
-                let why = told(&error);
-                let is_never = error.is_permanent() && code.is_none_or(|code| !LOG_IN.contains(&code));
-                Err(if is_never { Refusal::Never(why) } else { Refusal::Later(why) })
-            }
+        match self.hand_over(&message).await {
+            Ok(()) => Ok(()),
+            Err(Failed::Letter(error)) if error.is_permanent() => Err(Refusal::Never(told(&error))),
+            Err(Failed::Letter(error) | Failed::Server(error)) => Err(Refusal::Later(told(&error))),
         }
+    }
+
+    /// One connection, one e-mail.
+    async fn hand_over(&self, message: &Message) -> Result<(), Failed> {
+        let envelope = message.envelope();
+        let mut connection = self.connect().await.map_err(Failed::Server)?;
+        let mail = Mail::new(envelope.from().cloned(), Vec::new());
+        connection.command(mail).await.map_err(Failed::Server)?;
+        for to in envelope.to() {
+            connection.command(Rcpt::new(to.clone(), Vec::new())).await.map_err(Failed::Letter)?;
+        }
+        connection.command(Data).await.map_err(Failed::Letter)?;
+        connection.message(&message.formatted()).await.map_err(Failed::Letter)?;
+        // It is taken, whatever comes now.
+        let _ = tokio::time::timeout(GOODBYE_WITHIN, connection.quit()).await;
+        Ok(())
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
+        let hello = ClientId::Domain(self.from.email.domain().to_owned());
+        let wrapped =
+            if let Security::Tls(parameters) = &self.security { Some(parameters.clone()) } else { None };
+        let place = (self.host.as_str(), self.port);
+        let mut connection =
+            AsyncSmtpConnection::connect_tokio1(place, Some(self.timeout), &hello, wrapped, None).await?;
+        if let Security::StartTls(parameters) = &self.security {
+            connection.starttls(parameters.clone(), &hello).await?;
+        }
+        if let Some(credentials) = &self.credentials {
+            connection.auth(&[Mechanism::Plain, Mechanism::Login], credentials).await?;
+        }
+        Ok(connection)
     }
 
     fn message(&self, to: &str, letter: &Letter) -> Result<Message, String> {
@@ -113,7 +159,7 @@ impl Email {
             // The same on every try: a server that took it without our hearing of it can tell.
             .message_id(Some(format!("<{}@{domain}>", letter.id)))
             .raw_header(header("Auto-Submitted", "auto-generated"));
-        if let [(_, unsubscribe)] = &*letter.unsubscribe {
+        if let Some(unsubscribe) = &letter.unsubscribe {
             // RFC 8058: one click in the mail program.
             message = message
                 .raw_header(header("List-Unsubscribe", &format!("<{unsubscribe}>")))
@@ -184,7 +230,7 @@ mod tests {
                 title: "Webhook Été is disabled\r\nBcc: x@y".into(),
                 ..Default::default()
             }],
-            unsubscribe: vec![("Acme".into(), "https://hooks.example/unsubscribe/x".into())],
+            unsubscribe: Some("https://hooks.example/unsubscribe/x".into()),
             id: "n-1".into(),
             ..Letter::default()
         };

@@ -26,8 +26,8 @@ pub struct Letter {
     pub more: u64,
     /// Where all of them are seen.
     pub all: String,
-    /// Where a recipient of e-mails says that it wants no more about an application: its name, and the link.
-    pub unsubscribe: Vec<(String, String)>,
+    /// Where a recipient of e-mails says that it wants no more of these.
+    pub unsubscribe: Option<String>,
     /// The same for every try of the same letter.
     pub id: String,
 }
@@ -76,8 +76,8 @@ impl Letter {
             let _ = write!(text, "{rest}\n{}\n\n", self.all);
         }
         let _ = writeln!(text, "-- \nYou are told because you are named for the webhooks of {}.", self.of());
-        for (name, link) in &self.unsubscribe {
-            let _ = writeln!(text, "No more about {name}: {link}");
+        if let Some(link) = &self.unsubscribe {
+            let _ = writeln!(text, "No more of these: {link}");
         }
         text
     }
@@ -107,9 +107,8 @@ impl Letter {
              webhooks of {}.",
             escaped(&self.of())
         );
-        for (name, link) in &self.unsubscribe {
-            let (name, link) = (escaped(name), escaped(link));
-            let _ = write!(html, "<br><a href=\"{link}\">No more about {name}</a>");
+        if let Some(link) = &self.unsubscribe {
+            let _ = write!(html, " <a href=\"{}\">No more of these</a>", escaped(link));
         }
         html.push_str("</p></body></html>");
         html
@@ -171,7 +170,7 @@ mod tests {
     }
 
     fn letter(items: Vec<Item>, more: u64) -> Letter {
-        let unsubscribe = vec![("Acme".into(), "https://hooks.example/unsubscribe/x".into())];
+        let unsubscribe = Some("https://hooks.example/unsubscribe/x".into());
         let all = "https://hooks.example/app/a".into();
         Letter { about: vec!["Acme".into()], items, more, all, unsubscribe, id: "1".into() }
     }
@@ -199,7 +198,7 @@ mod tests {
             one.text(),
             "Webhook <script> is disabled\nIt said <b>no</b> & went.\nhttps://hooks.example/app/a/endpoint/b\n\n\
              -- \nYou are told because you are named for the webhooks of Acme.\n\
-             No more about Acme: https://hooks.example/unsubscribe/x\n"
+             No more of these: https://hooks.example/unsubscribe/x\n"
         );
     }
 

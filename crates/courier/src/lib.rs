@@ -57,12 +57,6 @@ impl Courier {
         self.vapid.public_key()
     }
 
-    /// Whether there is a mail server.
-    #[must_use]
-    pub const fn has_email(&self) -> bool {
-        self.email.is_some()
-    }
-
     /// Takes a letter to its recipient.
     ///
     /// # Errors
@@ -78,7 +72,8 @@ impl Courier {
         match channel {
             Channel::Email => {
                 let Some(email) = &self.email else {
-                    return Err(Refusal::Never("no mail server is set (POSTHASTE_SMTP_URL)".into()));
+                    // Another node may have one by now.
+                    return Err(Refusal::Later("no mail server is set (POSTHASTE_SMTP_URL)".into()));
                 };
                 let sent = tokio::time::timeout_at(deadline, email.send(to, letter)).await;
                 sent.unwrap_or_else(|_| {

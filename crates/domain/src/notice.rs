@@ -21,8 +21,14 @@ pub const LETTER_EVERY_MS: i64 = 60_000;
 pub const GATHER_MS: i64 = 5_000;
 /// Notices that one letter tells one by one; of more it tells how many there are.
 pub const TOLD_MAX: usize = 20;
-/// Tries of a letter: with their intervals, about a day and a half.
-pub const LETTER_TRIES_MAX: u32 = 24;
+/// How long a letter is tried, in milliseconds (a day and a half).
+pub const LETTER_TRIED_MS: i64 = 36 * 3_600_000;
+/// The longest time between two tries, in minutes.
+const AGAIN_MINUTES_MAX: i64 = 120;
+/// How far ahead a letter's time can be, in milliseconds: what is further was noted by a clock that has been set back since.
+pub const AHEAD_MS_MAX: i64 = (AGAIN_MINUTES_MAX + 5) * 60_000;
+/// How long notices are kept at least, in milliseconds (30 days): what was told is not told again.
+pub const NOTICE_KEPT_MS: i64 = 30 * 86_400_000;
 
 worded!(
     /// What is told.
@@ -198,6 +204,12 @@ pub struct Subject {
     pub waiting: Option<u64>,
 }
 
+/// Where people see an endpoint and mend it: a page of the console.
+#[must_use]
+pub fn link(public_url: &str, application: &str, endpoint: &str) -> String {
+    format!("{public_url}/app/{application}/endpoint/{endpoint}")
+}
+
 impl Notice {
     /// In a few words, as a headline.
     #[must_use]
@@ -305,11 +317,11 @@ pub fn lasted(ms: i64) -> String {
     told.join(" ")
 }
 
-/// When a letter that could not be sent is tried again: after 1, 2, 4, … up to 120 minutes; none when that was the last try.
+/// When a letter that could not be sent is tried again: after 1, 2, 4, … up to 120 minutes.
 #[must_use]
-pub fn again_at(tries: u32, now: Timestamp) -> Option<Timestamp> {
-    (tries < LETTER_TRIES_MAX)
-        .then(|| now.plus_ms(LETTER_EVERY_MS * (1 << tries.saturating_sub(1).min(7)).min(120)))
+pub fn again_at(tries: u32, now: Timestamp) -> Timestamp {
+    let minutes = (1_i64 << tries.saturating_sub(1).min(7)).min(AGAIN_MINUTES_MAX);
+    now.plus_ms(minutes * 60_000)
 }
 
 #[cfg(test)]
@@ -367,9 +379,8 @@ mod tests {
     }
 
     #[test]
-    fn tries_come_ever_later_and_end() {
-        let minutes = |tries| again_at(tries, START).map(|at| at.since(START) / 60_000);
-        assert_eq!([1, 2, 3, 7, 8, 23].map(minutes), [1, 2, 4, 64, 120, 120].map(Some));
-        assert_eq!(minutes(24), None);
+    fn tries_come_ever_later() {
+        let minutes = |tries| again_at(tries, START).since(START) / 60_000;
+        assert_eq!([1, 2, 3, 7, 8, 23, u32::MAX].map(minutes), [1, 2, 4, 64, 120, 120, 120]);
     }
 }

@@ -120,20 +120,22 @@ impl Recipients {
         self.sign("recipient", [channel.word(), &to])
     }
 
-    /// What a link holds by which the recipient of this fingerprint wants no more e-mails about an application.
+    /// What a link holds by which the recipient of this fingerprint wants no more e-mails about these applications.
     #[must_use]
-    pub fn token(&self, application: &str, print: &str) -> String {
-        format!("{application}.{print}.{}", self.sign("unsubscribe", [application, print]))
+    pub fn token(&self, applications: &[&str], print: &str) -> String {
+        let applications = applications.join("-");
+        format!("{applications}.{print}.{}", self.sign("unsubscribe", [&applications, print]))
     }
 
-    /// The application and the fingerprint of a token that is ours.
+    /// The applications and the fingerprint of a token that is ours.
     #[must_use]
-    pub fn read_token<'a>(&self, token: &'a str) -> Option<(&'a str, &'a str)> {
+    pub fn read_token<'a>(&self, token: &'a str) -> Option<(Vec<&'a str>, &'a str)> {
         let (rest, _) = token.rsplit_once('.')?;
-        let (application, print) = rest.rsplit_once('.')?;
-        let ours = self.token(application, print);
+        let (applications, print) = rest.rsplit_once('.')?;
+        let applications: Vec<_> = applications.split('-').collect();
+        let ours = self.token(&applications, print);
         aws_lc_rs::constant_time::verify_slices_are_equal(ours.as_bytes(), token.as_bytes()).ok()?;
-        Some((application, print))
+        Some((applications, print))
     }
 }
 
@@ -153,16 +155,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_is_good_for_its_application_and_recipient_alone() {
+    fn a_link_is_good_for_its_applications_and_recipient_alone() {
         let recipients = Recipients::new(&[7; 32]);
         let print = recipients.print(Channel::Email, "Ops@Example.com");
         assert_eq!(print, recipients.print(Channel::Email, "ops@example.com"));
         assert_ne!(print, recipients.print(Channel::Slack, "ops@example.com"));
-        let token = recipients.token("app_one", &print);
-        assert_eq!(recipients.read_token(&token), Some(("app_one", &*print)));
-        for forged in
-            [token.replace("app_one", "app_two"), token.replace(&print, &"0".repeat(32)), String::new()]
-        {
+        let token = recipients.token(&["app_one", "app_three"], &print);
+        assert_eq!(recipients.read_token(&token), Some((vec!["app_one", "app_three"], &*print)));
+        for forged in [
+            token.replace("app_one", "app_two"),
+            token.replace("-app_three", ""),
+            token.replace(&print, &"0".repeat(32)),
+            String::new(),
+        ] {
             assert_eq!(recipients.read_token(&forged), None, "{forged}");
         }
         assert_eq!(Recipients::new(&[8; 32]).read_token(&token), None);

@@ -7,14 +7,22 @@ use domain::signature::Signature;
 use egress::{Client, certificate_validity};
 use foldhash::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 use store::routing::Route;
 use store::{Store, StoreError};
 
 const DAY_MS: i64 = 86_400_000;
 
+/// An endpoint, what ends, when, and which of several.
+type Known = (i64, NoticeKind, i64, String);
+
+/// Notices that are written in one step, and the pause between two: the path of messages goes first.
+const STEP: usize = 25;
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// What was noted already: the store keeps each once, but need not be asked every time.
 #[derive(Debug, Default)]
-pub(crate) struct Expiring(HashSet<(i64, NoticeKind, i64)>);
+pub(crate) struct Expiring(HashSet<Known>);
 
 impl Expiring {
     /// Notes what will end soon.
@@ -25,20 +33,22 @@ impl Expiring {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let certificates: HashMap<_, _> = egress.certificates().into_iter().collect();
-        let found = store.routing().choose(|route| {
-            let notices = soon(route, &certificates, now);
-            (!notices.is_empty()).then_some(notices)
-        });
-        let key = |notice: &NewNotice| (notice.endpoint.0, notice.kind, notice.episode);
-        let found: Vec<_> = found.into_iter().flatten().collect();
-        self.0.retain(|known| found.iter().any(|notice| key(notice) == *known));
-        let fresh: Vec<_> = found.into_iter().filter(|notice| !self.0.contains(&key(notice))).collect();
-        if fresh.is_empty() {
-            return Ok(());
+        let key =
+            |notice: &NewNotice| (notice.endpoint.0, notice.kind, notice.episode, notice.subject.clone());
+        let mut found = HashSet::default();
+        for routes in store.routing().every() {
+            let soon: Vec<_> = routes.iter().flat_map(|route| soon(route, &certificates, now)).collect();
+            let keys: Vec<_> = soon.iter().map(key).collect();
+            let fresh: Vec<_> = soon.into_iter().filter(|notice| !self.0.contains(&key(notice))).collect();
+            for step in fresh.chunks(STEP) {
+                store.notices_add(step.to_vec()).await?;
+                tokio::time::sleep(PAUSE).await;
+            }
+            found.extend(keys);
+            tokio::task::yield_now().await;
         }
-        let keys: Vec<_> = fresh.iter().map(key).collect();
-        store.notices_add(fresh).await?;
-        self.0.extend(keys);
+        // What is over is forgotten.
+        self.0 = found;
         Ok(())
     }
 }
@@ -51,8 +61,9 @@ fn soon(route: &Route, certificates: &HashMap<String, i64>, now: Timestamp) -> V
     }
     let of = (route.application.key, endpoint.key);
     let notice = |kind, ends: Timestamp, about: String| {
-        let facts = Facts { expires_at: Some(ends.0), about: Some(about), ..Facts::default() };
-        NewNotice::new(of, kind, (ends, now), facts)
+        let facts = Facts { expires_at: Some(ends.0), about: Some(about.clone()), ..Facts::default() };
+        // Several may end at the same moment.
+        NewNotice { subject: about, ..NewNotice::new(of, kind, (ends, now), facts) }
     };
     let mut notices = Vec::new();
     let is_soon = |ends: Timestamp, ms: i64| ends > now && ends.since(now) <= ms;
@@ -60,7 +71,7 @@ fn soon(route: &Route, certificates: &HashMap<String, i64>, now: Timestamp) -> V
         notices.push(notice(NoticeKind::SecretExpiring, ends, about));
     }
     for (about, ends) in certificates_of(endpoint, certificates) {
-        if ends.since(now) <= CERTIFICATE_EXPIRES_DAYS * DAY_MS {
+        if is_soon(ends, CERTIFICATE_EXPIRES_DAYS * DAY_MS) {
             notices.push(notice(NoticeKind::CertificateExpiring, ends, about));
         }
     }

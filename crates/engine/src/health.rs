@@ -167,7 +167,8 @@ fn about(
     let route =
         store.routing().route(episode.endpoint).filter(|route| !route.application.is_operational())?;
     let of = (route.application.key, episode.endpoint);
-    Some(NewNotice::new(of, kind, (episode.since, now), facts))
+    // Once it was enabled again, it may come to that anew.
+    Some(NewNotice::new(of, kind, (episode.failures.since, now), facts))
 }
 
 async fn judge(store: &Arc<dyn Store>, episode: &Episode, now: Timestamp) {

@@ -8,7 +8,7 @@
 //! | [`memory`] | how large bodies became | nothing | what is under way stays bounded |
 //! | [`record`] | records | attempts and rows, in batches | a record is kept until the store has it |
 //! | [`health`] | what attempts tell | episodes of failing endpoints; disables them | once a second, in small steps |
-//! | [`notice`] | notices, and what expires soon ([`expiring`]) | letters to people, events for operational webhooks ([`operational`]) | once an episode; a message a minute for each recipient |
+//! | [`notice`] | notices, and what expires soon ([`expiring`]) | letters to people ([`letter`]), events for operational webhooks ([`operational`]) | once an episode; a message a minute for each recipient |
 //! | [`task`] | background tasks | runs of their own, step by step | cut short, it goes on; nothing is sent twice |
 //! | [`prune`] | the clock | drops what is past its retention | small steps |
 //!
@@ -22,6 +22,7 @@ mod due;
 mod exchange;
 mod expiring;
 mod health;
+mod letter;
 mod line;
 mod memory;
 pub mod metrics;
@@ -42,7 +43,6 @@ pub use metrics::EngineMetrics;
 use attempt::Context;
 use courier::Courier;
 use domain::clock::Clock;
-use domain::notify::Recipients;
 use domain::retry::Schedule;
 use domain::wire_id::IdCodec;
 use parking_lot::Mutex;
@@ -50,7 +50,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
 use store::handoff::HandoffReceiver;
-use store::seal::derive;
+use store::notify::recipients;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -109,11 +109,11 @@ impl Engine {
         let health = Arc::new(health::Health::default());
         let (records, recorded) = mpsc::channel(record::QUEUE);
         let retention_days = parts.settings.retention_days;
-        let telling = notice::Telling {
+        let telling = letter::Telling {
             store: Arc::clone(&parts.store),
             courier: parts.courier,
             egress: parts.egress.clone(),
-            recipients: Recipients::new(&derive(&parts.store.wire_id_key(), "recipients")),
+            recipients: recipients(&parts.store.wire_id_key()),
             clock: Arc::clone(&parts.clock),
             ids: parts.ids.clone(),
             public_url: parts.settings.public_url.clone(),

@@ -93,7 +93,10 @@ pub(crate) async fn data(store: &Arc<dyn Store>, notice: &Notice, ids: &IdCodec)
     match (new.kind, &new.facts.event) {
         (NoticeKind::TaskFinished, _) => {
             let endpoint = store.endpoint_ids(vec![new.endpoint]).await?.pop();
-            let task = store.task_get(application.environment, &new.subject).await?;
+            let task = match store.task_get(application.environment, &new.subject).await {
+                Err(StoreError::NotFound) => return Ok(Data::Never),
+                found => found?,
+            };
             let endpoint = endpoint.map(|(_, id)| id).unwrap_or_default();
             Ok(Data::Known(task_data(&task, &application, &endpoint)))
         }

@@ -93,6 +93,7 @@ impl Core {
                 retention_days: config.retention_days,
                 api_rate_limit: config.api_rate_limit,
                 event_origin: config.event_origin.clone(),
+                public_url: config.public_url.clone(),
             },
         });
         Ok(Self { store, app, egress, courier, ids, handoff, clock, sandbox })

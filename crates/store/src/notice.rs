@@ -2,7 +2,8 @@
 //!
 //! A notice is written in the transaction that makes what it tells of, and only once for its episode. Telling it is a second
 //! transaction, which marks it told and adds a letter for each recipient: cut short between the two, it is told later, and of
-//! two nodes one tells it. Letters are claimed in groups by recipient; the claim keeps others away for a minute.
+//! two nodes one tells it. Letters are claimed in groups by recipient; a recipient counts those that wait, and its time keeps others
+//! away for a minute.
 
 use crate::error::{Result, StoreError};
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use domain::id::{ApplicationKey, EndpointKey};
 use domain::notice::{Channel, NewNotice, Notice, NoticeKind};
 use domain::page::{Page, Slice};
 use domain::word::Worded;
+use std::time::Duration;
 
 /// A letter that is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +23,9 @@ pub struct NewLetter {
     pub recipient: String,
     /// To whom, in full. Stored sealed.
     pub to: String,
-    /// Not before.
+    /// When it was written.
+    pub written_at: Timestamp,
+    /// Not before, if the recipient has no others that wait.
     pub due_at: Timestamp,
 }
 
@@ -36,10 +40,8 @@ pub struct Parcel {
     pub to: String,
     /// The first notices, oldest first.
     pub notices: Vec<Notice>,
-    /// How many letters there are.
-    pub count: u64,
-    /// The last of them.
-    pub last: i64,
+    /// All of its letters.
+    pub keys: Vec<i64>,
     /// Which try this is since the last one that succeeded, from 1.
     pub tries: u32,
 }
@@ -49,8 +51,15 @@ pub struct Parcel {
 pub enum Sending {
     /// It was taken.
     Sent,
-    /// It was not, for this reason.
-    Later(Timestamp, String),
+    /// It was not, for this reason: it is tried again then. Letters that were written before `give_up` are given up.
+    Later {
+        /// When it is tried again.
+        at: Timestamp,
+        /// Why it was not taken.
+        why: String,
+        /// Letters that were written before are given up.
+        give_up: Timestamp,
+    },
     /// It never will be, for this reason.
     GivenUp(String),
 }
@@ -73,8 +82,10 @@ pub struct Letter {
 pub trait Notices: Send + Sync {
     /// Keeps those that are not there yet.
     async fn notices_add(&self, notices: Vec<NewNotice>) -> Result<()>;
-    /// Up to so many notices that nobody was told of, oldest first.
-    async fn notices_untold(&self, limit: u32) -> Result<Vec<Notice>>;
+    /// Up to so many notices after this key that nobody was told of, for people or for operational webhooks alone, oldest first.
+    async fn notices_untold(&self, is_for_people: bool, after: i64, limit: u32) -> Result<Vec<Notice>>;
+    /// Takes a notice back that nobody was told of: what it told of did not come to be.
+    async fn notice_drop(&self, notice: i64) -> Result<()>;
     /// Marks a notice told and adds its letters. `false` when somebody else did so before.
     async fn notice_told(&self, notice: i64, letters: Vec<NewLetter>) -> Result<bool>;
     /// A page of an application's notices for people, or of one endpoint's, by key.
@@ -86,9 +97,9 @@ pub trait Notices: Send + Sync {
     ) -> Result<Slice<Notice>>;
     /// The letters of these notices, as (notice, letter).
     async fn letters(&self, notices: Vec<i64>) -> Result<Vec<(i64, Letter)>>;
-    /// Claims up to `limit` parcels that are due at `now`. Nobody claims for the same recipient within
-    /// [`domain::notice::LETTER_EVERY_MS`].
-    async fn parcels_claim(&self, now: Timestamp, limit: u32) -> Result<Vec<Parcel>>;
+    /// Claims up to `limit` parcels of a channel that are due at `now`, those first that have waited longest. Nobody claims for
+    /// the same recipient within [`domain::notice::LETTER_EVERY_MS`].
+    async fn parcels_claim(&self, channel: Channel, now: Timestamp, limit: u32) -> Result<Vec<Parcel>>;
     /// Notes what became of a parcel. Of one with very many letters in several steps.
     async fn parcel_end(&self, parcel: &Parcel, sending: Sending) -> Result<()>;
 }
@@ -96,10 +107,11 @@ pub trait Notices: Send + Sync {
 /// What a letter's recipient is bound to.
 pub(crate) const LETTER_PLACE: &str = "letter.to";
 
-/// Letters of a parcel that are written in one step: the path of messages must not notice.
-pub(crate) const STEP: i64 = 500;
-/// A time that is further ahead was noted by a clock that has been set back since: it counts as past, in milliseconds.
-pub(crate) const AHEAD_MS_MAX: i64 = 3 * 3_600_000;
+/// Letters that are written in one step, and the pause between two: the path of messages must not notice.
+pub(crate) const STEP: usize = 50;
+pub(crate) const PAUSE: Duration = Duration::from_millis(5);
+/// Letters of one parcel.
+pub(crate) const LETTERS_MAX: i64 = 10_000;
 
 /// How a letter stands, as it is stored.
 pub(crate) const WAITING: i64 = 0;

@@ -1,12 +1,12 @@
 //! Contract: who hears of endpoints that fail.
 
 use crate::error::{Result, StoreError};
-use crate::seal::Sealer;
+use crate::seal::{Sealer, derive};
 use async_trait::async_trait;
 use domain::clock::Timestamp;
 use domain::id::ApplicationKey;
 use domain::limit::PUSH_SUBSCRIPTIONS_MAX;
-use domain::notify::{Notify, Subscription};
+use domain::notify::{Notify, Recipients, Subscription};
 
 /// A browser that is told by push, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,12 @@ pub trait Notifies: Send + Sync {
     -> Result<()>;
     /// The fingerprints of those who want none.
     async fn unsubscribed(&self, application: ApplicationKey) -> Result<Vec<String>>;
+}
+
+/// The fingerprints of recipients, and the links in their e-mails, under a store's own key.
+#[must_use]
+pub fn recipients(wire_id_key: &[u8; 32]) -> Recipients {
+    Recipients::new(&derive(wire_id_key, "recipients"))
 }
 
 /// What the sealed columns are bound to.

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use async_trait::async_trait;
 use domain::clock::Timestamp;
+use domain::notice::NOTICE_KEPT_MS;
 
 /// What one step of prune did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,14 @@ impl Pruned {
     pub fn is_idle(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// Notices of one step: each may have a hundred letters.
+pub(crate) const NOTICES_MAX: u32 = 10;
+
+/// Before when notices go: they are kept for 30 days at least, so that what was told is not told again.
+pub(crate) fn notices_end(horizon: Timestamp, now: Timestamp) -> Timestamp {
+    horizon.min(now.plus_ms(-NOTICE_KEPT_MS))
 }
 
 /// What the store does to stay within its retention.

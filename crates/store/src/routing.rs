@@ -110,9 +110,10 @@ impl Routing {
         routes.iter().filter(|route| route.endpoint.wants(event_type, &[])).cloned().collect()
     }
 
-    /// What `choose` makes of every endpoint. The table stands still meanwhile: it must be quick.
-    pub fn choose<T>(&self, choose: impl Fn(&Route) -> Option<T>) -> Vec<T> {
-        self.tables.read().endpoints.values().filter_map(choose).collect()
+    /// The endpoints of every application, as they are now.
+    #[must_use]
+    pub fn every(&self) -> Vec<Arc<Vec<Route>>> {
+        self.tables.read().workspaces.values().map(|w| Arc::clone(&w.routes)).collect()
     }
 
     /// The application of this wire id, in whatever environment; never that of operational webhooks.

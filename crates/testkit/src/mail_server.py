@@ -1,6 +1,6 @@
 """A mail server for tests: takes mails and prints each as a line of JSON; what else it does hangs on the recipient's name.
 
-refused@…  is refused for ever        busy@…  is put off        slow@…  is never answered
+refused@…  is refused for ever        busy@…  is put off        slow@…  is never answered        mute@…  gets no goodbye
 
 Arguments: the port (0 is a free one), then, for a server that wants STARTTLS and a log-in: certificate, key, user, password.
 """
@@ -32,6 +32,7 @@ class Handler:
     async def handle_DATA(self, server, session, envelope):
         if any(address.startswith("slow@") for address in envelope.rcpt_tos):
             await asyncio.sleep(3600)
+        envelope_to = envelope.rcpt_tos
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         told = {
             "to": envelope.rcpt_tos,
@@ -43,7 +44,13 @@ class Handler:
             "authenticated": session.authenticated,
         }
         print(json.dumps(told), flush=True)
+        session.is_mute = any(address.startswith("mute@") for address in envelope_to)
         return "250 OK"
+
+    async def handle_QUIT(self, server, session, envelope):
+        if getattr(session, "is_mute", False):
+            await asyncio.sleep(3600)
+        return "221 Bye"
 
 
 def settings(arguments):

@@ -13,7 +13,8 @@ const PROGRAM: &str = include_str!("mail_server.py");
 
 /// A mail server on a port of 127.0.0.1. It ends when it is dropped.
 ///
-/// What it does hangs on the recipient: `refused@…` is refused for ever, `busy@…` is put off, `slow@…` is never answered.
+/// What it does hangs on the recipient: `refused@…` is refused for ever, `busy@…` is put off, `slow@…` is never answered, `mute@…`
+/// gets no goodbye once its mail is taken.
 #[derive(Debug)]
 pub struct MailServer {
     process: Child,

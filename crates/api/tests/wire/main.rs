@@ -10,6 +10,7 @@ mod event_type;
 mod everywhere;
 mod idempotency;
 mod message;
+mod notify;
 mod openapi;
 mod resend;
 mod session;

@@ -188,6 +188,7 @@ fn use_cases(store: &Arc<Sqlite>, clock: Arc<dyn Clock>, api_rate_limit: u32) ->
             retention_days: 90,
             api_rate_limit,
             event_origin: "posthaste.test".into(),
+            public_url: "http://posthaste.test".into(),
         },
     });
     (app, handoff)

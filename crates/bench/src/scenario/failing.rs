@@ -1,11 +1,12 @@
 //! Ten thousand endpoints of a hundred applications begin to fail at once (404), beside a healthy endpoint that gets 500
-//! messages a second: it should not notice, also not when they are disabled a minute later. Between the two stands a control,
-//! ten thousand endpoints that answer. Then an endpoint that was disabled for long is enabled again: how soon is that answered,
+//! messages a second: it should not notice, also not when they are disabled a minute later and people are told. Between the two
+//! stands a control, ten thousand endpoints that answer. Then an endpoint that was disabled for long is enabled again: how soon is that answered,
 //! and does what it missed keep to its rate?
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
+use testkit::Receiver;
 
 use crate::Outcome;
 use crate::context::{Context, Subject, message_path};
@@ -19,8 +20,10 @@ const APPLICATIONS: u64 = 100;
 const ENDPOINTS_EACH: u64 = 100;
 /// Messages for the others: each goes to a hundred endpoints.
 const OTHERS_PER_SECOND: f64 = 10.0;
-/// How often longer than the usual interval: with the default of 10 s, endpoints are disabled within it.
-const LONGER: u32 = 7;
+/// How often longer than the usual interval: with the default of 10 s, endpoints are disabled within it, and people told.
+const LONGER: u32 = 13;
+/// Between two messages to the same person.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 const P99_RATIO_MAX: f64 = 2.0;
 /// Numbers of the others' messages, out of the way of the healthy ones'.
 const FIRST_OTHER_NUMBER: u64 = 32 * 1024 * 1024;
@@ -35,10 +38,16 @@ pub(crate) async fn run(context: &Context, report: &mut Report) -> Outcome<()> {
         let (mut posthaste, mut healthy) = context.posthaste(1).await?;
         healthy.plan.per_second = Some(PER_SECOND);
         let alone = measure::run(context, &healthy, context.options.seconds()).await?;
-        let paths = others(context, &posthaste, |number| context.receiver.answering(number)).await?;
+        let told = Receiver::start().await;
+        let notify = json!({"notify": {"slackUrl": told.url("/told")}});
+        let url = |number| context.receiver.answering(number);
+        let paths = others(context, &posthaste, (&notify, &url)).await?;
         let answering = beside(context, &healthy, paths).await?;
-        let paths = others(context, &posthaste, |number| context.receiver.failing(number)).await?;
+        let url = |number| context.receiver.failing(number);
+        let paths = others(context, &posthaste, (&notify, &url)).await?;
+        let begin = Instant::now();
         let failing = beside(context, &healthy, paths).await?;
+        grouped(report, &told, begin.elapsed());
         posthaste.kill().await;
         report.row("failing", "healthy alone", &alone);
         report.row("failing", "beside answering", &answering);
@@ -57,18 +66,31 @@ pub(crate) async fn run(context: &Context, report: &mut Report) -> Outcome<()> {
 async fn others(
     context: &Context,
     posthaste: &Posthaste,
-    url: impl Fn(u64) -> String,
+    (options, url): (&Value, &dyn Fn(u64) -> String),
 ) -> Outcome<Vec<String>> {
     let each = if context.options.quick { ENDPOINTS_EACH / 10 } else { ENDPOINTS_EACH };
     let mut paths = Vec::new();
     for application in 0..APPLICATIONS {
         let id = posthaste.application(&format!("other {application}")).await?;
         for number in 0..each {
-            posthaste.endpoint(&id, &url(application * each + number)).await?;
+            posthaste.endpoint_with(&id, &url(application * each + number), options).await?;
         }
         paths.push(message_path(&id));
     }
     Ok(paths)
+}
+
+/// Whoever is told of all of them gets one message a minute.
+fn grouped(report: &mut Report, told: &Receiver, within: Duration) {
+    let messages = told.requests();
+    let texts = messages.iter().map(|one| one.json()["text"].as_str().unwrap_or_default().to_owned());
+    for text in texts {
+        eprintln!("  told: {} …", text.lines().next_back().unwrap_or_default());
+    }
+    let most = 1 + within.as_secs() / TOLD_EVERY.as_secs();
+    let found = format!("{} in {:.0} s", messages.len(), within.as_secs_f64());
+    let is_good = (1..=most).contains(&(messages.len() as u64));
+    report.verdict("failing", "whoever is told gets one message a minute", found, Some(is_good));
 }
 
 async fn beside(context: &Context, healthy: &Subject, others: Vec<String>) -> Outcome<Measured> {

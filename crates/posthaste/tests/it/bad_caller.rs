@@ -142,6 +142,8 @@ fn body(path: &str) -> String {
     });
     if path.ends_with("/signature/rotate") {
         json!({ "header": "X-Stranger" }).to_string()
+    } else if path.ends_with("/push-subscription") {
+        crate::browser::Browser::new().subscription("https://push.example.com/x").to_string()
     } else if path.ends_with("/headers") {
         json!({ "headers": { "X-Stranger": "x" } }).to_string()
     } else {

@@ -350,7 +350,6 @@ async fn no_canary_is_seen(format: &str) {
     let tls = TlsReceiver::start().await;
     let others =
         endpoints_with_credentials(&api, &mut canaries, &application, |path| receiver.url(path), &tls).await;
-    people_with_canaries(&api, &canaries, &application, &receiver).await;
     refused_with_canaries(&api, &canaries, &application, &endpoint).await;
     let override_key = json!({ "headers": { "X-Access-Token": canaries.of("message") } });
     let message = json!({ "eventType": "e", "payload": {}, "transformationsParams": override_key });
@@ -363,6 +362,7 @@ async fn no_canary_is_seen(format: &str) {
     assert_eq!(signed[0].header("x-signature").split(',').count(), 2, "the old key signs too");
     api.settled().await;
     read_everything(&api, &canaries, &application, &endpoint, &others).await;
+    people_with_canaries(&api, &canaries, &application, &receiver).await;
     for arguments in [&["config"][..], &["key", "list"]] {
         canaries.none_in(&format!("{arguments:?}"), home.run(arguments).as_bytes());
     }

@@ -44,6 +44,33 @@ async fn a_mail_server_that_is_down_or_slow_or_refuses_one_keeps_nobody_else_wai
     world.stop().await;
 }
 
+async fn many_slow_recipients_keep_no_other_way_waiting_and_a_mail_is_sent_once_without_goodbye(
+    store: Store,
+) {
+    let mail = MailServer::start(0);
+    let world = world(store, &mail).await;
+    let own: Vec<_> = (0..20).map(|n| format!("slow@{n}.example")).collect();
+    notify(&world, &json!({"emails": own, "slackUrl": world.receiver.url("/slack")})).await;
+    let id = world.endpoint("/hook").await;
+    break_and_disable(&world, "/hook", &id).await;
+    wait_for(&world, "Slack", async || (!world.arrived("/slack").is_empty()).then_some(())).await;
+    notify(&world, &json!({"emails": ["mute@customer.example"]})).await;
+    let other = world.endpoint("/other").await;
+    break_and_disable(&world, "/other", &other).await;
+    mails(&world, &mail, "mute@customer.example", 1).await;
+    world.clock.advance_ms(300_000);
+    world.fence().await;
+    assert_eq!(mail.mails_to("mute@customer.example").len(), 1);
+    // Those who are not named any more get nothing, though their letters wait.
+    wait_for(&world, "the letters to be given up", async || {
+        let letters = notices(&world).await.pop()?["letters"].as_array()?.clone();
+        let given_up = |one: &Value| one["state"] == "failed" && text(&one["error"]).contains("not wanted");
+        letters.iter().any(given_up).then_some(())
+    })
+    .await;
+    world.stop().await;
+}
+
 async fn a_mail_server_wants_tls_and_a_log_in(store: Store) {
     let folder = tempfile::tempdir().expect("a folder");
     let key = rcgen::KeyPair::generate().expect("a key");
@@ -178,6 +205,7 @@ async fn whoever_wants_no_more_e_mails_gets_none(store: Store) {
 
 each_store!(
     a_mail_server_that_is_down_or_slow_or_refuses_one_keeps_nobody_else_waiting,
+    many_slow_recipients_keep_no_other_way_waiting_and_a_mail_is_sent_once_without_goodbye,
     a_mail_server_wants_tls_and_a_log_in,
     a_blocked_slack_url_is_refused_or_given_up_with_the_reason,
     a_browser_that_is_gone_is_forgotten,

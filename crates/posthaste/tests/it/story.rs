@@ -2,10 +2,11 @@
 //! people are told that it works again.
 
 use crate::browser::Browser;
+use crate::live::Home;
 use crate::notices::{OPS, break_and_disable, kinds, mails, notices, notify, wait_for, world};
-use crate::server::{Store, WITHIN, World, text};
+use crate::server::{Store, WITHIN, World, eventually, text};
 use serde_json::{Value, json};
-use testkit::{Answer, MailServer};
+use testkit::{Answer, MailServer, Receiver, free_port};
 
 /// Whom it happens to, and who is told.
 struct Scene {
@@ -134,6 +135,62 @@ async fn an_endpoint_breaks_is_mended_and_people_are_told_both_times(store: Stor
     assert_eq!(arrived, sent);
     scene.is_told_that_it_works_again().await;
     scene.world.stop().await;
+}
+
+/// The real server, killed right after it has disabled an endpoint and before anybody is told.
+async fn killed_between_disabling_and_telling_it_tells_once(settings: &[(&str, &str)]) {
+    let port = free_port();
+    let url = format!("smtp://127.0.0.1:{port}?tls=none");
+    let settings: Vec<_> = settings.iter().copied().chain([("SMTP_URL", url.as_str())]).collect();
+    let (home, receiver) = (Home::new(&settings), Receiver::start().await);
+    let process = home.start().await;
+    let api = home.api();
+    receiver.answer_always("/hook", Answer::status(410).header("webhook-delivery", "disable"));
+    let application = api.application("Acme").await;
+    api.endpoint(&application, &receiver.url("/hook")).await;
+    let path = format!("/api/v1/app/{application}/notify");
+    let (status, answer) = api.client.patch(&path, &api.token, &json!({"emails": [OPS]})).await;
+    assert_eq!(status, 200, "{answer}");
+    api.post(&format!("/app/{application}/msg"), &json!({"eventType": "a", "payload": {}})).await;
+    let noticed = async || {
+        let all = api.get(&format!("/app/{application}/notice")).await;
+        (!all["data"].as_array().expect("a list").is_empty()).then_some(())
+    };
+    eventually("the endpoint to be disabled", noticed).await;
+    process.kill9();
+    process.wait(WITHIN).await;
+    let mail = MailServer::start(port);
+    let process = home.start().await;
+    eventually("the mail", async || (!mail.mails_to(OPS).is_empty()).then_some(())).await;
+    process.kill9();
+    process.wait(WITHIN).await;
+    let process = home.start().await;
+    // Were there anything to tell, the third round would do so.
+    let other = api.endpoint(&application, &receiver.url("/hook")).await;
+    api.post(&format!("/app/{application}/msg"), &json!({"eventType": "a", "payload": {}})).await;
+    eventually("the next notice to be looked at", async || {
+        let all = api.get(&format!("/app/{application}/notice?endpoint_id={other}")).await;
+        let letters = all["data"][0]["letters"].as_array()?;
+        (!letters.is_empty()).then_some(())
+    })
+    .await;
+    let told: Vec<_> = mail.mails_to(OPS).iter().map(|one| one["headers"]["message-id"].clone()).collect();
+    assert!(told.iter().all(|id| *id == told[0]), "{told:?}");
+    process.terminate();
+    process.wait(WITHIN).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_between_disabling_and_telling_tells_once_on_sqlite() {
+    killed_between_disabling_and_telling_it_tells_once(&[]).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_between_disabling_and_telling_tells_once_on_postgresql() {
+    let database = testkit::Cluster::shared().database();
+    let key = "k".repeat(40);
+    let settings = [("STORE", &*database), ("JWT_SECRET", &*key), ("ENCRYPTION_KEY", &*key)];
+    killed_between_disabling_and_telling_it_tells_once(&settings).await;
 }
 
 each_store!(an_endpoint_breaks_is_mended_and_people_are_told_both_times);

@@ -14,38 +14,41 @@ CREATE TABLE notice (
     told          boolean NOT NULL DEFAULT false
 );
 CREATE UNIQUE INDEX notice_once ON notice (endpoint, kind, episode, subject);
-CREATE INDEX notice_untold ON notice (key) WHERE NOT told;
+CREATE INDEX notice_untold ON notice (is_for_people, key) WHERE NOT told;
 CREATE INDEX notice_list ON notice (application, key) WHERE is_for_people;
 CREATE INDEX notice_at ON notice (at);
 
 -- One for each notice, channel and recipient.
 CREATE TABLE letter (
-    key       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    notice    bigint NOT NULL,
-    channel   text COLLATE "C" NOT NULL,
+    key        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    notice     bigint NOT NULL,
+    channel    text COLLATE "C" NOT NULL,
     -- A fingerprint of whom it goes to.
-    recipient text COLLATE "C" NOT NULL,
-    sealed_to bytea NOT NULL,
+    recipient  text COLLATE "C" NOT NULL,
+    sealed_to  bytea NOT NULL,
     -- 0 waits, 1 was sent, 2 never will be.
-    state     bigint NOT NULL,
-    due_at    bigint NOT NULL,
+    state      bigint NOT NULL,
+    written_at bigint NOT NULL,
     -- Why it never will be.
-    error     text
+    error      text
 );
 CREATE UNIQUE INDEX letter_once ON letter (notice, channel, recipient);
-CREATE INDEX letter_waiting ON letter (channel, recipient, key, due_at) WHERE state = 0;
+CREATE INDEX letter_waiting ON letter (channel, recipient, key) WHERE state = 0;
 
--- When letters may go to somebody again: it is also what keeps two nodes from sending the same.
+-- Who has letters, and when they may go: it is also what keeps two nodes from sending the same.
 CREATE TABLE recipient (
     channel   text COLLATE "C" NOT NULL,
     recipient text COLLATE "C" NOT NULL,
     next_at   bigint NOT NULL,
+    -- How many letters wait.
+    waiting   bigint NOT NULL,
     -- Tries in a row that failed, and why the last one did.
     tries     bigint NOT NULL,
     error     text,
     PRIMARY KEY (channel, recipient)
 );
-CREATE INDEX recipient_next ON recipient (next_at);
+CREATE INDEX recipient_waiting ON recipient (channel, next_at) WHERE waiting > 0;
+CREATE INDEX recipient_idle ON recipient (next_at) WHERE waiting = 0;
 
 -- Who hears of an application's endpoints.
 CREATE TABLE notify (

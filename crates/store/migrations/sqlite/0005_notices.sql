@@ -14,38 +14,41 @@ CREATE TABLE notice (
     told          INTEGER NOT NULL DEFAULT 0 CHECK (told IN (0, 1))
 ) STRICT;
 CREATE UNIQUE INDEX notice_once ON notice (endpoint, kind, episode, subject);
-CREATE INDEX notice_untold ON notice (key) WHERE told = 0;
+CREATE INDEX notice_untold ON notice (is_for_people, key) WHERE told = 0;
 CREATE INDEX notice_list ON notice (application, key) WHERE is_for_people = 1;
 CREATE INDEX notice_at ON notice (at);
 
 -- One for each notice, channel and recipient.
 CREATE TABLE letter (
-    key       INTEGER PRIMARY KEY AUTOINCREMENT,
-    notice    INTEGER NOT NULL,
-    channel   TEXT NOT NULL,
+    key        INTEGER PRIMARY KEY AUTOINCREMENT,
+    notice     INTEGER NOT NULL,
+    channel    TEXT NOT NULL,
     -- A fingerprint of whom it goes to.
-    recipient TEXT NOT NULL,
-    sealed_to BLOB NOT NULL,
+    recipient  TEXT NOT NULL,
+    sealed_to  BLOB NOT NULL,
     -- 0 waits, 1 was sent, 2 never will be.
-    state     INTEGER NOT NULL,
-    due_at    INTEGER NOT NULL,
+    state      INTEGER NOT NULL,
+    written_at INTEGER NOT NULL,
     -- Why it never will be.
-    error     TEXT
+    error      TEXT
 ) STRICT;
 CREATE UNIQUE INDEX letter_once ON letter (notice, channel, recipient);
-CREATE INDEX letter_waiting ON letter (channel, recipient, key, due_at) WHERE state = 0;
+CREATE INDEX letter_waiting ON letter (channel, recipient, key) WHERE state = 0;
 
--- When letters may go to somebody again: it is also what keeps two nodes from sending the same.
+-- Who has letters, and when they may go: it is also what keeps two nodes from sending the same.
 CREATE TABLE recipient (
     channel   TEXT NOT NULL,
     recipient TEXT NOT NULL,
     next_at   INTEGER NOT NULL,
+    -- How many letters wait.
+    waiting   INTEGER NOT NULL,
     -- Tries in a row that failed, and why the last one did.
     tries     INTEGER NOT NULL,
     error     TEXT,
     PRIMARY KEY (channel, recipient)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX recipient_next ON recipient (next_at);
+CREATE INDEX recipient_waiting ON recipient (channel, next_at) WHERE waiting > 0;
+CREATE INDEX recipient_idle ON recipient (next_at) WHERE waiting = 0;
 
 -- Who hears of an application's endpoints.
 CREATE TABLE notify (

@@ -108,7 +108,10 @@ impl Applications for Postgres {
                      FROM change, gone WHERE endpoint.application = gone.key AND endpoint.deleted_at IS NULL),
                  keys AS (
                      UPDATE api_key SET revoked_at = $2 FROM gone
-                     WHERE api_key.application = gone.key AND revoked_at IS NULL)
+                     WHERE api_key.application = gone.key AND revoked_at IS NULL),
+                 told AS (DELETE FROM notify USING gone WHERE notify.application = gone.key),
+                 pushed AS (DELETE FROM push_subscription USING gone WHERE push_subscription.application = gone.key),
+                 unasked AS (DELETE FROM unsubscribed USING gone WHERE unsubscribed.application = gone.key)
                  SELECT key, pg_notify('posthaste_configuration', '') FROM gone",
                 &[&key.0, &now],
                 "uid",

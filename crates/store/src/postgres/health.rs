@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::health::{Episode, Healths, Looked, Stored, TOLD_KINDS, Told};
 use async_trait::async_trait;
 use domain::health::Failures;
-use domain::id::{EndpointKey, floor_of};
+use domain::id::{EPOCH_MS, EndpointKey, IDS_PER_MS, floor_of};
 use tokio_postgres::Row;
 
 const COLUMNS: &str = "failing.endpoint, failing.since, failing.count, failing.count_since, failing.row_count, failing.row_since,
@@ -14,12 +14,6 @@ const COLUMNS: &str = "failing.endpoint, failing.since, failing.count, failing.c
 const SUCCEEDED: &str =
     "EXISTS (SELECT FROM attempt WHERE attempt.endpoint = failing.endpoint AND attempt.disposition = 0
                                  AND attempt.id > failing.after_attempt)";
-/// Whether deliveries were given up, and nobody was told of that.
-const EXHAUSTED: &str =
-    "(EXISTS (SELECT FROM attempt WHERE attempt.endpoint = failing.endpoint AND attempt.disposition = 2
-                                  AND attempt.id > failing.after_attempt AND attempt.trigger = 0)
-      AND NOT EXISTS (SELECT FROM notice WHERE notice.endpoint = failing.endpoint AND notice.kind = 'exhausted'
-                                           AND notice.episode = failing.since))";
 const GONE: &str =
     "NOT EXISTS (SELECT FROM endpoint WHERE endpoint.key = failing.endpoint AND endpoint.deleted_at IS NULL)";
 
@@ -59,6 +53,16 @@ impl Postgres {
         );
         self.own_readers.rows(&sql, &[endpoints, &self.node.now().0]).await?.iter().map(read).collect()
     }
+}
+
+/// Whether deliveries were given up since failures count, and nobody was told of that.
+fn exhausted() -> String {
+    format!(
+        "(EXISTS (SELECT FROM attempt WHERE attempt.endpoint = failing.endpoint AND attempt.disposition = 2
+                                      AND attempt.id > (failing.count_since - {EPOCH_MS}) * {IDS_PER_MS} AND attempt.trigger = 0)
+          AND NOT EXISTS (SELECT FROM notice WHERE notice.endpoint = failing.endpoint AND notice.kind = 'exhausted'
+                                                 AND notice.episode = failing.count_since))"
+    )
 }
 
 #[async_trait]
@@ -109,8 +113,9 @@ impl Healths for Postgres {
 
     async fn episodes_end(&self, after: EndpointKey, limit: u32) -> Result<Looked> {
         let sql = format!(
-            "SELECT {COLUMNS}, {SUCCEEDED} OR {GONE}, {EXHAUSTED} FROM failing
-             WHERE endpoint > $1 ORDER BY endpoint LIMIT $2"
+            "SELECT {COLUMNS}, {SUCCEEDED} OR {GONE}, {} FROM failing
+             WHERE endpoint > $1 ORDER BY endpoint LIMIT $2",
+            exhausted()
         );
         let seen = self.own_readers.rows(&sql, &[&after.0, &i64::from(limit)]).await?;
         let next = seen.last().filter(|_| seen.len() >= limit as usize).map(|row| EndpointKey(row.get(0)));

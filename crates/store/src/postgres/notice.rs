@@ -3,15 +3,15 @@
 use super::Postgres;
 use super::query::Conditions;
 use super::readers::Parameter;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::notice::{
-    AHEAD_MS_MAX, COLUMNS, FAILED, LETTER_PLACE, Letter, NewLetter, Notices, Parcel, SENT, STEP, Sending,
-    Stored, channel_of, facts_column, state_of,
+    COLUMNS, FAILED, LETTER_PLACE, LETTERS_MAX, Letter, NewLetter, Notices, PAUSE, Parcel, SENT, STEP,
+    Sending, Stored, channel_of, facts_column, state_of,
 };
 use async_trait::async_trait;
 use domain::clock::Timestamp;
 use domain::id::{ApplicationKey, EndpointKey};
-use domain::notice::{LETTER_EVERY_MS, NewNotice, Notice, TOLD_MAX};
+use domain::notice::{AHEAD_MS_MAX, Channel, LETTER_EVERY_MS, NewNotice, Notice, TOLD_MAX};
 use domain::page::{Page, Slice};
 use domain::word::Worded;
 use tokio_postgres::Row;
@@ -70,26 +70,51 @@ impl Notices for Postgres {
         self.own_readers.execute(&sql, &[&as_json(&notices)]).await.map(|_| ())
     }
 
-    async fn notices_untold(&self, limit: u32) -> Result<Vec<Notice>> {
-        let sql = format!("SELECT {COLUMNS} FROM notice WHERE NOT told ORDER BY key LIMIT $1");
-        self.own_readers.rows(&sql, &[&i64::from(limit)]).await?.iter().map(read).collect()
+    async fn notices_untold(&self, is_for_people: bool, after: i64, limit: u32) -> Result<Vec<Notice>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM notice WHERE NOT told AND is_for_people = $1 AND key > $2 ORDER BY key LIMIT $3"
+        );
+        let rows = self.own_readers.rows(&sql, &[&is_for_people, &after, &i64::from(limit)]).await?;
+        // One that does not read back must not keep others waiting.
+        Ok(rows.iter().filter_map(|row| read(row).ok()).collect())
+    }
+
+    async fn notice_drop(&self, notice: i64) -> Result<()> {
+        let sql = "DELETE FROM notice WHERE key = $1 AND NOT told";
+        self.own_readers.execute(sql, &[&notice]).await.map(|_| ())
     }
 
     async fn notice_told(&self, notice: i64, letters: Vec<NewLetter>) -> Result<bool> {
+        // In the order in which recipients are locked everywhere.
+        let mut letters = letters;
+        letters.sort_unstable_by(|one, other| {
+            (one.channel.word(), &one.recipient).cmp(&(other.channel.word(), &other.recipient))
+        });
+        letters.dedup_by(|one, other| one.channel == other.channel && one.recipient == other.recipient);
         let seal = |letter: &NewLetter| self.node.sealer.seal(LETTER_PLACE, letter.to.as_bytes());
         let sealed = letters.iter().map(seal).collect::<Result<Vec<_>>>()?;
         let channels: Vec<_> = letters.iter().map(|letter| letter.channel.word()).collect();
         let recipients: Vec<_> = letters.iter().map(|letter| &*letter.recipient).collect();
+        let written: Vec<_> = letters.iter().map(|letter| letter.written_at.0).collect();
         let due: Vec<_> = letters.iter().map(|letter| letter.due_at.0).collect();
         let sql = "WITH marked AS (UPDATE notice SET told = true WHERE key = $1 AND NOT told RETURNING key),
+                   asked AS MATERIALIZED (
+                       SELECT marked.key AS notice, asked.* FROM marked,
+                           unnest($2::text[], $3::text[], $4::bytea[], $5::bigint[], $6::bigint[])
+                               AS asked (channel, recipient, sealed_to, written_at, due_at)),
                    written AS (
-                       INSERT INTO letter (notice, channel, recipient, sealed_to, state, due_at)
-                       SELECT marked.key, asked.channel, asked.recipient, asked.sealed_to, 0, asked.due_at
-                       FROM marked, unnest($2::text[], $3::text[], $4::bytea[], $5::bigint[])
-                                    AS asked (channel, recipient, sealed_to, due_at)
-                       ON CONFLICT DO NOTHING)
+                       INSERT INTO letter (notice, channel, recipient, sealed_to, state, written_at)
+                       SELECT notice, channel, recipient, sealed_to, 0, written_at FROM asked
+                       ON CONFLICT DO NOTHING RETURNING channel, recipient),
+                   counted AS (
+                       INSERT INTO recipient (channel, recipient, next_at, waiting, tries)
+                       SELECT channel, recipient, asked.due_at, 1, 0 FROM written JOIN asked USING (channel, recipient)
+                       ORDER BY channel, recipient
+                       ON CONFLICT (channel, recipient) DO UPDATE SET waiting = recipient.waiting + 1,
+                           next_at = CASE WHEN recipient.waiting > 0 THEN recipient.next_at
+                                          ELSE greatest(recipient.next_at, excluded.next_at) END)
                    SELECT key FROM marked";
-        let values: &[Parameter<'_>] = &[&notice, &channels, &recipients, &sealed, &due];
+        let values: &[Parameter<'_>] = &[&notice, &channels, &recipients, &sealed, &written, &due];
         Ok(self.own_readers.row(sql, values).await?.is_some())
     }
 
@@ -124,69 +149,74 @@ impl Notices for Postgres {
         self.readers.rows(sql, &[&notices]).await?.iter().map(letter).collect()
     }
 
-    async fn parcels_claim(&self, now: Timestamp, limit: u32) -> Result<Vec<Parcel>> {
+    async fn parcels_claim(&self, channel: Channel, now: Timestamp, limit: u32) -> Result<Vec<Parcel>> {
         let (ahead, next) = (now.plus_ms(AHEAD_MS_MAX).0, now.plus_ms(LETTER_EVERY_MS).0);
-        // Whoever waits for another's claim of the same recipient sees its time, and leaves it alone.
         let sql = "WITH due AS MATERIALIZED (
-                       SELECT letter.channel, letter.recipient FROM letter
-                       LEFT JOIN recipient USING (channel, recipient)
-                       WHERE letter.state = 0 AND (letter.due_at <= $1 OR letter.due_at > $2)
-                         AND (recipient.next_at IS NULL OR recipient.next_at <= $1 OR recipient.next_at > $2)
-                       GROUP BY letter.channel, letter.recipient ORDER BY letter.channel, letter.recipient LIMIT $4),
-                   claimed AS (
-                       INSERT INTO recipient (channel, recipient, next_at, tries)
-                       SELECT channel, recipient, $3::bigint, 0 FROM due
-                       ON CONFLICT (channel, recipient) DO UPDATE SET next_at = excluded.next_at
-                           WHERE recipient.next_at <= $1 OR recipient.next_at > $2
-                       RETURNING channel, recipient, tries)
-                   SELECT claimed.channel, claimed.recipient, claimed.tries, waiting.last, waiting.count
-                   FROM claimed CROSS JOIN LATERAL (
-                       SELECT max(key) AS last, count(*) AS count FROM letter
-                       WHERE letter.channel = claimed.channel AND letter.recipient = claimed.recipient AND letter.state = 0
-                         AND (letter.due_at <= $1 OR letter.due_at > $2)) AS waiting
-                   WHERE waiting.count > 0";
-        let values: &[Parameter<'_>] = &[&now.0, &ahead, &next, &i64::from(limit)];
+                       SELECT recipient FROM recipient
+                       WHERE channel = $1 AND waiting > 0 AND (next_at <= $2 OR next_at > $3)
+                       ORDER BY next_at LIMIT $5 FOR UPDATE SKIP LOCKED)
+                   UPDATE recipient SET next_at = $4 FROM due
+                   WHERE recipient.channel = $1 AND recipient.recipient = due.recipient
+                   RETURNING recipient.recipient, recipient.tries";
+        let values: &[Parameter<'_>] = &[&channel.word(), &now.0, &ahead, &next, &i64::from(limit)];
         let claimed = self.own_readers.rows(sql, values).await?;
         let mut parcels = Vec::new();
         for row in &claimed {
-            let (channel, recipient, last): (&str, &str, i64) = (row.get(0), row.get(1), row.get(3));
-            let sql = format!(
-                "SELECT {COLUMNS}, letter.sealed_to FROM letter JOIN notice ON notice.key = letter.notice
-                 WHERE letter.channel = $1 AND letter.recipient = $2 AND letter.state = 0 AND letter.key <= $3
-                 ORDER BY letter.key LIMIT $4"
-            );
-            let first: &[Parameter<'_>] = &[&channel, &recipient, &last, &(TOLD_MAX as i64)];
-            let rows = self.own_readers.rows(&sql, first).await?;
-            let Some(sealed) = rows.last().map(|row| row.get::<_, Vec<u8>>(9)) else { continue };
-            parcels.push(Parcel {
-                channel: channel_of(channel)?,
-                recipient: recipient.to_owned(),
-                to: String::from_utf8_lossy(&self.node.sealer.open(LETTER_PLACE, &sealed)?).into_owned(),
-                notices: rows.iter().map(read).collect::<Result<_>>()?,
-                count: row.get::<_, i64>(4).unsigned_abs(),
-                last,
-                tries: u32::try_from(row.get::<_, i64>(2)).unwrap_or(u32::MAX).saturating_add(1),
-            });
+            let tries = u32::try_from(row.get::<_, i64>(1)).unwrap_or(u32::MAX).saturating_add(1);
+            match self.parcel((channel, row.get(0)), tries).await {
+                Ok(parcel) => parcels.push(parcel),
+                // One that does not open must not keep others waiting.
+                Err(StoreError::Broken(why)) => tracing::error!(why, "a letter cannot be read"),
+                Err(error) => return Err(error),
+            }
         }
         Ok(parcels)
     }
 
     async fn parcel_end(&self, parcel: &Parcel, sending: Sending) -> Result<()> {
         let (channel, recipient) = (parcel.channel.word(), &*parcel.recipient);
-        let (state, error) = match sending {
-            Sending::Later(at, why) => {
-                let sql = "UPDATE recipient SET next_at = $3, tries = tries + 1, error = $4
-                           WHERE channel = $1 AND recipient = $2";
-                return self.own_readers.execute(sql, &[&channel, &recipient, &at.0, &why]).await.map(|_| ());
-            }
-            Sending::Sent => (SENT, None),
-            Sending::GivenUp(why) => (FAILED, Some(why)),
+        let (state, give_up, next, error) = match sending {
+            Sending::Sent => (SENT, i64::MAX, None, None),
+            Sending::GivenUp(why) => (FAILED, i64::MAX, None, Some(why)),
+            Sending::Later { at, why, give_up } => (FAILED, give_up.0, Some(at.0), Some(why)),
         };
-        let sql = "WITH heard AS (UPDATE recipient SET tries = 0, error = NULL WHERE channel = $1 AND recipient = $2)
-                   UPDATE letter SET state = $4, error = $5 WHERE key IN (
-                       SELECT key FROM letter WHERE channel = $1 AND recipient = $2 AND state = 0 AND key <= $3 LIMIT $6)";
-        let values: &[Parameter<'_>] = &[&channel, &recipient, &parcel.last, &state, &error, &STEP];
-        while self.own_readers.execute(sql, values).await? >= STEP.unsigned_abs() {}
+        let is_later = next.is_some();
+        let tries = if is_later { i64::from(parcel.tries) } else { 0 };
+        let sql = "UPDATE recipient SET next_at = coalesce($3, next_at), tries = $4, error = $5
+                   WHERE channel = $1 AND recipient = $2";
+        let told = error.as_ref().filter(|_| is_later);
+        self.own_readers.execute(sql, &[&channel, &recipient, &next, &tries, &told]).await?;
+        let sql = "WITH ended AS (
+                       UPDATE letter SET state = $4, error = $5
+                       WHERE key = ANY($3) AND state = 0 AND written_at < $6 RETURNING key)
+                   UPDATE recipient SET waiting = waiting - (SELECT count(*) FROM ended)
+                   WHERE channel = $1 AND recipient = $2";
+        for step in parcel.keys.chunks(STEP) {
+            let values: &[Parameter<'_>] = &[&channel, &recipient, &step, &state, &error, &give_up];
+            self.own_readers.execute(sql, values).await?;
+            tokio::time::sleep(PAUSE).await;
+        }
         Ok(())
+    }
+}
+
+impl Postgres {
+    async fn parcel(&self, (channel, recipient): (Channel, &str), tries: u32) -> Result<Parcel> {
+        let sql = "SELECT key FROM letter WHERE channel = $1 AND recipient = $2 AND state = 0 ORDER BY key LIMIT $3";
+        let rows = self.own_readers.rows(sql, &[&channel.word(), &recipient, &LETTERS_MAX]).await?;
+        let keys: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+        let told = &keys[..keys.len().min(TOLD_MAX)];
+        let sql = format!(
+            "SELECT {COLUMNS}, letter.sealed_to FROM letter JOIN notice ON notice.key = letter.notice
+             WHERE letter.key = ANY($1) ORDER BY letter.key"
+        );
+        let rows = self.own_readers.rows(&sql, &[&told]).await?;
+        let to = match rows.last() {
+            Some(row) => self.node.sealer.open(LETTER_PLACE, row.get(9))?,
+            None => Vec::new(),
+        };
+        let notices = rows.iter().map(read).collect::<Result<_>>()?;
+        let (recipient, to) = (recipient.to_owned(), String::from_utf8_lossy(&to).into_owned());
+        Ok(Parcel { channel, recipient, to, notices, keys, tries })
     }
 }

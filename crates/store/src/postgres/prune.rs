@@ -4,7 +4,7 @@ use super::Postgres;
 use super::lease::{day_of, lowest_checkpoint};
 use super::partition::{day_of_id, days, drop_day, floor_of_day};
 use crate::error::Result;
-use crate::prune::{Prune, Pruned};
+use crate::prune::{NOTICES_MAX, Prune, Pruned, notices_end};
 use async_trait::async_trait;
 use domain::clock::Timestamp;
 use domain::id::floor_of;
@@ -19,7 +19,7 @@ impl Prune for Postgres {
         // Keys first: a partition that cannot go yet must not keep them.
         keys(client, now, rows_max, &mut pruned).await?;
         pruned.tasks = tasks(client, horizon, rows_max).await?;
-        pruned.notices = notices(client, horizon, rows_max).await?;
+        pruned.notices = notices(client, notices_end(horizon, now), rows_max.min(NOTICES_MAX)).await?;
         let log = match self.ended_day(client, horizon).await? {
             Some(ended) => log(client, ended, rows_max, &mut pruned).await,
             None => Ok(()),
@@ -120,7 +120,7 @@ async fn notices(client: &Client, horizon: Timestamp, rows_max: u32) -> Result<u
     client
         .execute(
             "DELETE FROM recipient WHERE (channel, recipient) IN (
-                 SELECT channel, recipient FROM recipient WHERE next_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
+                 SELECT channel, recipient FROM recipient WHERE waiting = 0 AND next_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
             &[&horizon, &rows],
         )
         .await?;

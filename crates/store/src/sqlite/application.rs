@@ -124,6 +124,10 @@ impl Applications for Sqlite {
             .write(
                 move |c, _| {
                     c.prepare_cached("DELETE FROM endpoint WHERE application = ?1")?.execute([key.0])?;
+                    for table in ["notify", "push_subscription", "unsubscribed"] {
+                        c.prepare_cached(&format!("DELETE FROM {table} WHERE application = ?1"))?
+                            .execute([key.0])?;
+                    }
                     c.prepare_cached(
                         "UPDATE api_key SET revoked_at = ?2 WHERE application = ?1 AND revoked_at IS NULL",
                     )?

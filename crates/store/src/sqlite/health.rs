@@ -7,20 +7,16 @@ use crate::health::{Episode, Healths, Looked, Stored, TOLD_KINDS, Told};
 use async_trait::async_trait;
 use domain::clock::Timestamp;
 use domain::health::Failures;
-use domain::id::{EndpointKey, floor_of};
+use domain::id::{EPOCH_MS, EndpointKey, IDS_PER_MS, floor_of};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+/// Episodes that end in one transaction.
+const ENDED_MAX: usize = 25;
 const COLUMNS: &str = "endpoint, since, count, count_since, row_count, row_since, last";
 /// One look into the index of attempts.
 const SUCCEEDED: &str =
     "EXISTS (SELECT 1 FROM attempt WHERE attempt.endpoint = failing.endpoint AND attempt.disposition = 0
                                  AND attempt.id > failing.after_attempt)";
-/// Whether deliveries were given up, and nobody was told of that.
-const EXHAUSTED: &str =
-    "(EXISTS (SELECT 1 FROM attempt WHERE attempt.endpoint = failing.endpoint AND attempt.disposition = 2
-                                  AND attempt.id > failing.after_attempt AND attempt.trigger = 0)
-      AND NOT EXISTS (SELECT 1 FROM notice WHERE notice.endpoint = failing.endpoint AND notice.kind = 'exhausted'
-                                             AND notice.episode = failing.since))";
 const GONE: &str = "NOT EXISTS (SELECT 1 FROM endpoint WHERE endpoint.key = failing.endpoint AND endpoint.deleted_at IS NULL)";
 
 fn read(row: &Row<'_>) -> Result<Episode> {
@@ -95,6 +91,16 @@ fn add(connection: &Connection, one: &(EndpointKey, Failures)) -> Result<Option<
     Ok((!has_succeeded).then_some(episode))
 }
 
+/// Whether deliveries were given up since failures count, and nobody was told of that.
+fn exhausted() -> String {
+    format!(
+        "(EXISTS (SELECT 1 FROM attempt WHERE attempt.endpoint = failing.endpoint AND attempt.disposition = 2
+                                      AND attempt.id > (failing.count_since - {EPOCH_MS}) * {IDS_PER_MS} AND attempt.trigger = 0)
+          AND NOT EXISTS (SELECT 1 FROM notice WHERE notice.endpoint = failing.endpoint AND notice.kind = 'exhausted'
+                                                 AND notice.episode = failing.count_since))"
+    )
+}
+
 #[async_trait]
 impl Healths for Sqlite {
     async fn failures_add(&self, failures: Vec<(EndpointKey, Failures)>) -> Result<Told> {
@@ -113,8 +119,9 @@ impl Healths for Sqlite {
     async fn episodes_end(&self, after: EndpointKey, limit: u32) -> Result<Looked> {
         let look = move |c: &Connection| {
             let sql = format!(
-                "SELECT {COLUMNS}, {SUCCEEDED} OR {GONE}, {EXHAUSTED} FROM failing
-                 WHERE endpoint > ?1 ORDER BY endpoint LIMIT ?2"
+                "SELECT {COLUMNS}, {SUCCEEDED} OR {GONE}, {} FROM failing
+                 WHERE endpoint > ?1 ORDER BY endpoint LIMIT ?2",
+                exhausted()
             );
             let mut statement = c.prepare_cached(&sql)?;
             collect(statement.query(params![after.0, limit])?, |row| {
@@ -122,8 +129,12 @@ impl Healths for Sqlite {
             })
         };
         let seen = self.own_readers.read(look).await?;
-        let next = seen.last().filter(|_| seen.len() >= limit as usize).map(|(one, ..)| one.endpoint);
-        let over: Vec<_> = seen.iter().filter(|one| one.1).map(|one| one.0.endpoint).collect();
+        let mut next = seen.last().filter(|_| seen.len() >= limit as usize).map(|(one, ..)| one.endpoint);
+        let mut over: Vec<_> = seen.iter().filter(|one| one.1).map(|one| one.0.endpoint).collect();
+        if over.len() > ENDED_MAX {
+            over.truncate(ENDED_MAX);
+            next = over.last().copied();
+        }
         let exhausted = seen.into_iter().filter(|one| !one.1 && one.2).map(|one| one.0).collect();
         let mut looked = Looked { ended: Vec::new(), exhausted, next };
         if over.is_empty() {

@@ -3,19 +3,20 @@
 use super::Sqlite;
 use super::query::Conditions;
 use super::row::collect;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::notice::{
-    AHEAD_MS_MAX, COLUMNS, FAILED, LETTER_PLACE, Letter, NewLetter, Notices, Parcel, SENT, STEP, Sending,
-    Stored, channel_of, facts_column, state_of,
+    COLUMNS, FAILED, LETTER_PLACE, LETTERS_MAX, Letter, NewLetter, Notices, PAUSE, Parcel, SENT, STEP,
+    Sending, Stored, channel_of, facts_column, state_of,
 };
 use crate::seal::Sealer;
 use async_trait::async_trait;
 use domain::clock::Timestamp;
 use domain::id::{ApplicationKey, EndpointKey};
-use domain::notice::{LETTER_EVERY_MS, NewNotice, Notice, TOLD_MAX};
+use domain::notice::{AHEAD_MS_MAX, Channel, LETTER_EVERY_MS, NewNotice, Notice, TOLD_MAX};
 use domain::page::{Page, Slice};
 use domain::word::Worded;
 use rusqlite::{Connection, Row, params, params_from_iter};
+use std::sync::Arc;
 
 fn read(row: &Row<'_>) -> Result<Notice> {
     Stored {
@@ -51,67 +52,105 @@ pub(super) fn add(c: &Connection, notice: &NewNotice) -> Result<()> {
     Ok(())
 }
 
-/// Who has letters that are due, and is not to be left alone.
-const DUE: &str = "SELECT letter.channel, letter.recipient FROM letter
-                   LEFT JOIN recipient ON recipient.channel = letter.channel AND recipient.recipient = letter.recipient
-                   WHERE letter.state = 0 AND (letter.due_at <= ?1 OR letter.due_at > ?2)
-                     AND (recipient.next_at IS NULL OR recipient.next_at <= ?1 OR recipient.next_at > ?2)
-                   GROUP BY letter.channel, letter.recipient LIMIT ?3";
-
 /// Whether nobody else has claimed for the recipient; then nobody does for a while. Answers the tries that it had.
 fn claim(c: &Connection, (channel, recipient): (&str, &str), now: Timestamp) -> Result<Option<u32>> {
     let mut statement = c.prepare_cached(
-        "INSERT INTO recipient (channel, recipient, next_at, tries) VALUES (?1, ?2, ?3, 0)
-         ON CONFLICT (channel, recipient) DO UPDATE SET next_at = excluded.next_at
-             WHERE recipient.next_at <= ?4 OR recipient.next_at > ?5
-         RETURNING tries",
+        "UPDATE recipient SET next_at = ?3
+         WHERE channel = ?1 AND recipient = ?2 AND waiting > 0 AND (next_at <= ?4 OR next_at > ?5) RETURNING tries",
     )?;
-    let next = now.plus_ms(LETTER_EVERY_MS).0;
-    let ahead = now.plus_ms(AHEAD_MS_MAX).0;
+    let (next, ahead) = (now.plus_ms(LETTER_EVERY_MS).0, now.plus_ms(AHEAD_MS_MAX).0);
     let mut rows = statement.query(params![channel, recipient, next, now.0, ahead])?;
     Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
 }
 
-/// Where the waiting letters to somebody end, and how many there are.
-fn waiting(c: &Connection, (channel, recipient): (&str, &str), now: Timestamp) -> Result<Option<(i64, i64)>> {
+/// The letters that wait for somebody.
+fn keys(c: &Connection, channel: &str, recipient: &str) -> Result<Vec<i64>> {
     let mut statement = c.prepare_cached(
-        "SELECT max(key), count(*) FROM letter
-         WHERE channel = ?1 AND recipient = ?2 AND state = 0 AND (due_at <= ?3 OR due_at > ?4)",
+        "SELECT key FROM letter WHERE channel = ?1 AND recipient = ?2 AND state = 0 ORDER BY key LIMIT ?3",
     )?;
-    let ahead = now.plus_ms(AHEAD_MS_MAX).0;
-    let found = statement.query_row(params![channel, recipient, now.0, ahead], |row| {
-        Ok((row.get::<_, Option<i64>>(0)?, row.get(1)?))
-    })?;
-    Ok(found.0.map(|last| (last, found.1)))
+    collect(statement.query(params![channel, recipient, LETTERS_MAX])?, |row| Ok(row.get(0)?))
 }
 
-fn parcel(
-    c: &Connection,
-    (channel, recipient): (&str, &str),
-    now: Timestamp,
-    sealer: &Sealer,
-) -> Result<Option<Parcel>> {
-    let Some(tries) = claim(c, (channel, recipient), now)? else { return Ok(None) };
-    let Some((last, count)) = waiting(c, (channel, recipient), now)? else { return Ok(None) };
+/// What the first of these letters tell, and to whom the last of them goes.
+fn first(c: &Connection, keys: &[i64], sealer: &Sealer) -> Result<(Vec<Notice>, String)> {
     let sql = format!(
-        "SELECT {COLUMNS}, letter.sealed_to FROM letter JOIN notice ON notice.key = letter.notice
-         WHERE letter.channel = ?1 AND letter.recipient = ?2 AND letter.state = 0 AND letter.key <= ?3
-         ORDER BY letter.key LIMIT ?4"
+        "SELECT {COLUMNS}, letter.sealed_to FROM letter JOIN notice ON notice.key = letter.notice WHERE letter.key = ?1"
     );
     let mut statement = c.prepare_cached(&sql)?;
-    let rows = statement.query(params![channel, recipient, last, TOLD_MAX as i64])?;
-    let found = collect(rows, |row| Ok((read(row)?, row.get::<_, Vec<u8>>(9)?)))?;
-    let Some((_, sealed)) = found.last() else { return Ok(None) };
-    let to = sealer.open(LETTER_PLACE, sealed)?;
-    Ok(Some(Parcel {
-        channel: channel_of(channel)?,
-        recipient: recipient.to_owned(),
-        to: String::from_utf8_lossy(&to).into_owned(),
-        notices: found.into_iter().map(|(notice, _)| notice).collect(),
-        count: count.unsigned_abs(),
-        last,
-        tries: tries.saturating_add(1),
-    }))
+    let (mut notices, mut to) = (Vec::new(), Vec::new());
+    for key in keys.iter().take(TOLD_MAX) {
+        if let Some(row) = statement.query([key])?.next()? {
+            notices.push(read(row)?);
+            to = sealer.open(LETTER_PLACE, &row.get::<_, Vec<u8>>(9)?)?;
+        }
+    }
+    Ok((notices, String::from_utf8_lossy(&to).into_owned()))
+}
+
+/// Ends those of these letters that wait, and counts them off.
+fn end(c: &Connection, of: (&str, &str), keys: &[i64], (state, error): (i64, Option<&str>)) -> Result<()> {
+    let mut ended = 0;
+    for key in keys {
+        let mut statement =
+            c.prepare_cached("UPDATE letter SET state = ?2, error = ?3 WHERE key = ?1 AND state = 0")?;
+        ended += statement.execute(params![key, state, error])? as i64;
+    }
+    c.prepare_cached("UPDATE recipient SET waiting = waiting - ?3 WHERE channel = ?1 AND recipient = ?2")?
+        .execute(params![of.0, of.1, ended])?;
+    Ok(())
+}
+
+impl Sqlite {
+    async fn parcel(&self, channel: Channel, recipient: &str, now: Timestamp) -> Result<Option<Parcel>> {
+        let of = recipient.to_owned();
+        let claimed = self.writer.write(move |c, _| claim(c, (channel.word(), &of), now), |_, _| {}).await?;
+        let Some(tries) = claimed else { return Ok(None) };
+        // Beside the path of messages: there may be very many.
+        let (of, sealer) = (recipient.to_owned(), Arc::clone(&self.sealer));
+        let look = move |c: &Connection| {
+            let keys = keys(c, channel.word(), &of)?;
+            let (notices, to) = first(c, &keys, &sealer)?;
+            Ok((keys, notices, to))
+        };
+        let (keys, notices, to) = self.own_readers.read(look).await?;
+        let recipient = recipient.to_owned();
+        Ok(Some(Parcel { channel, recipient, to, notices, keys, tries: tries.saturating_add(1) }))
+    }
+
+    /// Ends these letters, in steps.
+    async fn letters_end(
+        &self,
+        parcel: &Parcel,
+        keys: &[i64],
+        (state, error): (i64, Option<&str>),
+    ) -> Result<()> {
+        for step in keys.chunks(STEP) {
+            let (channel, recipient) = (parcel.channel.word(), parcel.recipient.clone());
+            let (step, error) = (step.to_vec(), error.map(str::to_owned));
+            let end = move |c: &Connection| end(c, (channel, &recipient), &step, (state, error.as_deref()));
+            self.writer.write(move |c, _| end(c), |_, ()| {}).await?;
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Notes how the recipient fares.
+    async fn recipient_is(
+        &self,
+        parcel: &Parcel,
+        (next, tries, error): (Option<Timestamp>, u32, Option<String>),
+    ) -> Result<()> {
+        let (channel, recipient) = (parcel.channel.word(), parcel.recipient.clone());
+        let note = move |c: &Connection| {
+            c.prepare_cached(
+                "UPDATE recipient SET next_at = coalesce(?3, next_at), tries = ?4, error = ?5
+                 WHERE channel = ?1 AND recipient = ?2",
+            )?
+            .execute(params![channel, recipient, next.map(|at| at.0), tries, error])?;
+            Ok(())
+        };
+        self.writer.write(move |c, _| note(c), |_, ()| {}).await
+    }
 }
 
 #[async_trait]
@@ -121,12 +160,27 @@ impl Notices for Sqlite {
         self.writer.write(move |c, _| add_all(c), |_, ()| {}).await
     }
 
-    async fn notices_untold(&self, limit: u32) -> Result<Vec<Notice>> {
+    async fn notices_untold(&self, is_for_people: bool, after: i64, limit: u32) -> Result<Vec<Notice>> {
         let find = move |c: &Connection| {
-            let sql = format!("SELECT {COLUMNS} FROM notice WHERE told = 0 ORDER BY key LIMIT ?1");
-            collect(c.prepare_cached(&sql)?.query([limit])?, read)
+            let sql = format!(
+                "SELECT {COLUMNS} FROM notice WHERE told = 0 AND is_for_people = ?1 AND key > ?2 ORDER BY key LIMIT ?3"
+            );
+            // One that does not read back must not keep others waiting.
+            let found =
+                collect(c.prepare_cached(&sql)?.query(params![is_for_people, after, limit])?, |row| {
+                    Ok(read(row).ok())
+                })?;
+            Ok(found.into_iter().flatten().collect())
         };
         self.own_readers.read(find).await
+    }
+
+    async fn notice_drop(&self, notice: i64) -> Result<()> {
+        let drop = move |c: &Connection| {
+            c.prepare_cached("DELETE FROM notice WHERE key = ?1 AND told = 0")?.execute([notice])?;
+            Ok(())
+        };
+        self.writer.write(move |c, _| drop(c), |_, ()| {}).await
     }
 
     async fn notice_told(&self, notice: i64, letters: Vec<NewLetter>) -> Result<bool> {
@@ -138,11 +192,21 @@ impl Notices for Sqlite {
                 return Ok(false);
             }
             for (letter, sealed) in letters.iter().zip(&sealed) {
-                c.prepare_cached(
-                    "INSERT INTO letter (notice, channel, recipient, sealed_to, state, due_at) VALUES (?1, ?2, ?3, ?4, 0, ?5)
-                     ON CONFLICT DO NOTHING",
-                )?
-                .execute(params![notice, letter.channel.word(), letter.recipient, sealed, letter.due_at.0])?;
+                let channel = letter.channel.word();
+                let mut write = c.prepare_cached(
+                    "INSERT INTO letter (notice, channel, recipient, sealed_to, state, written_at)
+                     VALUES (?1, ?2, ?3, ?4, 0, ?5) ON CONFLICT DO NOTHING",
+                )?;
+                let values = params![notice, channel, letter.recipient, sealed, letter.written_at.0];
+                if write.execute(values)? > 0 {
+                    c.prepare_cached(
+                        "INSERT INTO recipient (channel, recipient, next_at, waiting, tries) VALUES (?1, ?2, ?3, 1, 0)
+                         ON CONFLICT (channel, recipient) DO UPDATE SET waiting = recipient.waiting + 1,
+                             next_at = CASE WHEN recipient.waiting > 0 THEN recipient.next_at
+                                            ELSE max(recipient.next_at, excluded.next_at) END",
+                    )?
+                    .execute(params![channel, letter.recipient, letter.due_at.0])?;
+                }
             }
             Ok(true)
         };
@@ -198,64 +262,54 @@ impl Notices for Sqlite {
         self.readers.read(find).await?.into_iter().map(open).collect()
     }
 
-    async fn parcels_claim(&self, now: Timestamp, limit: u32) -> Result<Vec<Parcel>> {
+    async fn parcels_claim(&self, channel: Channel, now: Timestamp, limit: u32) -> Result<Vec<Parcel>> {
         let ahead = now.plus_ms(AHEAD_MS_MAX).0;
         let look = move |c: &Connection| {
-            let mut statement = c.prepare_cached(DUE)?;
-            collect(statement.query(params![now.0, ahead, limit])?, |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-            })
+            let mut statement = c.prepare_cached(
+                "SELECT recipient FROM recipient WHERE channel = ?1 AND waiting > 0 AND (next_at <= ?2 OR next_at > ?3)
+                 ORDER BY next_at LIMIT ?4",
+            )?;
+            let rows = statement.query(params![channel.word(), now.0, ahead, limit])?;
+            collect(rows, |row| Ok(row.get::<_, String>(0)?))
         };
-        // Beside the path of messages: walking through what waits takes its time.
-        let due = self.own_readers.read(look).await?;
-        if due.is_empty() {
-            return Ok(Vec::new());
-        }
-        let claim_all = move |c: &Connection, sealer: &Sealer| {
-            let mut parcels = Vec::new();
-            for (channel, recipient) in &due {
-                parcels.extend(parcel(c, (channel, recipient), now, sealer)?);
+        let mut parcels = Vec::new();
+        for recipient in self.own_readers.read(look).await? {
+            match self.parcel(channel, &recipient, now).await {
+                Ok(parcel) => parcels.extend(parcel),
+                // One that does not open must not keep others waiting.
+                Err(StoreError::Broken(why)) => tracing::error!(why, "a letter cannot be read"),
+                Err(error) => return Err(error),
             }
-            Ok(parcels)
-        };
-        self.writer.write(move |c, memory| claim_all(c, &memory.sealer), |_, _| {}).await
+        }
+        Ok(parcels)
     }
 
     async fn parcel_end(&self, parcel: &Parcel, sending: Sending) -> Result<()> {
-        let (next, error) = match &sending {
-            Sending::Sent => (None, None),
-            Sending::Later(at, why) => (Some(*at), Some(why.clone())),
-            Sending::GivenUp(why) => (None, Some(why.clone())),
+        let fares = match &sending {
+            Sending::Later { at, why, .. } => (Some(*at), parcel.tries, Some(why.clone())),
+            Sending::Sent | Sending::GivenUp(_) => (None, 0, None),
         };
-        let (channel, recipient, last) = (parcel.channel.word(), parcel.recipient.clone(), parcel.last);
-        if let Some(next) = next {
-            let later = move |c: &Connection| {
-                c.prepare_cached(
-                    "UPDATE recipient SET next_at = ?3, tries = tries + 1, error = ?4 WHERE channel = ?1 AND recipient = ?2",
-                )?
-                .execute(params![channel, recipient, next.0, error])?;
-                Ok(())
-            };
-            return self.writer.write(move |c, _| later(c), |_, ()| {}).await;
-        }
-        let state = if sending == Sending::Sent { SENT } else { FAILED };
-        loop {
-            let (recipient, error) = (recipient.clone(), error.clone());
-            let end = move |c: &Connection| {
-                c.prepare_cached(
-                    "UPDATE recipient SET tries = 0, error = NULL WHERE channel = ?1 AND recipient = ?2",
-                )?
-                .execute(params![channel, recipient])?;
-                let ended = c
-                    .prepare_cached(
-                        "UPDATE letter SET state = ?4, error = ?5 WHERE key IN (
-                             SELECT key FROM letter WHERE channel = ?1 AND recipient = ?2 AND state = 0 AND key <= ?3 LIMIT ?6)",
-                    )?
-                    .execute(params![channel, recipient, last, state, error, STEP])?;
-                Ok(ended as i64)
-            };
-            if self.writer.write(move |c, _| end(c), |_, _| {}).await? < STEP {
-                return Ok(());
+        self.recipient_is(parcel, fares).await?;
+        match sending {
+            Sending::Sent => self.letters_end(parcel, &parcel.keys, (SENT, None)).await,
+            Sending::GivenUp(why) => self.letters_end(parcel, &parcel.keys, (FAILED, Some(&why))).await,
+            Sending::Later { why, give_up, .. } => {
+                let asked = parcel.keys.clone();
+                let old = move |c: &Connection| {
+                    let mut is_old =
+                        c.prepare_cached("SELECT 1 FROM letter WHERE key = ?1 AND written_at < ?2")?;
+                    let mut old = Vec::new();
+                    for key in asked {
+                        // They come in the order in which they were written.
+                        if !is_old.exists(params![key, give_up.0])? {
+                            break;
+                        }
+                        old.push(key);
+                    }
+                    Ok(old)
+                };
+                let old = self.own_readers.read(old).await?;
+                self.letters_end(parcel, &old, (FAILED, Some(&why))).await
             }
         }
     }

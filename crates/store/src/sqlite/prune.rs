@@ -3,7 +3,7 @@
 use super::Sqlite;
 use super::command::Memory;
 use crate::error::Result;
-use crate::prune::{Prune, Pruned};
+use crate::prune::{NOTICES_MAX, Prune, Pruned, notices_end};
 use async_trait::async_trait;
 use domain::clock::Timestamp;
 use domain::id::floor_of;
@@ -18,7 +18,7 @@ impl Prune for Sqlite {
                     let mut pruned = old_rows(c, memory, horizon, rows_max)?;
                     expired(c, now, rows_max, &mut pruned)?;
                     pruned.tasks = tasks(c, horizon, rows_max)?;
-                    pruned.notices = notices(c, horizon, rows_max)?;
+                    pruned.notices = notices(c, notices_end(horizon, now), rows_max)?;
                     Ok(pruned)
                 },
                 |_, _| {},
@@ -73,13 +73,15 @@ fn tasks(c: &Connection, horizon: Timestamp, rows_max: u32) -> Result<u64> {
 
 /// Drops old notices with their letters, and recipients that had none since.
 fn notices(c: &Connection, horizon: Timestamp, rows_max: u32) -> Result<u64> {
+    // Each may have many letters.
+    let rows_max = rows_max.min(NOTICES_MAX);
     const OLD: &str = "SELECT key FROM notice WHERE at < ?1 ORDER BY at LIMIT ?2";
     let values = params![horizon.0, rows_max];
     c.prepare_cached(&format!("DELETE FROM letter WHERE notice IN ({OLD})"))?.execute(values)?;
     let gone = c.prepare_cached(&format!("DELETE FROM notice WHERE key IN ({OLD})"))?.execute(values)?;
     c.prepare_cached(
         "DELETE FROM recipient WHERE (channel, recipient) IN
-             (SELECT channel, recipient FROM recipient WHERE next_at < ?1 LIMIT ?2)",
+             (SELECT channel, recipient FROM recipient WHERE waiting = 0 AND next_at < ?1 LIMIT ?2)",
     )?
     .execute(values)?;
     Ok(gone as u64)

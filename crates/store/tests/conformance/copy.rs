@@ -141,14 +141,20 @@ async fn add_notices(f: &Fixture, app: ApplicationKey, endpoint: EndpointKey, wi
         channel: Channel::Email,
         recipient: format!("print of {to}"),
         to: to.into(),
+        written_at: START,
         due_at: START,
     };
-    for (told, to) in f.store.notices_untold(4).await.unwrap().iter().zip(["a@b", "a@b", "c@d", "e@f"]) {
+    for (told, to) in
+        f.store.notices_untold(true, 0, 4).await.unwrap().iter().zip(["a@b", "a@b", "c@d", "e@f"])
+    {
         f.store.notice_told(told.key, vec![letter(to)]).await.unwrap();
     }
-    let parcels = f.store.parcels_claim(START, 2).await.unwrap();
+    let parcels = f.store.parcels_claim(Channel::Email, START, 2).await.unwrap();
     f.store.parcel_end(&parcels[0], Sending::Sent).await.unwrap();
-    f.store.parcel_end(&parcels[1], Sending::Later(START.plus_ms(5), wild.into())).await.unwrap();
+    f.store
+        .parcel_end(&parcels[1], Sending::Later { at: START.plus_ms(5), why: wild.into(), give_up: START })
+        .await
+        .unwrap();
     let slack_url = Some(Confidential::new("https://hooks.example/canary".into()));
     f.store.notify_put(app, Notify { slack_url, ..Notify::default() }).await.unwrap();
     let place = Confidential::new("https://push.example/canary".into());
@@ -166,7 +172,7 @@ async fn notices(f: &Fixture, app: ApplicationKey) -> String {
     format!(
         "{listed:#?}\n{:#?}\n{:#?}\n{:?}\n{:?}\n{:?}\n",
         store.letters(listed.iter().map(|one| one.key).collect()).await.unwrap(),
-        store.notices_untold(10).await.unwrap(),
+        store.notices_untold(true, 0, 10).await.unwrap(),
         notify.slack_url.map(|url| url.reveal().to_owned()),
         subscriptions.iter().map(|one| one.subscription.endpoint.reveal()).collect::<Vec<_>>(),
         store.unsubscribed(app).await.unwrap(),

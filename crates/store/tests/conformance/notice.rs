@@ -7,7 +7,10 @@ use domain::delivery::Next;
 use domain::endpoint::{Disabling, Endpoint, EndpointFields};
 use domain::health::{Failures, LastAnswer};
 use domain::id::{ApplicationKey, EndpointKey};
-use domain::notice::{Channel, Facts, GATHER_MS, LETTER_EVERY_MS, NewNotice, Notice, NoticeKind, TOLD_MAX};
+use domain::notice::{
+    AHEAD_MS_MAX, Channel, Facts, GATHER_MS, LETTER_EVERY_MS, NOTICE_KEPT_MS, NewNotice, Notice, NoticeKind,
+    TOLD_MAX,
+};
 use domain::page::{Order, Page};
 use domain::task::{Plan, Step, Task, TaskKind, TaskStatus};
 use domain::wire_id::Kind;
@@ -25,11 +28,16 @@ fn notice(of: Of, kind: NoticeKind, episode: i64) -> NewNotice {
 }
 
 fn letter(channel: Channel, to: &str, due_at: Timestamp) -> NewLetter {
-    NewLetter { channel, recipient: format!("print of {to}"), to: to.into(), due_at }
+    NewLetter { channel, recipient: format!("print of {to}"), to: to.into(), written_at: due_at, due_at }
 }
 
 async fn untold(f: &Fixture) -> Vec<Notice> {
-    f.store.notices_untold(100).await.unwrap()
+    let mut all = Vec::new();
+    for is_for_people in [true, false] {
+        all.extend(f.store.notices_untold(is_for_people, 0, 100).await.unwrap());
+    }
+    all.sort_unstable_by_key(|notice| notice.key);
+    all
 }
 
 fn kinds(notices: &[Notice]) -> Vec<NoticeKind> {
@@ -42,7 +50,7 @@ async fn lettered(f: &Fixture, count: i64, to: &str) -> Of {
     let of = (app.key, f.endpoint(&app).await.key);
     let notices = (0..count).map(|episode| notice(of, NoticeKind::Failing, episode)).collect();
     f.store.notices_add(notices).await.unwrap();
-    for one in f.store.notices_untold(2_000).await.unwrap() {
+    for one in f.store.notices_untold(true, 0, 2_000).await.unwrap() {
         let letters = vec![letter(Channel::Email, to, f.clock.now())];
         assert!(f.store.notice_told(one.key, letters).await.unwrap());
     }
@@ -50,7 +58,7 @@ async fn lettered(f: &Fixture, count: i64, to: &str) -> Of {
 }
 
 async fn claim(f: &Fixture) -> Vec<Parcel> {
-    f.store.parcels_claim(f.clock.now(), 10).await.unwrap()
+    f.store.parcels_claim(Channel::Email, f.clock.now(), 10).await.unwrap()
 }
 
 async fn a_notice_is_written_once_an_episode_and_told_once(engine: Engine) {
@@ -245,7 +253,7 @@ async fn letters_to_one_recipient_go_as_one_and_not_twice_a_minute(engine: Engin
     let f = Fixture::new(engine).await;
     let of = lettered(&f, 1_200, "ops@one.example").await;
     let parcel = claim(&f).await.remove(0);
-    assert_eq!((&*parcel.to, parcel.count, parcel.tries), ("ops@one.example", 1_200, 1));
+    assert_eq!((&*parcel.to, parcel.keys.len(), parcel.tries), ("ops@one.example", 1_200, 1));
     let first: Vec<_> = parcel.notices.iter().map(|one| one.new.episode - START.0).collect();
     assert_eq!(first, (0..TOLD_MAX as i64).collect::<Vec<_>>());
     assert_eq!(claim(&f).await, [], "it is claimed");
@@ -263,7 +271,10 @@ async fn letters_to_one_recipient_go_as_one_and_not_twice_a_minute(engine: Engin
     f.clock.advance_ms(1);
     let both = claim(&f).await;
     // The second was claimed and never ended: whoever had it is gone.
-    assert_eq!(both.iter().map(|parcel| (parcel.count, parcel.tries)).collect::<Vec<_>>(), [(1, 1), (1, 1)]);
+    assert_eq!(
+        both.iter().map(|parcel| (parcel.keys.len(), parcel.tries)).collect::<Vec<_>>(),
+        [(1, 1), (1, 1)]
+    );
 }
 
 async fn what_cannot_be_sent_is_tried_later_and_given_up_in_the_end(engine: Engine) {
@@ -289,7 +300,10 @@ async fn claim_notices(f: &Fixture, tries: u32) -> Vec<i64> {
     let parcel = claim(f).await.remove(0);
     assert_eq!(parcel.tries, tries);
     let later = f.clock.now().plus_ms(5 * LETTER_EVERY_MS);
-    f.store.parcel_end(&parcel, Sending::Later(later, "not now".into())).await.unwrap();
+    f.store
+        .parcel_end(&parcel, Sending::Later { at: later, why: "not now".into(), give_up: START })
+        .await
+        .unwrap();
     parcel.notices.iter().map(|one| one.key).collect()
 }
 
@@ -301,19 +315,45 @@ async fn parcel_of(f: &Fixture, at: Timestamp) -> Parcel {
     claim(f).await.remove(0)
 }
 
+async fn a_young_letter_is_not_given_up_with_the_old_ones(engine: Engine) {
+    let f = Fixture::new(engine).await;
+    let of = lettered(&f, 3, "ops@one.example").await;
+    f.clock.advance_ms(1_000);
+    f.store.notices_add(vec![notice(of, NoticeKind::Disabled, 1)]).await.unwrap();
+    let young = untold(&f).await.remove(0).key;
+    let letters = vec![letter(Channel::Email, "ops@one.example", f.clock.now())];
+    f.store.notice_told(young, letters).await.unwrap();
+    let parcel = claim(&f).await.remove(0);
+    let (at, give_up) = (f.clock.now().plus_ms(LETTER_EVERY_MS), START.plus_ms(1));
+    let sending = Sending::Later { at, why: "still not".into(), give_up };
+    f.store.parcel_end(&parcel, sending).await.unwrap();
+    f.clock.advance_ms(LETTER_EVERY_MS);
+    let left = claim(&f).await.remove(0);
+    assert_eq!((left.keys.len(), left.notices[0].key, left.tries), (1, young, 2));
+    let old = f.store.letters(vec![parcel.notices[0].key]).await.unwrap().remove(0).1;
+    assert_eq!((old.state, old.error.as_deref()), ("failed", Some("still not")));
+}
+
 async fn a_clock_that_was_set_back_holds_no_letters_up(engine: Engine) {
     let f = Fixture::new(engine).await;
-    f.clock.advance_ms(86_400_000);
     let of = lettered(&f, 1, "ops@one.example").await;
-    let parcel = claim(&f).await.remove(0);
-    f.store.parcel_end(&parcel, Sending::Sent).await.unwrap();
-    f.store.notices_add(vec![notice(of, NoticeKind::Disabled, 1)]).await.unwrap();
-    let next = untold(&f).await.remove(0);
-    let letters = vec![letter(Channel::Email, "ops@one.example", f.clock.now().plus_ms(GATHER_MS))];
-    f.store.notice_told(next.key, letters).await.unwrap();
-    f.clock.advance_ms(-86_400_000);
-    assert_eq!(claim(&f).await.len(), 1);
-    assert_eq!(claim(&f).await, [], "by the clock as it is now");
+    for (episode, back) in [(1, 86_400_000), (2, 600_000)] {
+        f.clock.advance_ms(86_400_000);
+        let parcel = claim(&f).await.remove(0);
+        f.store.parcel_end(&parcel, Sending::Sent).await.unwrap();
+        f.store.notices_add(vec![notice(of, NoticeKind::Disabled, episode)]).await.unwrap();
+        let next = untold(&f).await.remove(0);
+        let due_at = f.clock.now().plus_ms(GATHER_MS);
+        let letters = vec![NewLetter { due_at, ..letter(Channel::Email, "ops@one.example", f.clock.now()) }];
+        f.store.notice_told(next.key, letters).await.unwrap();
+        f.clock.advance_ms(-back);
+        // A small step back costs as much time; a large one is noticed.
+        f.clock.advance_ms(if back < AHEAD_MS_MAX { back + LETTER_EVERY_MS } else { 0 });
+        let parcel = claim(&f).await.remove(0);
+        assert_eq!((parcel.keys.len(), parcel.notices.len()), (1, 1));
+        assert_eq!(claim(&f).await, [], "by the clock as it is now");
+        f.clock.advance_ms(LETTER_EVERY_MS);
+    }
 }
 
 async fn old_notices_go_with_their_letters(engine: Engine) {
@@ -322,13 +362,32 @@ async fn old_notices_go_with_their_letters(engine: Engine) {
     f.clock.advance_ms(1_000);
     let young = NewNotice { at: f.clock.now(), ..notice(of, NoticeKind::Disabled, 1) };
     f.store.notices_add(vec![young]).await.unwrap();
+    // However short the retention is, they are kept for 30 days.
     let now = f.clock.now();
-    let gone = [2, 1, 0];
-    for expected in gone {
-        assert_eq!(f.store.prune_step(now, now, 2).await.unwrap().notices, expected);
+    assert_eq!(f.store.prune_step(now, now, 2).await.unwrap().notices, 0);
+    let later = now.plus_ms(NOTICE_KEPT_MS);
+    for expected in [2, 1, 0] {
+        assert_eq!(f.store.prune_step(now, later, 2).await.unwrap().notices, expected);
     }
-    assert_eq!(claim(&f).await, []);
+    let gone = claim(&f).await;
+    assert!(gone.iter().all(|parcel| parcel.keys.is_empty()), "{gone:?}");
     assert_eq!(kinds(&untold(&f).await), [NoticeKind::Disabled]);
+}
+
+async fn what_is_taken_back_can_be_noted_anew(engine: Engine) {
+    let f = Fixture::new(engine).await;
+    let app = f.application("one").await;
+    let of = (app.key, f.endpoint(&app).await.key);
+    let noted = || vec![NewNotice::silent(of, NoticeKind::AttemptFailing, ("1:0:4".into(), START), None)];
+    f.store.notices_add(noted()).await.unwrap();
+    f.store.notice_drop(untold(&f).await[0].key).await.unwrap();
+    assert_eq!(untold(&f).await, []);
+    f.store.notices_add(noted()).await.unwrap();
+    let key = untold(&f).await[0].key;
+    f.store.notice_told(key, Vec::new()).await.unwrap();
+    f.store.notice_drop(key).await.unwrap();
+    f.store.notices_add(noted()).await.unwrap();
+    assert_eq!(untold(&f).await, [], "what was told stays told");
 }
 
 each_engine!(
@@ -339,8 +398,10 @@ each_engine!(
     what_was_given_up_in_an_episode_is_found_until_it_is_told,
     letters_to_one_recipient_go_as_one_and_not_twice_a_minute,
     what_cannot_be_sent_is_tried_later_and_given_up_in_the_end,
+    a_young_letter_is_not_given_up_with_the_old_ones,
     a_clock_that_was_set_back_holds_no_letters_up,
     old_notices_go_with_their_letters,
+    what_is_taken_back_can_be_noted_anew,
 );
 
 #[tokio::test]
@@ -360,7 +421,10 @@ async fn of_two_nodes_one_writes_one_tells_and_one_sends() {
             tokio::join!(a.store.notice_told(key, letters()), b.store.notice_told(key, letters()));
         assert!(one.unwrap() != other.unwrap());
         let now = a.clock.now();
-        let (one, other) = tokio::join!(a.store.parcels_claim(now, 10), b.store.parcels_claim(now, 10));
+        let (one, other) = tokio::join!(
+            a.store.parcels_claim(Channel::Email, now, 10),
+            b.store.parcels_claim(Channel::Email, now, 10)
+        );
         let claimed: Vec<_> = [one.unwrap(), other.unwrap()].concat();
         assert_eq!(claimed.iter().map(|parcel| &*parcel.to).collect::<Vec<_>>(), [&*to]);
         a.store.parcel_end(&claimed[0], Sending::Sent).await.unwrap();

@@ -61,7 +61,26 @@ async fn who_wants_no_mails_is_kept_in_mind(engine: Engine) {
     assert_eq!(f.store.unsubscribed(two).await.unwrap(), [""; 0]);
 }
 
+async fn all_of_it_goes_with_its_application(engine: Engine) {
+    let f = Fixture::new(engine).await;
+    let (one, two) = (f.application("one").await.key, f.application("two").await.key);
+    for application in [one, two] {
+        let notify = Notify { emails: vec!["ops@one.example".into()], ..Notify::default() };
+        f.store.notify_put(application, notify).await.unwrap();
+        let id = format!("push_{}", application.0);
+        f.store.subscription_put(application, id, subscription(1)).await.unwrap();
+        f.store.unsubscribe(application, "a", true).await.unwrap();
+    }
+    f.store.application_delete(one).await.unwrap();
+    for (application, left) in [(one, 0), (two, 1)] {
+        assert_eq!(f.store.notify_get(application).await.unwrap().emails.len(), left);
+        assert_eq!(f.store.subscriptions(application).await.unwrap().len(), left);
+        assert_eq!(f.store.unsubscribed(application).await.unwrap().len(), left);
+    }
+}
+
 each_engine!(
+    all_of_it_goes_with_its_application,
     preferences_are_those_of_their_application,
     browsers_come_and_go_and_are_not_too_many,
     who_wants_no_mails_is_kept_in_mind,
