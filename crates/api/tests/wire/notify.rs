@@ -108,7 +108,8 @@ async fn only_managers_change_them_and_nobody_elses_application_is_reached() {
         assert_eq!(asked(&stranger, "customer", route).await, 404, "{route:?}");
         let expected = if route.0 == Method::PATCH { 403 } else { 200 };
         if route.0 != Method::DELETE {
-            assert_eq!(asked(&viewer, "customer", route).await, expected, "{route:?}");
+            let looks = if route.0 == Method::GET { 200 } else { 403 };
+            assert_eq!(asked(&viewer, "customer", route).await, looks, "{route:?}");
             assert_eq!(asked(&member, "customer", route).await, expected, "{route:?}");
         }
     }
