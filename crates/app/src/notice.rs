@@ -57,7 +57,7 @@ impl Teller {
             NoticeKind::Disabled | NoticeKind::Enabled => {
                 switched_data(&self.application, endpoint, (None, false))
             }
-            _ => endpoint_data(&self.application, endpoint),
+            _ => endpoint_data(&self.application, (&endpoint.id, endpoint.fields.uid.as_deref())),
         };
         self.wanted.contains(&kind).then(|| {
             let of = (self.application.key, endpoint.key);
@@ -70,13 +70,7 @@ impl Teller {
         let kind = NoticeKind::Created;
         self.wanted.contains(&kind).then(|| {
             let of = (self.application.key, EndpointKey(0));
-            let application = &self.application;
-            let event = serde_json::json!({
-                "appId": application.id,
-                "appUid": application.fields.uid,
-                "endpointId": id,
-                "endpointUid": uid,
-            });
+            let event = endpoint_data(&self.application, (id, uid));
             NewNotice::silent(of, kind, (id.to_owned(), self.now), Some(event))
         })
     }

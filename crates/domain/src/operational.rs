@@ -7,7 +7,7 @@ use crate::application::Application;
 use crate::attempt::Attempt;
 use crate::clock::Timestamp;
 use crate::endpoint::Endpoint;
-use crate::task::{Task, TaskStatus};
+use crate::task::Task;
 use crate::word::Worded;
 use serde_json::{Value, json};
 
@@ -47,14 +47,14 @@ pub fn is_operational(application: &str) -> bool {
     application.starts_with(PREFIX)
 }
 
-/// Which endpoint of which application.
+/// Which endpoint, by its id and uid, of which application.
 #[must_use]
-pub fn endpoint_data(application: &Application, endpoint: &Endpoint) -> Value {
+pub fn endpoint_data(application: &Application, (id, uid): (&str, Option<&str>)) -> Value {
     json!({
         "appId": application.id,
         "appUid": application.fields.uid,
-        "endpointId": endpoint.id,
-        "endpointUid": endpoint.fields.uid,
+        "endpointId": id,
+        "endpointUid": uid,
     })
 }
 
@@ -65,7 +65,7 @@ pub fn switched_data(
     endpoint: &Endpoint,
     (fail_since, is_automatic): (Option<Timestamp>, bool),
 ) -> Value {
-    let mut data = endpoint_data(application, endpoint);
+    let mut data = endpoint_data(application, (&endpoint.id, endpoint.fields.uid.as_deref()));
     data["failSince"] = json!(fail_since.map(|since| since.to_string()));
     data["trigger"] = json!(if is_automatic { "automatic" } else { "manual" });
     data
@@ -109,10 +109,4 @@ pub fn task_data(task: &Task, application: &Application, endpoint: &str) -> Valu
             "error": task.error,
         },
     })
-}
-
-/// Whether a task is at its end.
-#[must_use]
-pub fn has_ended(task: &Task) -> bool {
-    task.status != TaskStatus::Running
 }

@@ -138,10 +138,11 @@ async fn exhausted(store: &Arc<dyn Store>, episodes: &[Episode], now: Timestamp)
         Some(notice)
     };
     let notices: Vec<_> = episodes.iter().filter_map(notice).collect();
-    if !notices.is_empty()
-        && let Err(error) = store.notices_add(notices).await
-    {
-        tracing::debug!(%error, "it could not be told that deliveries were given up; trying again");
+    for step in notices.chunks(STEP) {
+        if let Err(error) = store.notices_add(step.to_vec()).await {
+            return tracing::debug!(%error, "it could not be told that deliveries were given up; trying again");
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
