@@ -39,6 +39,8 @@ pub(crate) struct NoticeOut {
     title: String,
     /// In sentences.
     text: String,
+    /// How many events wait now, of webhooks that fail or are disabled.
+    waiting: Option<u64>,
     /// Where people see and mend it.
     link: String,
     /// Since when it fails, or failed.
@@ -80,6 +82,7 @@ impl NoticeOut {
             at: new.at.to_string(),
             title: shown.title,
             text: shown.text,
+            waiting: shown.waiting,
             link: shown.link,
             since: new.facts.since.map(|since| Timestamp(since).to_string()),
             last_answer: new.facts.answer.as_ref().map(AnswerOut::of),

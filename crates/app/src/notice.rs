@@ -11,9 +11,11 @@ use domain::notice::{Facts, NewNotice, Notice, NoticeKind, Subject, link};
 use domain::operational::{endpoint_data, switched_data};
 use domain::page::{Page, Slice};
 use domain::task::Task;
+use foldhash::HashMap;
 use std::sync::Arc;
 use store::endpoint::ChangeEndpoint;
 pub use store::notice::Letter;
+use store::notice::waiting;
 
 /// A notice as people see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct ShownNotice {
     pub text: String,
     /// Where people see and mend it.
     pub link: String,
+    /// How many events wait, where that matters; of the newest endpoints of a page.
+    pub waiting: Option<u64>,
     /// Who was told of it, and by which way.
     pub letters: Vec<Letter>,
 }
@@ -40,6 +44,9 @@ pub(crate) struct Teller {
     subject: String,
     now: Timestamp,
 }
+
+/// Endpoints of a page whose waiting events are counted.
+const WAITING_MAX: usize = 20;
 
 /// What a change of an endpoint can be.
 const CHANGES: [NoticeKind; 6] = [
@@ -165,14 +172,26 @@ impl App {
         let letters = self.store().letters(keys).await?;
         let ids = found.items.iter().map(|one| one.new.endpoint).collect();
         let ids = self.store().endpoint_ids(ids).await?;
+        let mut waits = HashMap::default();
+        for notice in &found.items {
+            let endpoint = notice.new.endpoint;
+            if waits.len() < WAITING_MAX && !waits.contains_key(&endpoint) {
+                let waiting = waiting(&**self.store(), &notice.new, self.now()).await;
+                waits.extend(waiting.map(|waiting| (endpoint, waiting)));
+            }
+        }
         let shown = |notice: Notice| {
-            let of = self.subject_of(&application, notice.new.endpoint);
+            let mut of = self.subject_of(&application, notice.new.endpoint);
+            let is_down =
+                matches!(notice.new.kind, NoticeKind::Failing | NoticeKind::Disabled | NoticeKind::Exhausted);
+            of.waiting = waits.get(&notice.new.endpoint).copied().filter(|_| is_down);
             let id = ids.iter().find(|(key, _)| *key == notice.new.endpoint).map(|(_, id)| id.clone());
             let theirs = letters.iter().filter(|(of, _)| *of == notice.key);
             let endpoint = id.unwrap_or_default();
             ShownNotice {
                 link: link(&self.settings().public_url, &application.id, &endpoint),
                 endpoint,
+                waiting: of.waiting,
                 title: notice.title(&of),
                 text: notice.text(&of),
                 letters: theirs.map(|(_, letter)| letter.clone()).collect(),

@@ -46,6 +46,15 @@ pub struct Email {
     timeout: Duration,
 }
 
+/// A connection whose e-mail is taken, whatever comes now.
+pub(crate) struct Goodbye(AsyncSmtpConnection);
+
+impl Goodbye {
+    pub(crate) async fn say(mut self) {
+        let _ = tokio::time::timeout(GOODBYE_WITHIN, self.0.quit()).await;
+    }
+}
+
 /// How a connection is secured.
 enum Security {
     None,
@@ -108,17 +117,18 @@ impl Email {
         Ok(Self { host: host.to_owned(), port, security, credentials, from, timeout })
     }
 
-    pub(crate) async fn send(&self, to: &str, letter: &Letter) -> Result<(), Refusal> {
+    /// Hands an e-mail over; what remains is to say goodbye.
+    pub(crate) async fn send(&self, to: &str, letter: &Letter) -> Result<Goodbye, Refusal> {
         let message = self.message(to, letter).map_err(Refusal::Never)?;
         match self.hand_over(&message).await {
-            Ok(()) => Ok(()),
+            Ok(connection) => Ok(Goodbye(connection)),
             Err(Failed::Letter(error)) if error.is_permanent() => Err(Refusal::Never(told(&error))),
             Err(Failed::Letter(error) | Failed::Server(error)) => Err(Refusal::Later(told(&error))),
         }
     }
 
     /// One connection, one e-mail.
-    async fn hand_over(&self, message: &Message) -> Result<(), Failed> {
+    async fn hand_over(&self, message: &Message) -> Result<AsyncSmtpConnection, Failed> {
         let envelope = message.envelope();
         let mut connection = self.connect().await.map_err(Failed::Server)?;
         let mail = Mail::new(envelope.from().cloned(), Vec::new());
@@ -128,9 +138,7 @@ impl Email {
         }
         connection.command(Data).await.map_err(Failed::Letter)?;
         connection.message(&message.formatted()).await.map_err(Failed::Letter)?;
-        // It is taken, whatever comes now.
-        let _ = tokio::time::timeout(GOODBYE_WITHIN, connection.quit()).await;
-        Ok(())
+        Ok(connection)
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {

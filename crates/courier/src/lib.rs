@@ -75,11 +75,14 @@ impl Courier {
                     // Another node may have one by now.
                     return Err(Refusal::Later("no mail server is set (POSTHASTE_SMTP_URL)".into()));
                 };
-                let sent = tokio::time::timeout_at(deadline, email.send(to, letter)).await;
-                sent.unwrap_or_else(|_| {
+                let Ok(sent) = tokio::time::timeout_at(deadline, email.send(to, letter)).await else {
                     let seconds = self.deadline.as_secs_f64();
-                    Err(Refusal::Later(format!("the mail server did not take it within {seconds} s")))
-                })
+                    return Err(Refusal::Later(format!(
+                        "the mail server did not take it within {seconds} s"
+                    )));
+                };
+                sent?.say().await;
+                Ok(())
             }
             Channel::Slack => slack::send(&self.client, deadline, to, letter).await,
             Channel::Push => push::send(&self.client, (&self.vapid, now), deadline, (to, letter)).await,

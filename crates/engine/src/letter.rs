@@ -3,16 +3,16 @@
 use crate::notice::give_up;
 use courier::{Courier, Item, Letter, PushTo, Refusal};
 use domain::application::Application;
-use domain::clock::{Clock, Timestamp};
+use domain::clock::Clock;
 use domain::id::ApplicationKey;
-use domain::notice::{Channel, GATHER_MS, NewNotice, Notice, NoticeKind, Subject, again_at};
+use domain::notice::{Channel, GATHER_MS, NewNotice, Notice, Subject, again_at};
 use domain::notify::{Notify, Recipients};
 use domain::wire_id::IdCodec;
 use domain::word::Worded;
 use foldhash::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use store::notice::{NewLetter, Parcel, Sending};
+use store::notice::{NewLetter, Parcel, Sending, waiting};
 use store::routing::Route;
 use store::{Store, StoreError};
 use tokio::sync::Semaphore;
@@ -25,8 +25,6 @@ const UNDER_WAY: usize = 8;
 const PARCEL_WITHIN: Duration = Duration::from_secs(55);
 /// How long letters under way may take once the server stops: what is not noted by then may be sent twice.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
-/// How far back deliveries are counted that wait, in milliseconds (28 days).
-const COUNTED_MS: i64 = 28 * 86_400_000;
 
 /// What telling needs.
 pub(crate) struct Telling {
@@ -215,20 +213,9 @@ impl Telling {
         let subject = Subject {
             application: route.application.fields.name.clone(),
             endpoint: route.endpoint.name(),
-            waiting: self.waiting(&notice.new).await,
+            waiting: waiting(&*self.store, &notice.new, self.clock.now()).await,
         };
         let link = domain::notice::link(&self.public_url, &route.application.id, &route.endpoint.id);
         Item { title: notice.title(&subject), text: notice.text(&subject), link }
-    }
-
-    /// How many events wait, where it matters.
-    async fn waiting(&self, new: &NewNotice) -> Option<u64> {
-        if !matches!(new.kind, NoticeKind::Failing | NoticeKind::Disabled | NoticeKind::Exhausted) {
-            return None;
-        }
-        let now = self.clock.now();
-        let since = Timestamp(new.facts.since.unwrap_or(new.at.0)).max(now.plus_ms(-COUNTED_MS));
-        let counts = self.store.delivery_counts(new.endpoint, since, now.plus_ms(1)).await;
-        counts.ok().map(|counts| counts.pending + counts.canceled)
     }
 }

@@ -5,6 +5,7 @@
 //! two nodes one tells it. Letters are claimed in groups by recipient; a recipient counts those that wait, and its time keeps others
 //! away for a minute.
 
+use crate::Store;
 use crate::error::{Result, StoreError};
 use async_trait::async_trait;
 use domain::clock::Timestamp;
@@ -102,6 +103,17 @@ pub trait Notices: Send + Sync {
     async fn parcels_claim(&self, channel: Channel, now: Timestamp, limit: u32) -> Result<Vec<Parcel>>;
     /// Notes what became of a parcel. Of one with very many letters in several steps.
     async fn parcel_end(&self, parcel: &Parcel, sending: Sending) -> Result<()>;
+}
+
+/// How many events wait for a notice's endpoint, where that matters: those that were accepted since it fails, of the last 28 days.
+pub async fn waiting(store: &dyn Store, new: &NewNotice, now: Timestamp) -> Option<u64> {
+    const COUNTED_MS: i64 = 28 * 86_400_000;
+    if !matches!(new.kind, NoticeKind::Failing | NoticeKind::Disabled | NoticeKind::Exhausted) {
+        return None;
+    }
+    let since = Timestamp(new.facts.since.unwrap_or(new.at.0)).max(now.plus_ms(-COUNTED_MS));
+    let counts = store.delivery_counts(new.endpoint, since, now.plus_ms(1)).await;
+    counts.ok().map(|counts| counts.pending + counts.canceled)
 }
 
 /// What a letter's recipient is bound to.

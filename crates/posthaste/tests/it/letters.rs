@@ -58,6 +58,12 @@ async fn many_slow_recipients_keep_no_other_way_waiting_and_a_mail_is_sent_once_
     let other = world.endpoint("/other").await;
     break_and_disable(&world, "/other", &other).await;
     mails(&world, &mail, "mute@customer.example", 1).await;
+    wait_for(&world, "the mail to be noted as sent", async || {
+        let path = format!("/notice?endpoint_id={other}");
+        let found = world.of_application("GET", &path, &Value::Null).await;
+        (found["data"][0]["letters"][0]["state"] == "sent").then_some(())
+    })
+    .await;
     world.clock.advance_ms(300_000);
     world.fence().await;
     assert_eq!(mail.mails_to("mute@customer.example").len(), 1);

@@ -98,6 +98,9 @@ async fn deliveries_that_fail_are_given_up_or_arrive_after_all_are_told_once(sto
 async fn what_happens_to_operational_webhooks_themselves_is_told_to_nobody(store: Store) {
     let world = World::start(store).await;
     let id = listens(&world, &[]).await;
+    let (status, answer) =
+        put(&world, &id, &json!({"url": world.receiver.url("/ops"), "description": "ours"})).await;
+    assert_eq!(status, 200, "{answer}");
     world.receiver.answer("/ops", Answer::status(410).header("webhook-delivery", "disable"));
     world.endpoint("/a").await;
     heard(&world, 1).await;

@@ -48,6 +48,7 @@ impl Scene {
         let told = mails(world, &self.mail, OPS, 1).await.remove(0);
         assert_eq!(told["headers"]["subject"], "Webhook Orders is disabled");
         assert_eq!(told["from"], "hooks@acme.example");
+        assert_eq!(notices(world).await[0]["waiting"], 31);
         let said = text(&told["text"]);
         let reason = "the last 3 requests in a row, since 2027-01-15T08:00:00Z, ended with: HTTP 404. 31 events wait for it";
         assert!(said.contains(reason), "{said}");
@@ -90,7 +91,9 @@ impl Scene {
             news.iter().all(|news| said.contains(news)).then_some(())
         })
         .await;
-        assert_eq!(kinds(&notices(world).await), ["recovered", "enabled", "disabled"]);
+        let seen = notices(world).await;
+        assert_eq!(kinds(&seen), ["recovered", "enabled", "disabled"]);
+        assert_eq!(seen[0]["waiting"], Value::Null);
         let letters =
             [("disabled", "email"), ("disabled", "slack"), ("disabled", "push"), ("recovered", "email")];
         for (kind, channel) in letters {
