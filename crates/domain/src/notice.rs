@@ -240,23 +240,26 @@ impl Notice {
     pub fn text(&self, of: &Subject) -> String {
         let facts = &self.new.facts;
         let mut told = Vec::new();
-        let moment = |ms: Option<i64>| Timestamp(ms.unwrap_or_default());
+        // To the second: people read it.
+        let moment = |ms: Option<i64>| Timestamp::from_seconds(Timestamp(ms.unwrap_or_default()).seconds());
+        let at = moment(Some(self.new.at.0));
         match self.new.kind {
             NoticeKind::Failing => {
                 told.push(format!("No request succeeded since {}.", moment(facts.since)));
-                if let Some(at) = facts.expires_at {
-                    told.push(format!("Without a success it will be disabled at {}.", Timestamp(at)));
+                if facts.expires_at.is_some() {
+                    let ends = moment(facts.expires_at);
+                    told.push(format!("Without a success it will be disabled at {ends}."));
                 }
             }
             NoticeKind::Disabled => {
                 let reason = facts.reason.as_deref().unwrap_or("unknown");
-                told.push(format!("It was disabled at {}: {reason}.", self.new.at));
+                told.push(format!("It was disabled at {at}: {reason}."));
             }
-            NoticeKind::Enabled => told.push(format!("It was enabled at {}.", self.new.at)),
+            NoticeKind::Enabled => told.push(format!("It was enabled at {at}.")),
             NoticeKind::Recovered => {
-                let (since, now) = (moment(facts.since), self.new.at);
-                let down = lasted(now.since(since));
-                told.push(format!("It works again since {now}. It was down for {down}, since {since}."));
+                let since = moment(facts.since);
+                let down = lasted(at.since(since));
+                told.push(format!("It works again since {at}. It was down for {down}, since {since}."));
             }
             NoticeKind::Exhausted => told.push(format!(
                 "It fails since {}, and the tries of the first events are used up. They are kept: once it works again, \
@@ -276,7 +279,7 @@ impl Notice {
             _ => {}
         }
         if let Some(answer) = &facts.answer
-            && facts.reason.is_none()
+            && facts.reason.as_ref().is_none_or(|reason| !reason.contains(&answer.told()))
         {
             told.push(format!("The last request ended with: {}.", answer.told()));
         }
@@ -353,8 +356,8 @@ mod tests {
         );
         assert_eq!(
             disabled.text(&of(Some(1))),
-            "It was disabled at 2027-01-15T10:05:00Z: three times HTTP 404. 1 event waits for it: it is kept, and can be \
-             sent when it is enabled."
+            "It was disabled at 2027-01-15T10:05:00Z: three times HTTP 404. The last request ended with: HTTP 503. \
+             1 event waits for it: it is kept, and can be sent when it is enabled."
         );
         let recovered = notice(NoticeKind::Recovered, Facts { answer: None, ..facts });
         assert_eq!(
