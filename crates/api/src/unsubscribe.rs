@@ -6,6 +6,7 @@ use axum::Router;
 use axum::extract::{Path, RawForm, State};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use domain::html::escaped;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use http::{HeaderValue, StatusCode};
 
@@ -85,10 +86,6 @@ fn page(status: StatusCode, title: &str, body: &str) -> Response {
         (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     ];
     (status, headers, Html(html)).into_response()
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

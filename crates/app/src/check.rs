@@ -7,6 +7,7 @@ use bytes::Bytes;
 use domain::auth::Auth;
 use domain::clock::Timestamp;
 use domain::endpoint::Endpoint;
+use domain::notice::CERTIFICATE_EXPIRES_DAYS;
 use egress::{Client, ClientCredentials, Identity, Probed, Request, SendError, TlsDetails, TlsOptions};
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use shape::{Event, ScriptError};
@@ -16,8 +17,6 @@ use tokio::time::Instant;
 /// The event type of a look.
 pub const PING: &str = "posthaste.ping";
 const PING_PAYLOAD: &[u8] = br#"{"type":"posthaste.ping","data":{"message":"This webhook works."}}"#;
-/// A certificate that expires within so many days is worth a word.
-pub(crate) const EXPIRES_SOON_DAYS: i64 = 14;
 /// The deadline of a look at an endpoint that has none of its own.
 const DEADLINE: Duration = Duration::from_secs(15);
 
@@ -201,7 +200,7 @@ fn judge(look: Look, now: Timestamp) -> Looked {
     }
     if let Some(tls) = &tls {
         let days = days_left(tls, now);
-        if days < EXPIRES_SOON_DAYS {
+        if days < CERTIFICATE_EXPIRES_DAYS {
             verdict.push_str(&format!(" Its certificate expires in {days} days."));
         }
     }

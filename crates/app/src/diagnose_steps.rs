@@ -1,9 +1,10 @@
 //! The steps of a request to an endpoint, each with what was found: up to the first one that fails. Pure.
 
-use crate::check::{EXPIRES_SOON_DAYS, Unmade, days_left, milliseconds, not_reached, told};
+use crate::check::{Unmade, days_left, milliseconds, not_reached, told};
 use crate::diagnose::{Finding, Grade};
 use domain::clock::Timestamp;
 use domain::health::SLOW_MS;
+use domain::notice::CERTIFICATE_EXPIRES_DAYS;
 use egress::{Doubt, Probed, Response, SendError, Step, TlsDetails};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -175,7 +176,7 @@ fn certificate(tls: &TlsDetails, now: Timestamp) -> Finding {
     let days = days_left(tls, now);
     let (grade, advice) = match days {
         ..0 => (Grade::Problem, "Renew the certificate."),
-        0..EXPIRES_SOON_DAYS => (Grade::Warning, "Renew the certificate before then."),
+        0..CERTIFICATE_EXPIRES_DAYS => (Grade::Warning, "Renew the certificate before then."),
         _ => (Grade::Good, ""),
     };
     let text =

@@ -122,12 +122,7 @@ impl App {
     pub(crate) fn teller(&self, application: ApplicationKey) -> Option<Teller> {
         let routing = self.store().routing();
         let application = routing.application_by_key(application)?;
-        let environment = application.environment;
-        let is_wanted = |kind: &NoticeKind| {
-            let event_type = kind.event_type().filter(|_| !application.is_operational());
-            event_type.is_some_and(|of| !routing.operational_routes(environment, of).is_empty())
-        };
-        let wanted = CHANGES.into_iter().filter(is_wanted).collect();
+        let wanted = CHANGES.into_iter().filter(|kind| routing.is_told(&application, *kind)).collect();
         // Each change is told, also a second one in the same millisecond.
         let subject = format!("{:032x}", u128::from_be_bytes(self.random()));
         Some(Teller { application, wanted, subject, now: self.now() })

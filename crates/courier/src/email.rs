@@ -91,7 +91,7 @@ impl Email {
         let host = url.host_str().filter(|host| !host.is_empty());
         let host = host.ok_or_else(|| format!("it names no server: {ALLOWED}"))?;
         let parameters = || {
-            let mut parameters = TlsParameters::builder(host.to_owned());
+            let mut parameters = TlsParameters::builder(host.trim_matches(['[', ']']).to_owned());
             if let Some(pem) = &settings.certificate_authority {
                 let authority = Certificate::from_pem(pem.as_bytes());
                 let authority = authority.map_err(|_| "the certificate authority is not PEM".to_owned())?;
@@ -114,7 +114,9 @@ impl Email {
             Credentials::new(percent_decoded(url.username()), password)
         });
         let port = url.port().unwrap_or(port);
-        Ok(Self { host: host.to_owned(), port, security, credentials, from, timeout })
+        // An IPv6 address stands in brackets only in URLs.
+        let host = host.trim_matches(['[', ']']).to_owned();
+        Ok(Self { host, port, security, credentials, from, timeout })
     }
 
     /// Hands an e-mail over; what remains is to say goodbye.

@@ -1,5 +1,6 @@
 //! What is told, in plain words, and as each channel writes it.
 
+use domain::html::escaped;
 use domain::notice::TOLD_MAX;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -147,10 +148,6 @@ impl Letter {
 }
 
 const _: () = assert!(TOLD_MAX <= 20, "Slack takes texts of 40,000 characters");
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
 
 /// Slack's three characters of control.
 fn slack_escaped(text: &str) -> String {

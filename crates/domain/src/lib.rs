@@ -18,6 +18,7 @@ pub mod event_type;
 pub mod format;
 pub mod header;
 pub mod health;
+pub mod html;
 pub mod id;
 pub mod limit;
 pub mod message;

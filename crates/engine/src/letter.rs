@@ -1,11 +1,10 @@
 //! Letters: who gets one, what stands in it, and how it is sent.
 
-use crate::notice::give_up;
 use courier::{Courier, Item, Letter, PushTo, Refusal};
 use domain::application::Application;
 use domain::clock::Clock;
 use domain::id::ApplicationKey;
-use domain::notice::{Channel, GATHER_MS, NewNotice, Notice, Subject, again_at};
+use domain::notice::{Channel, GATHER_MS, LETTER_TRIED_MS, NewNotice, Notice, Subject, again_at};
 use domain::notify::{Notify, Recipients};
 use domain::wire_id::IdCodec;
 use domain::word::Worded;
@@ -151,7 +150,7 @@ impl Telling {
                 let now = self.clock.now();
                 let at = again_at(parcel.tries, now);
                 tracing::warn!(channel, why, again_at = %at, "a letter could not be sent");
-                Sending::Later { at, why, give_up: give_up(now) }
+                Sending::Later { at, why, give_up: now.plus_ms(-LETTER_TRIED_MS) }
             }
             Err(Refusal::Never(why)) => {
                 tracing::warn!(channel, why, "a letter is given up");

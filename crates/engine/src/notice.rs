@@ -7,7 +7,6 @@
 use crate::expiring::Expiring;
 use crate::letter::{Letters, Telling};
 use crate::operational::{self, Data};
-use domain::clock::Timestamp;
 use domain::notice::{Notice, NoticeKind};
 use foldhash::HashMap;
 use std::sync::Arc;
@@ -146,9 +145,4 @@ impl Telling {
         self.store.notice_told(notice.key, letters).await?;
         Ok(true)
     }
-}
-
-/// The moment before which letters are given up.
-pub(crate) fn give_up(now: Timestamp) -> Timestamp {
-    now.plus_ms(-domain::notice::LETTER_TRIED_MS)
 }

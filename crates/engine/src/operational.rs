@@ -40,7 +40,7 @@ pub(crate) fn worth(trigger: Trigger, number: u32, next: Next) -> Option<NoticeK
 /// again under the same number, so that it is told once.
 pub(crate) async fn note(context: &Context, item: &Item, (kind, number): (NoticeKind, u32), now: Timestamp) {
     let Some(route) = context.store.routing().route(item.key.endpoint) else { return };
-    if !is_wanted(&*context.store, &route, kind) {
+    if !context.store.routing().is_told(&route.application, kind) {
         return;
     }
     let (message, run) = (item.key.message.0, item.key.run);
@@ -60,18 +60,13 @@ pub(crate) async fn note(context: &Context, item: &Item, (kind, number): (Notice
     }
 }
 
-/// Whether an operational webhook wants to hear this of an endpoint.
-fn is_wanted(store: &dyn Store, route: &Route, kind: NoticeKind) -> bool {
-    let event_type = kind.event_type().filter(|_| !route.application.is_operational());
-    event_type.is_some_and(|of| !store.routing().operational_routes(route.environment.key, of).is_empty())
-}
-
 /// That a task ends, if an operational webhook wants to hear it.
 pub(crate) fn ended(store: &dyn Store, task: &Task, now: Timestamp) -> Option<NewNotice> {
-    let wanted = store.routing().operational_routes(task.environment, "background_task.finished");
+    let kind = NoticeKind::TaskFinished;
+    let application = store.routing().application_by_key(task.application)?;
     let of = (task.application, task.endpoint);
-    (!wanted.is_empty())
-        .then(|| NewNotice::silent(of, NoticeKind::TaskFinished, (task.id.clone(), now), None))
+    let is_told = store.routing().is_told(&application, kind);
+    is_told.then(|| NewNotice::silent(of, kind, (task.id.clone(), now), None))
 }
 
 /// The data of a notice's event.

@@ -9,6 +9,7 @@ use domain::application::Application;
 use domain::endpoint::Endpoint;
 use domain::environment::Environment;
 use domain::id::{ApplicationKey, EndpointKey, EnvironmentKey};
+use domain::notice::NoticeKind;
 use domain::operational::{application_id, is_operational};
 use foldhash::HashMap;
 use parking_lot::RwLock;
@@ -108,6 +109,14 @@ impl Routing {
         let Some(application) = self.operational(environment) else { return Vec::new() };
         let routes = self.routes(application.key);
         routes.iter().filter(|route| route.endpoint.wants(event_type, &[])).cloned().collect()
+    }
+
+    /// Whether an operational webhook wants to hear this of an endpoint of the application. Of operational webhooks themselves none
+    /// does.
+    #[must_use]
+    pub fn is_told(&self, application: &Application, kind: NoticeKind) -> bool {
+        let event_type = kind.event_type().filter(|_| !application.is_operational());
+        event_type.is_some_and(|of| !self.operational_routes(application.environment, of).is_empty())
     }
 
     /// The endpoints of every application, as they are now.

@@ -173,11 +173,16 @@ pub(super) fn algorithm(text: &str) -> Parsed<JwtAlgorithm> {
     known.ok_or_else(|| format!("must be one of {}", ALGORITHMS.join(", ")))
 }
 
+/// What stands there, or in the file that `file:PATH` names.
+fn pem(text: &str) -> Parsed<String> {
+    match text.strip_prefix("file:") {
+        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}")),
+        None => Ok(text.to_owned()),
+    }
+}
+
 pub(super) fn public_key(text: &str) -> Parsed<String> {
-    let pem = match text.strip_prefix("file:") {
-        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"))?,
-        None => text.to_owned(),
-    };
+    let pem = pem(text)?;
     if pem.contains("PRIVATE KEY") {
         return Err("holds a PRIVATE key, which this server must not have: give the public one, which \
                     `openssl pkey -in FILE -pubout` prints"
@@ -309,10 +314,7 @@ pub(super) fn mail_server(text: &str) -> Parsed<SecretText> {
 }
 
 pub(super) fn certificates(text: &str) -> Parsed<String> {
-    let pem = match text.strip_prefix("file:") {
-        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"))?,
-        None => text.to_owned(),
-    };
+    let pem = pem(text)?;
     if !pem.contains("-----BEGIN CERTIFICATE-----") {
         return Err("must be PEM certificates (-----BEGIN CERTIFICATE-----), or file:PATH of them".into());
     }

@@ -157,14 +157,14 @@ impl Notices for Postgres {
                        ORDER BY next_at LIMIT $5 FOR UPDATE SKIP LOCKED)
                    UPDATE recipient SET next_at = $4 FROM due
                    WHERE recipient.channel = $1 AND recipient.recipient = due.recipient
-                   RETURNING recipient.recipient, recipient.tries";
+                   RETURNING recipient.recipient, recipient.tries, recipient.waiting";
         let values: &[Parameter<'_>] = &[&channel.word(), &now.0, &ahead, &next, &i64::from(limit)];
         let claimed = self.own_readers.rows(sql, values).await?;
         let mut parcels = Vec::new();
         for row in &claimed {
             let tries = u32::try_from(row.get::<_, i64>(1)).unwrap_or(u32::MAX).saturating_add(1);
-            match self.parcel((channel, row.get(0)), tries).await {
-                Ok(parcel) => parcels.push(parcel),
+            match self.parcel((channel, row.get(0)), (tries, row.get(2))).await {
+                Ok(parcel) => parcels.extend(parcel),
                 // One that does not open must not keep others waiting.
                 Err(StoreError::Broken(why)) => tracing::error!(why, "a letter cannot be read"),
                 Err(error) => return Err(error),
@@ -201,10 +201,22 @@ impl Notices for Postgres {
 }
 
 impl Postgres {
-    async fn parcel(&self, (channel, recipient): (Channel, &str), tries: u32) -> Result<Parcel> {
+    /// The parcel that was claimed; `said` is how many letters are said to wait.
+    async fn parcel(
+        &self,
+        (channel, recipient): (Channel, &str),
+        (tries, said): (u32, i64),
+    ) -> Result<Option<Parcel>> {
         let sql = "SELECT key FROM letter WHERE channel = $1 AND recipient = $2 AND state = 0 ORDER BY key LIMIT $3";
         let rows = self.own_readers.rows(sql, &[&channel.word(), &recipient, &LETTERS_MAX]).await?;
         let keys: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+        if keys.is_empty() {
+            // They went with their notices. One that was written meanwhile is counted, and this changes nothing.
+            let sql =
+                "UPDATE recipient SET waiting = 0 WHERE channel = $1 AND recipient = $2 AND waiting = $3";
+            self.own_readers.execute(sql, &[&channel.word(), &recipient, &said]).await?;
+            return Ok(None);
+        }
         let told = &keys[..keys.len().min(TOLD_MAX)];
         let sql = format!(
             "SELECT {COLUMNS}, letter.sealed_to FROM letter JOIN notice ON notice.key = letter.notice
@@ -217,6 +229,6 @@ impl Postgres {
         };
         let notices = rows.iter().map(read).collect::<Result<_>>()?;
         let (recipient, to) = (recipient.to_owned(), String::from_utf8_lossy(&to).into_owned());
-        Ok(Parcel { channel, recipient, to, notices, keys, tries })
+        Ok(Some(Parcel { channel, recipient, to, notices, keys, tries }))
     }
 }

@@ -52,15 +52,16 @@ pub(super) fn add(c: &Connection, notice: &NewNotice) -> Result<()> {
     Ok(())
 }
 
-/// Whether nobody else has claimed for the recipient; then nobody does for a while. Answers the tries that it had.
-fn claim(c: &Connection, (channel, recipient): (&str, &str), now: Timestamp) -> Result<Option<u32>> {
+/// Whether nobody else has claimed for the recipient; then nobody does for a while. Answers the tries that it had, and how many
+/// letters are said to wait.
+fn claim(c: &Connection, (channel, recipient): (&str, &str), now: Timestamp) -> Result<Option<(u32, i64)>> {
     let mut statement = c.prepare_cached(
         "UPDATE recipient SET next_at = ?3
-         WHERE channel = ?1 AND recipient = ?2 AND waiting > 0 AND (next_at <= ?4 OR next_at > ?5) RETURNING tries",
+         WHERE channel = ?1 AND recipient = ?2 AND waiting > 0 AND (next_at <= ?4 OR next_at > ?5) RETURNING tries, waiting",
     )?;
     let (next, ahead) = (now.plus_ms(LETTER_EVERY_MS).0, now.plus_ms(AHEAD_MS_MAX).0);
     let mut rows = statement.query(params![channel, recipient, next, now.0, ahead])?;
-    Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
+    rows.next()?.map(|row| Ok((row.get(0)?, row.get(1)?))).transpose()
 }
 
 /// The letters that wait for somebody.
@@ -104,7 +105,7 @@ impl Sqlite {
     async fn parcel(&self, channel: Channel, recipient: &str, now: Timestamp) -> Result<Option<Parcel>> {
         let of = recipient.to_owned();
         let claimed = self.writer.write(move |c, _| claim(c, (channel.word(), &of), now), |_, _| {}).await?;
-        let Some(tries) = claimed else { return Ok(None) };
+        let Some((tries, said)) = claimed else { return Ok(None) };
         // Beside the path of messages: there may be very many.
         let (of, sealer) = (recipient.to_owned(), Arc::clone(&self.sealer));
         let look = move |c: &Connection| {
@@ -114,6 +115,16 @@ impl Sqlite {
         };
         let (keys, notices, to) = self.own_readers.read(look).await?;
         let recipient = recipient.to_owned();
+        if keys.is_empty() {
+            // They went with their notices.
+            let none = move |c: &Connection| {
+                let sql =
+                    "UPDATE recipient SET waiting = 0 WHERE channel = ?1 AND recipient = ?2 AND waiting = ?3";
+                c.prepare_cached(sql)?.execute(params![channel.word(), recipient, said])?;
+                Ok(None)
+            };
+            return self.writer.write(move |c, _| none(c), |_, _| {}).await;
+        }
         Ok(Some(Parcel { channel, recipient, to, notices, keys, tries: tries.saturating_add(1) }))
     }
 
