@@ -8,8 +8,10 @@ use crate::{Api, ApiSettings, fallback, message, openapi, unsubscribe};
 use app::App;
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::ConnectInfo;
 use axum::response::Response;
 use http::{Method, Request, StatusCode};
+use std::net::SocketAddr;
 use tower_service::Service as _;
 
 /// Everything that one listener answers. Cheap to clone.
@@ -31,14 +33,17 @@ impl Service {
         Self { api: Some(api), routes: routes.merge(beside) }
     }
 
-    /// Answers one request.
-    pub async fn answer<B>(&self, request: Request<B>) -> Response
+    /// Answers one request. Where its connection comes from, `peer`, is for the routes beside the API.
+    pub async fn answer<B>(&self, mut request: Request<B>, peer: Option<SocketAddr>) -> Response
     where
         B: http_body::Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static,
     {
         if let (Some(api), Some(application)) = (&self.api, hot(&request)) {
             let application = application.to_owned();
             return message::create_hot(api, application, request).await;
+        }
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(ConnectInfo(peer));
         }
         let Some(api) = self.api.as_ref().filter(|_| !request.body().is_end_stream()) else {
             return self.route(request.map(Body::new)).await;

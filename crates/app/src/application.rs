@@ -12,6 +12,9 @@ use std::sync::Arc;
 use store::StoreError;
 pub use store::application::ApplicationFilter;
 
+/// Applications that are found by a part of their name.
+const NAMED_MAX: usize = 50;
+
 /// What a PATCH changes.
 #[derive(Clone, Debug, Default)]
 pub struct ApplicationPatch {
@@ -91,6 +94,23 @@ impl App {
     ) -> Result<Slice<Application>> {
         principal.may_in_environment(Right::Read)?;
         Ok(self.store().application_list(principal.environment.key, filter, page).await?)
+    }
+
+    /// Those of the environment whose name or uid holds a text, in whatever case; the first fifty by name.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub fn applications_named(&self, principal: &Principal, text: &str) -> Result<Vec<Arc<Application>>> {
+        principal.may_in_environment(Right::Read)?;
+        let wanted = text.to_lowercase();
+        let holds = |application: &Application| {
+            let uid = application.fields.uid.as_deref().unwrap_or_default();
+            application.fields.name.to_lowercase().contains(&wanted) || uid.to_lowercase().contains(&wanted)
+        };
+        let mut found = self.store().routing().applications_where(principal.environment.key, &holds);
+        found.sort_by(|one, other| one.fields.name.cmp(&other.fields.name));
+        found.truncate(NAMED_MAX);
+        Ok(found)
     }
 
     /// Replaces an application's fields, or creates it under this uid. The flag tells whether it was created.

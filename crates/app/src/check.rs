@@ -1,6 +1,7 @@
 //! A look at an endpoint: is it there, does it answer, how does its TLS stand. One signed request, and nothing stored.
 
 use crate::App;
+use crate::endpoint::{EndpointInput, EndpointPatch};
 use crate::error::Result;
 use crate::principal::{Place, Principal, Right};
 use bytes::Bytes;
@@ -71,6 +72,33 @@ impl App {
     pub async fn endpoint_check(&self, at: Place<'_>, handshake: bool) -> Result<Looked> {
         let endpoint = self.endpoint_of(at, Right::Send).await?;
         let look = self.look(at.principal, &endpoint, handshake).await;
+        Ok(judge(look, self.now()))
+    }
+
+    /// The same for an endpoint that is not there yet: as it would be created.
+    ///
+    /// # Errors
+    /// `NotFound`, `Forbidden`; `Invalid` for what could not be saved either.
+    pub async fn endpoint_check_new(
+        &self,
+        principal: &Principal,
+        application: &str,
+        input: EndpointInput,
+    ) -> Result<Looked> {
+        let application = self.workspace(principal, application, Right::Manage)?;
+        let endpoint = self.proposed(principal, application.key, input).await?;
+        let look = self.look(principal, &endpoint, false).await;
+        Ok(judge(look, self.now()))
+    }
+
+    /// The same for an endpoint with changes that are not saved.
+    ///
+    /// # Errors
+    /// As [`App::endpoint_check_new`].
+    pub async fn endpoint_check_changed(&self, at: Place<'_>, patch: EndpointPatch) -> Result<Looked> {
+        let endpoint = self.endpoint_of(at, Right::Manage).await?;
+        let endpoint = self.changed(at.principal, endpoint, patch).await?;
+        let look = self.look(at.principal, &endpoint, false).await;
         Ok(judge(look, self.now()))
     }
 

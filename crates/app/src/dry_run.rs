@@ -84,7 +84,7 @@ impl App {
     }
 
     /// An endpoint that exists for a trial alone.
-    fn nobody(&self, application: ApplicationKey, url: String) -> Endpoint {
+    pub(crate) fn nobody(&self, application: ApplicationKey, url: String) -> Endpoint {
         let secret = signing::Secret::generate(&mut |out| self.inner.parts.random.fill(out));
         Endpoint {
             key: EndpointKey(0),

@@ -12,6 +12,7 @@ use domain::clock::Timestamp;
 use domain::credentials::Credentials;
 use domain::endpoint::{Endpoint, EndpointFields, EndpointSecret, default_name};
 use domain::header::{self, Header};
+use domain::id::ApplicationKey;
 use domain::name::Metadata;
 use domain::page::{Page, Slice};
 use domain::wire_id::Kind;
@@ -22,7 +23,7 @@ use store::endpoint::{EndpointChange, NewEndpoint};
 pub use store::health::Episode;
 
 /// How far back statistics look at most, in days.
-const STATS_DAYS_MAX: i64 = 28;
+pub(crate) const STATS_DAYS_MAX: i64 = 28;
 
 /// An endpoint as a client posts or puts it.
 #[derive(Clone, Debug, Default)]
@@ -159,16 +160,7 @@ impl App {
     /// `Invalid`, `NotFound`, `Forbidden`, `Conflict`.
     pub async fn endpoint_patch(&self, at: Place<'_>, patch: EndpointPatch) -> Result<Endpoint> {
         let found = self.endpoint_of(at, Right::Manage).await?;
-        let mut tried = found.fields.clone();
-        patch.clone().apply(&mut tried);
-        let mut problems = Problems::default();
-        check(&tried, &mut problems);
-        self.check_url(&tried.url, patch.url.is_some(), &mut problems);
-        let asked = Asked { principal: at.principal, before: Some(&found), options: &patch.options };
-        let types = patch.event_types.value().map(Vec::as_slice).unwrap_or_default();
-        self.check_event_types(asked, types, &mut problems).await?;
-        self.check_own(asked, &tried, (&found.headers, &mut problems)).await?;
-        problems.finish()?;
+        self.check_patch(at.principal, &found, &patch).await?;
         let change = move |now: &Endpoint| {
             let mut fields = now.fields.clone();
             patch.clone().apply(&mut fields);
@@ -224,22 +216,79 @@ impl App {
         Ok(self.store().endpoint_find(application.key, at.id).await?)
     }
 
-    async fn endpoint_add(
+    /// Checks what an endpoint would be after a change.
+    async fn check_patch(
         &self,
         principal: &Principal,
-        application: &Application,
+        found: &Endpoint,
+        patch: &EndpointPatch,
+    ) -> Result<EndpointFields> {
+        let mut tried = found.fields.clone();
+        patch.clone().apply(&mut tried);
+        let mut problems = Problems::default();
+        check(&tried, &mut problems);
+        self.check_url(&tried.url, patch.url.is_some(), &mut problems);
+        let asked = Asked { principal, before: Some(found), options: &patch.options };
+        let types = patch.event_types.value().map(Vec::as_slice).unwrap_or_default();
+        self.check_event_types(asked, types, &mut problems).await?;
+        self.check_own(asked, &tried, (&found.headers, &mut problems)).await?;
+        problems.finish()?;
+        Ok(tried)
+    }
+
+    /// An endpoint with a change that is not saved.
+    pub(crate) async fn changed(
+        &self,
+        principal: &Principal,
+        mut found: Endpoint,
+        patch: EndpointPatch,
+    ) -> Result<Endpoint> {
+        found.fields = self.check_patch(principal, &found, &patch).await?;
+        patch.options.apply_credentials(&mut found.credentials);
+        Ok(found)
+    }
+
+    /// An endpoint as it would be created.
+    pub(crate) async fn proposed(
+        &self,
+        principal: &Principal,
+        application: ApplicationKey,
         input: EndpointInput,
     ) -> Result<Endpoint> {
+        let (fields, secret) = self.check_new(principal, &input).await?;
+        let mut endpoint = self.nobody(application, String::new());
+        input.options.apply_credentials(&mut endpoint.credentials);
+        if let Some(secret) = secret {
+            endpoint.secrets = vec![EndpointSecret { secret, expires_at: None }];
+        }
+        Ok(Endpoint { fields, headers: input.headers, ..endpoint })
+    }
+
+    /// Checks an endpoint that is to be created.
+    async fn check_new(
+        &self,
+        principal: &Principal,
+        input: &EndpointInput,
+    ) -> Result<(EndpointFields, Option<Secret>)> {
         let mut problems = Problems::default();
         let secret = input.secret.as_deref().map(Secret::parse).transpose().unwrap_or_else(|error| {
             problems.add("secret", error);
             None
         });
         problems.check("headers", header::check(&input.headers));
-        let fields = EndpointFields { paused: input.paused.unwrap_or(false), ..input.fields };
+        let paused = input.paused.unwrap_or(false);
+        let fields = EndpointFields { paused, ..input.fields.clone() };
         let asked = Asked { principal, before: None, options: &input.options };
-        let fields = self.checked(asked, fields, (&input.headers, problems)).await?;
-        let mut fields = fields;
+        Ok((self.checked(asked, fields, (&input.headers, problems)).await?, secret))
+    }
+
+    async fn endpoint_add(
+        &self,
+        principal: &Principal,
+        application: &Application,
+        input: EndpointInput,
+    ) -> Result<Endpoint> {
+        let (mut fields, secret) = self.check_new(principal, &input).await?;
         let url = fields.url.clone();
         drop_default_name(&mut fields, &url);
         let mut credentials = Credentials::default();

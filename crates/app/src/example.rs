@@ -26,6 +26,14 @@ impl App {
     /// has no example.
     pub async fn example_send(&self, at: Place<'_>, event_type: &str, index: usize) -> Result<Arc<Message>> {
         at.principal.may_in_environment(Right::Send)?;
+        self.test_send(at, event_type, index).await
+    }
+
+    /// The same for those who may send in this application alone: what the console's *Send test* does.
+    ///
+    /// # Errors
+    /// As [`App::example_send`].
+    pub async fn test_send(&self, at: Place<'_>, event_type: &str, index: usize) -> Result<Arc<Message>> {
         let endpoint = self.endpoint_of(at, Right::Send).await?;
         refuse_disabled(&endpoint)?;
         let payload = self.example(at.principal, event_type, index).await?;

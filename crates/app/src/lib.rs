@@ -28,11 +28,13 @@ pub mod event_type;
 pub mod example;
 mod filter;
 mod flight;
+pub mod glance;
 pub mod header;
 pub mod health;
 pub mod idempotency;
 pub mod ingest;
 pub mod jwt;
+mod knocks;
 pub mod list;
 mod memory;
 pub mod message;
@@ -40,14 +42,17 @@ pub mod notice;
 pub mod notify;
 pub mod operational;
 pub mod options;
+mod password;
 pub mod principal;
 pub mod random;
 mod rate;
-mod schema;
+pub mod schema;
 pub mod secret;
 pub mod session;
+pub mod sign_in;
 pub mod task;
 pub mod task_count;
+pub mod user;
 mod window;
 
 pub use error::{AppError, Problem, Problems, Result};
@@ -118,6 +123,8 @@ struct Inner {
     schemas: schema::Schemas,
     rates: rate::Rates,
     recipients: Recipients,
+    passwords: password::Passwords,
+    knocks: knocks::Knocks,
     stopping: AtomicBool,
 }
 
@@ -141,6 +148,8 @@ impl App {
             schemas: schema::Schemas::default(),
             rates: rate::Rates::default(),
             recipients,
+            passwords: password::Passwords::default(),
+            knocks: knocks::Knocks::default(),
             stopping: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }

@@ -99,7 +99,8 @@ impl App {
 }
 
 /// The newest version of an event type's schema.
-pub(crate) fn newest(event_type: &EventType) -> Option<&Value> {
+#[must_use]
+pub fn newest(event_type: &EventType) -> Option<&Value> {
     let schemas = event_type.fields.schemas.as_ref()?;
     schemas.iter().max_by_key(|(version, _)| version.parse::<u64>().ok()).map(|(_, schema)| schema)
 }

@@ -16,6 +16,7 @@ use domain::id::ApplicationKey;
 use domain::role::Role;
 use foldhash::HashMap;
 use parking_lot::RwLock;
+use std::fmt::Write;
 use std::sync::Arc;
 use store::StoreError;
 
@@ -168,9 +169,18 @@ pub(crate) fn sha256(text: &[u8]) -> [u8; 32] {
     out
 }
 
-fn subject(parts: &[&str]) -> [u8; 16] {
+/// A hash of who somebody is.
+pub(crate) fn subject(parts: &[&str]) -> [u8; 16] {
     let hash = sha256(parts.join("\0").as_bytes());
     let mut out = [0; 16];
     out.copy_from_slice(&hash[..16]);
     out
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -80,6 +80,9 @@ fn is_off(validation: &SchemaValidation) -> bool {
     *validation == SchemaValidation::Off
 }
 
+/// The environment of whoever names none: the same on every instance.
+pub const ENVIRONMENT_DEFAULT: &str = "org_00000000000000000000default";
+
 /// An environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Environment {

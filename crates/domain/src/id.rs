@@ -45,6 +45,10 @@ integer_id!(
     EndpointKey
 );
 integer_id!(
+    /// The small key of a user; never leaves the process.
+    UserKey
+);
+integer_id!(
     /// One acquisition of a lease; never reused (PROTOCOL rule 1).
     LeaseId
 );

@@ -127,3 +127,11 @@ pub const NOTIFY_EMAILS_MAX: usize = 20;
 pub const EMAIL_BYTES_MAX: usize = 254;
 /// Browsers of one application that are told by push: `push_subscriptions_max`.
 pub const PUSH_SUBSCRIPTIONS_MAX: usize = 100;
+/// A password, in characters at least.
+pub const PASSWORD_CHARS_MIN: usize = 10;
+/// A password, in bytes at most: hashing takes time for each.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+/// Users that one list shows: `users_max`.
+pub const USERS_MAX: usize = 1_000;
+/// Sessions of one user: the one that was not used for longest goes for another (`sessions_max`).
+pub const SESSIONS_MAX: usize = 50;

@@ -32,6 +32,8 @@ pub enum Kind {
     BackgroundTask,
     /// `key_`
     ApiKey,
+    /// `user_`
+    User,
 }
 
 impl Kind {
@@ -47,6 +49,7 @@ impl Kind {
             Self::EventType => "evtype_",
             Self::BackgroundTask => "qtask_",
             Self::ApiKey => "key_",
+            Self::User => "user_",
         }
     }
 

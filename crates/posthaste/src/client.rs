@@ -138,7 +138,7 @@ impl Way {
                 Ok((head.status, collected(body).await?))
             }
             Self::Inside(service) => {
-                let (head, body) = service.answer(request).await.into_parts();
+                let (head, body) = service.answer(request, None).await.into_parts();
                 Ok((head.status, collected(body).await?))
             }
         }

@@ -10,6 +10,7 @@ mod migrate;
 mod secrets;
 mod serve;
 mod token;
+mod user;
 
 use crate::clock::SystemClock;
 use crate::config::{Config, Report};
@@ -72,6 +73,9 @@ enum Verb {
     /// Manage API keys: opaque credentials with a role, which can be revoked.
     #[command(subcommand)]
     Key(key::Verb),
+    /// Manage the people who sign in to the console.
+    #[command(subcommand)]
+    User(user::Verb),
 }
 
 /// Does what the arguments of this process ask for.
@@ -108,6 +112,7 @@ fn dispatch(line: CommandLine) -> Result<ExitCode, Failure> {
         Verb::Secrets(verb) => runtime()?.block_on(secrets::run(config, verb)),
         Verb::Token(verb) => token::run(&config, verb),
         Verb::Key(verb) => runtime()?.block_on(key::run(config, verb)),
+        Verb::User(verb) => runtime()?.block_on(user::run(config, verb)),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -84,10 +84,10 @@ impl Listener {
                 next = next => next,
             };
             match (accepted, place) {
-                (Ok((stream, _)), Ok(place)) => {
+                (Ok((stream, peer)), Ok(place)) => {
                     let (service, stop, look_every) = (service.clone(), stop.clone(), self.look_every);
                     tasks.spawn(async move {
-                        connection(stream, service, stop, look_every).await;
+                        connection((stream, peer), service, stop, look_every).await;
                         drop::<OwnedSemaphorePermit>(place);
                     });
                 }
@@ -98,13 +98,18 @@ impl Listener {
     }
 }
 
-async fn connection(stream: TcpStream, service: Service, stop: CancellationToken, look_every: Duration) {
+async fn connection(
+    (stream, peer): (TcpStream, SocketAddr),
+    service: Service,
+    stop: CancellationToken,
+    look_every: Duration,
+) {
     // A socket that refuses the option still works, only slower.
     let _ = stream.set_nodelay(true);
     let served = Served::default();
     let answer = service_fn(async |request| {
         served.begun.fetch_add(1, Ordering::Relaxed);
-        let response = service.answer(request).await;
+        let response = service.answer(request, Some(peer)).await;
         served.ended.fetch_add(1, Ordering::Relaxed);
         Ok::<_, Infallible>(response)
     });

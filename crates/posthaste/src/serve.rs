@@ -30,6 +30,7 @@ use store::sqlite::{self, Sqlite};
 use store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use web::WebSettings;
 
 /// How long requests in flight may take once the server stops.
 const REQUESTS_STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -104,6 +105,12 @@ impl Core {
         Service::new(self.app.clone(), ApiSettings::default(), Router::new())
     }
 
+    /// The API with the console beside it.
+    pub fn console(&self, config: &Config, keys: &Keys) -> Service {
+        let pages = web::router(self.app.clone(), web_settings(config, keys));
+        Service::new(self.app.clone(), ApiSettings::default(), pages)
+    }
+
     /// Ends all writing and releases the lease.
     pub async fn close(self) {
         close(self.store).await;
@@ -170,13 +177,14 @@ impl Server {
         };
         let sources = Sources { store: Arc::clone(&server.store), engine: server.engine.metrics(), clock };
         let metrics = metrics::router(sources);
-        let api = |beside| Service::new(server.app.clone(), ApiSettings::default(), beside);
+        let pages = web::router(server.app.clone(), web_settings(config, keys));
+        let all = |beside| Service::new(server.app.clone(), ApiSettings::default(), beside);
         match for_metrics {
             Some(own) => {
                 server.spawn_listener(own, metrics.into());
-                server.spawn_listener(listener, api(Router::new()));
+                server.spawn_listener(listener, all(pages));
             }
-            None => server.spawn_listener(listener, api(metrics)),
+            None => server.spawn_listener(listener, all(pages.merge(metrics))),
         }
         Ok(server)
     }
@@ -185,6 +193,12 @@ impl Server {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The use cases, for what is done in this process.
+    #[must_use]
+    pub const fn app(&self) -> &App {
+        &self.app
     }
 
     /// Serves something else too, for as long as this server runs.
@@ -215,6 +229,14 @@ impl Server {
         // Before the store is let go of: the next server's address must stay.
         self.folder.withdraw();
         close(self.store).await;
+    }
+}
+
+fn web_settings(config: &Config, keys: &Keys) -> WebSettings {
+    WebSettings {
+        public_url: config.public_url.clone(),
+        trusted_proxies: config.trusted_proxies.clone(),
+        operator_token: keys.operator_token(),
     }
 }
 

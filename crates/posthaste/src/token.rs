@@ -4,9 +4,9 @@ use crate::config::{Config, SecretText};
 use crate::data_folder::DataFolder;
 use app::jwt::{Grant, Jwt};
 use domain::clock::Timestamp;
+use store::seal::derive;
 
-/// The environment of whoever names none: the same on every instance.
-pub const ENVIRONMENT_DEFAULT: &str = "org_00000000000000000000default";
+pub use domain::environment::ENVIRONMENT_DEFAULT;
 
 /// The file of the generated encryption key.
 pub(crate) const ENCRYPTION_KEY: &str = "encryption-key";
@@ -61,6 +61,11 @@ impl Keys {
     /// The old key as the store takes it.
     pub(crate) fn old_encryption_keys(&self) -> Vec<Vec<u8>> {
         self.old_encryption_key.iter().map(|key| key.reveal().as_bytes().to_vec()).collect()
+    }
+
+    /// The credential with which commands on this machine speak with the server about users.
+    pub(crate) fn operator_token(&self) -> String {
+        hex::encode(derive(self.encryption_key.reveal().as_bytes(), "operator"))
     }
 
     /// What checks tokens and, where it holds the key, makes them.

@@ -81,6 +81,17 @@ pub struct DeliveryCounts {
     pub canceled: u64,
 }
 
+/// An attempt as a glance shows it: when, and what the delivery became by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// To which endpoint.
+    pub endpoint: EndpointKey,
+    /// Its id; also its time.
+    pub id: AttemptId,
+    /// What the delivery became.
+    pub disposition: Disposition,
+}
+
 /// What the store does with attempts.
 #[async_trait]
 pub trait Attempts: Send + Sync {
@@ -115,6 +126,13 @@ pub trait Attempts: Send + Sync {
         message: &Message,
         page: Page<EndpointKey>,
     ) -> Result<Slice<MessageEndpoint>>;
+    /// The latest attempts of each of these endpoints since a moment, `each` at most, newest first within an endpoint.
+    async fn attempt_marks(
+        &self,
+        endpoints: Vec<EndpointKey>,
+        each: u16,
+        since: Timestamp,
+    ) -> Result<Vec<Mark>>;
     /// Removes an attempt's stored answer.
     async fn attempt_expunge(&self, message: MessageId, id: AttemptId) -> Result<()>;
     /// Counts an endpoint's deliveries between two moments; what is in dispatch's memory is being sent.
@@ -124,4 +142,11 @@ pub trait Attempts: Send + Sync {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<DeliveryCounts>;
+}
+
+/// The newest `each` of an endpoint's marks, newest first.
+pub(crate) fn newest(mut marks: Vec<Mark>, each: u16) -> Vec<Mark> {
+    marks.sort_unstable_by_key(|mark| std::cmp::Reverse(mark.id));
+    marks.truncate(each.into());
+    marks
 }

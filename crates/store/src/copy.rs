@@ -79,7 +79,7 @@ const fn table(name: &'static str, columns: &'static str) -> Table {
 }
 
 /// All tables, each after what it refers to.
-pub(crate) const TABLES: [Table; 19] = [
+pub(crate) const TABLES: [Table; 23] = [
     table("environment", "key, id, signature_headers, created_at, settings, version"),
     table(
         "application",
@@ -124,6 +124,10 @@ pub(crate) const TABLES: [Table; 19] = [
     table("notify", "application, sealed_value"),
     table("push_subscription", "key, id, application, sealed_value, created_at"),
     table("unsubscribed", "application, recipient"),
+    table("users", "key, id, email, name, password, sealed_totp, totp_step, created_at"),
+    table("membership", "user_key, application, role"),
+    table("browser", "sha256, user_key, created_at, seen_at, ends_at, address, agent"),
+    table("ticket", "sha256, user_key, purpose, expires_at"),
     table("message_key", "application, kind, key, message, body_hash, expires_at"),
     table("replay", "hash, body_hash, status, sealed_body, expires_at"),
 ];

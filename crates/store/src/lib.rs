@@ -10,6 +10,7 @@
 pub mod api_key;
 pub mod application;
 pub mod attempt;
+pub mod browser;
 pub mod copy;
 pub mod delivery;
 pub mod endpoint;
@@ -33,6 +34,7 @@ mod shared;
 pub mod sqlite;
 pub mod task;
 pub mod task_look;
+pub mod user;
 pub mod wake;
 
 pub use error::StoreError;
@@ -48,6 +50,7 @@ pub trait Store:
     api_key::ApiKeys
     + application::Applications
     + attempt::Attempts
+    + browser::Browsers
     + delivery::Deliveries
     + endpoint::Endpoints
     + environment::Environments
@@ -60,6 +63,7 @@ pub trait Store:
     + prune::Prune
     + reseal::Reseal
     + task::Tasks
+    + user::Users
 {
     /// Who gets what: kept in step with every commit.
     fn routing(&self) -> &routing::Routing;

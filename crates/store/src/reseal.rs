@@ -7,6 +7,7 @@ use crate::message::OVERRIDES_PLACE;
 use crate::notice::LETTER_PLACE;
 use crate::notify::{NOTIFY_PLACE, SUBSCRIPTION_PLACE};
 use crate::seal::{CHECK_PLACE, IDS_PLACE};
+use crate::user::TOTP_PLACE;
 use async_trait::async_trait;
 
 /// A sealed column.
@@ -21,7 +22,7 @@ pub(crate) struct Sealed {
 }
 
 /// All of them. The check is the last one: a rotation that was cut short is seen by it.
-pub(crate) const SEALED: [Sealed; 10] = [
+pub(crate) const SEALED: [Sealed; 11] = [
     Sealed { table: "endpoint", key: "key", column: "sealed_headers", place: HEADERS_PLACE },
     Sealed { table: "endpoint", key: "key", column: "sealed_secrets", place: SECRETS_PLACE },
     Sealed { table: "endpoint", key: "key", column: "sealed_credentials", place: CREDENTIALS_PLACE },
@@ -30,6 +31,7 @@ pub(crate) const SEALED: [Sealed; 10] = [
     Sealed { table: "letter", key: "key", column: "sealed_to", place: LETTER_PLACE },
     Sealed { table: "notify", key: "application", column: "sealed_value", place: NOTIFY_PLACE },
     Sealed { table: "push_subscription", key: "key", column: "sealed_value", place: SUBSCRIPTION_PLACE },
+    Sealed { table: "users", key: "key", column: "sealed_totp", place: TOTP_PLACE },
     Sealed { table: "seal_check", key: SEAL_CHECK_KEY, column: "sealed_ids", place: IDS_PLACE },
     Sealed { table: "seal_check", key: SEAL_CHECK_KEY, column: "sealed_value", place: CHECK_PLACE },
 ];

@@ -79,6 +79,12 @@ impl Routing {
         self.tables.read().environments.get(&key).cloned()
     }
 
+    /// All environments, in no order.
+    #[must_use]
+    pub fn environments(&self) -> Vec<Arc<Environment>> {
+        self.tables.read().environments.values().cloned().collect()
+    }
+
     /// The application of this wire id or uid in the environment. That of operational webhooks is not found so.
     #[must_use]
     pub fn application(&self, environment: EnvironmentKey, id: &str) -> Option<Arc<Application>> {
@@ -87,6 +93,19 @@ impl Routing {
         let workspace = tables.workspaces.get(by_uid.or_else(|| tables.application_ids.get(id))?)?;
         let is_there = workspace.application.environment == environment && !is_operational(id);
         is_there.then(|| Arc::clone(&workspace.application))
+    }
+
+    /// The environment's applications that fulfil a condition, in no order; never that of operational webhooks.
+    #[must_use]
+    pub fn applications_where(
+        &self,
+        environment: EnvironmentKey,
+        holds: &dyn Fn(&Application) -> bool,
+    ) -> Vec<Arc<Application>> {
+        let tables = self.tables.read();
+        let all = tables.workspaces.values().map(|workspace| &workspace.application);
+        let ours = all.filter(|one| one.environment == environment && !one.is_operational());
+        ours.filter(|one| holds(one)).cloned().collect()
     }
 
     /// The application of this key.

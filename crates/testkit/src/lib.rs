@@ -4,6 +4,7 @@
 //! - [`Cluster`]: a throw-away PostgreSQL.
 //! - [`MailServer`]: a real mail server.
 //! - [`Process`]: a real binary, its output lines, its signals, its end.
+//! - [`Chromium`]: a real browser, told what a person does; [`Element`], [`key`].
 //! - [`HttpClient`]: a small JSON client with keep-alive.
 //! - [`Proxy`]: a network that can be cut.
 //! - [`cpu_time`], [`rss_peak`], [`reset_rss_peak`]: what a process used, from `/proc` (Linux).
@@ -13,6 +14,7 @@
 //! Helpers panic with a readable text where a test would only unwrap; whatever they start ends when they are dropped.
 
 mod answer;
+mod chromium;
 mod client;
 mod cluster;
 mod connection;
@@ -27,6 +29,7 @@ mod shared_stream;
 mod usage;
 
 pub use answer::{Answer, Then};
+pub use chromium::{Chromium, Element, key};
 pub use client::{ClientError, HttpClient, Reply};
 pub use cluster::{Cluster, Durability};
 pub use gzip::gzip_bomb;

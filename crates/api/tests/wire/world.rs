@@ -134,7 +134,7 @@ impl World {
     }
 
     pub(crate) async fn call(&self, request: Request<Body>) -> Reply {
-        let response = self.service.answer(request).await;
+        let response = self.service.answer(request, None).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);

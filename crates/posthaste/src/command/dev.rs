@@ -14,13 +14,18 @@ use crate::lifecycle::{Signals, end_at_once, raise_file_limit};
 use crate::serve::Server;
 use crate::telemetry;
 use crate::token::{ENVIRONMENT_DEFAULT, Keys, environment_grant};
+use app::AppError;
+use app::user::Newcomer;
 use demo::Demo;
 use domain::clock::Clock;
+use domain::role::Role;
 use ipnet::IpNet;
 use receiver::DevReceiver;
 use story::Story;
 
-/// How long the token holds that is printed.
+/// The user of the console.
+const YOU: &str = "you@localhost";
+/// How long the token and the link hold that are printed.
 const TOKEN_SECONDS: i64 = 30 * 86_400;
 
 /// Runs the demo, then serves until it is told to stop.
@@ -70,10 +75,23 @@ async fn show(config: &Config, keys: &Keys, folder: &DataFolder, server: &Server
     }
     let grant = environment_grant(ENVIRONMENT_DEFAULT, TOKEN_SECONDS);
     let token = keys.mint(config, grant, SystemClock.now())?;
+    let console = console_link(server).await?;
+    story.console(&format!("{}/sign-in/{console}", api.base()));
     story.your_turn(api.base(), &token, &setup);
     loop {
         story.later(&demo.receiver.next().await?);
     }
+}
+
+/// What signs the newcomer in to the console, as somebody who may do everything.
+async fn console_link(server: &Server) -> Result<String, Failure> {
+    let you = Newcomer { email: YOU.to_owned(), name: "You".to_owned(), password: None };
+    match server.app().user_create(you, Role::Administrator).await {
+        Ok(_) | Err(AppError::Conflict { .. }) => {}
+        Err(error) => return Err(Failure::Refused(format!("the console has no user: {error}"))),
+    }
+    let link = server.app().sign_in_link(YOU, TOKEN_SECONDS * 1_000).await;
+    link.map_err(|error| Failure::Refused(format!("there is no link to the console: {error}")))
 }
 
 /// The receiver listens on this machine, so delivery to it is opened; nothing else is.

@@ -19,6 +19,14 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
         version = env!("CARGO_PKG_VERSION"),
         "posthaste serves"
     );
+    match server.app().setup_link().await {
+        Ok(Some(link)) => println!(
+            "Nobody can sign in to the console yet. Make the first account here:\n\n   {}/setup/{link}\n",
+            config.public_url
+        ),
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "it is not known whether the console has a user"),
+    }
     let failed = tokio::select! {
         signal = signals.next() => {
             tracing::info!(signal, "stopping: finishing what is in flight");

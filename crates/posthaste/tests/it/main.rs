@@ -12,6 +12,7 @@ mod binary;
 mod browser;
 mod canary;
 mod config;
+mod console;
 mod copy;
 mod dev;
 mod diagnose;

@@ -5,6 +5,7 @@
 //! is opened for delivery. A [`World`] is ended with [`World::stop`]; what a failed test leaves behind ends with its
 //! runtime.
 
+use app::App;
 use domain::clock::{Clock, ManualClock, Timestamp};
 use domain::environment::SignatureHeaders;
 use posthaste::clock::Present;
@@ -156,6 +157,11 @@ impl World {
         let server = server.unwrap_or_else(|why| panic!("{}: {why}", self.folder.path().display()));
         self.client = HttpClient::new(format!("http://{}", server.address()));
         self.server = Some(server);
+    }
+
+    /// The use cases of the running server.
+    pub(crate) fn app(&self) -> &App {
+        self.server.as_ref().expect("a running server").app()
     }
 
     /// The server's address, as clients write it.

@@ -6,7 +6,9 @@ use super::delivery_list::{EndpointMessages, endpoints_of_message, message_exist
 use super::message::filter_time;
 use super::query::Conditions;
 use super::row::{self, ATTEMPT};
-use crate::attempt::{AttemptFilter, Attempts, DeliveryCounts, EndpointMessage, MessageEndpoint};
+use crate::attempt::{
+    AttemptFilter, Attempts, DeliveryCounts, EndpointMessage, Mark, MessageEndpoint, newest,
+};
 use crate::error::{Result, StoreError};
 use crate::list::{candidates, rekey, sort_walking};
 use async_trait::async_trait;
@@ -16,6 +18,7 @@ use domain::delivery::DeliveryState;
 use domain::id::{AttemptId, EndpointKey, MessageId, floor_of};
 use domain::message::Message;
 use domain::page::{Page, Slice};
+use tokio_postgres::Row;
 
 /// Adds what a list filters attempts by, but for the endpoint and the disposition.
 fn filter_attempts(conditions: &mut Conditions, filter: &AttemptFilter) {
@@ -131,6 +134,35 @@ impl Attempts for Postgres {
         let endpoints = candidates(&self.node.shared.routing, message);
         let lent = self.readers.lend().await?;
         endpoints_of_message(&lent, message, endpoints, &page).await
+    }
+
+    async fn attempt_marks(
+        &self,
+        endpoints: Vec<EndpointKey>,
+        each: u16,
+        since: Timestamp,
+    ) -> Result<Vec<Mark>> {
+        // The index alone answers, from the newest partition on.
+        let sql = "SELECT e.key, d.code, a.id FROM unnest($1::bigint[]) AS e (key)
+                   CROSS JOIN unnest('{0, 1, 2}'::smallint[]) AS d (code)
+                   CROSS JOIN LATERAL (
+                       SELECT id FROM attempt WHERE endpoint = e.key AND disposition = d.code AND id >= $2
+                       ORDER BY id DESC LIMIT $3
+                   ) AS a";
+        let keys: Vec<i64> = endpoints.iter().map(|endpoint| endpoint.0).collect();
+        let rows = self.readers.rows(sql, &[&keys, &floor_of(since), &i64::from(each)]).await?;
+        let mark = |row: &Row| {
+            let code = row.get::<_, i16>(1).into();
+            let disposition = Disposition::from_code(code);
+            let disposition =
+                disposition.ok_or_else(|| StoreError::Broken(format!("unknown disposition {code}")))?;
+            Ok(Mark { endpoint: EndpointKey(row.get(0)), id: AttemptId(row.get(2)), disposition })
+        };
+        let found = rows.iter().map(mark).collect::<Result<Vec<_>>>()?;
+        let of = |endpoint: EndpointKey| {
+            newest(found.iter().filter(|mark| mark.endpoint == endpoint).copied().collect(), each)
+        };
+        Ok(endpoints.into_iter().flat_map(of).collect())
     }
 
     async fn attempt_expunge(&self, message: MessageId, id: AttemptId) -> Result<()> {

@@ -19,6 +19,7 @@ mod attempt;
 mod batch;
 mod batch_rows;
 mod book;
+mod browser;
 mod claim;
 mod command;
 mod commit;
@@ -54,6 +55,7 @@ mod sync;
 mod task;
 mod time;
 mod tls;
+mod user;
 mod writer;
 
 use crate::delivery::Held;

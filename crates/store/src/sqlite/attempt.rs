@@ -5,7 +5,9 @@ use super::delivery_list::message_exists_sql;
 use super::message::{filter_labels, filter_time};
 use super::query::Conditions;
 use super::row::{self, collect};
-use crate::attempt::{AttemptFilter, Attempts, DeliveryCounts, EndpointMessage, MessageEndpoint};
+use crate::attempt::{
+    AttemptFilter, Attempts, DeliveryCounts, EndpointMessage, Mark, MessageEndpoint, newest,
+};
 use crate::error::{Result, StoreError};
 use crate::list::{candidates, rekey, sort_walking};
 use async_trait::async_trait;
@@ -87,6 +89,23 @@ fn by_message(
     }
     sort_walking(&mut found, page, |attempt| attempt.id);
     Ok(found)
+}
+
+/// The latest attempts of an endpoint: the index alone answers.
+fn marks(c: &Connection, endpoint: EndpointKey, each: u16, since: Timestamp) -> Result<Vec<Mark>> {
+    let mut found = Vec::new();
+    for disposition in Disposition::ALL {
+        let mut statement = c.prepare_cached(
+            "SELECT id FROM attempt INDEXED BY attempt_by_disposition
+             WHERE endpoint = ?1 AND disposition = ?2 AND id >= ?3 ORDER BY id DESC LIMIT ?4",
+        )?;
+        let rows = statement.query(params![endpoint.0, disposition.code(), floor_of(since), each])?;
+        let mark = |row: &rusqlite::Row<'_>| {
+            Ok(Mark { endpoint, id: AttemptId(row.get(0)?), disposition: *disposition })
+        };
+        found.extend(collect(rows, mark)?);
+    }
+    Ok(newest(found, each))
 }
 
 /// What is in dispatch's memory: messages above the checkpoint with neither an attempt nor a row.
@@ -195,6 +214,19 @@ impl Attempts for Sqlite {
         self.readers
             .read(move |c| super::delivery_list::endpoints_of_message(c, &message, endpoints, &page))
             .await
+    }
+
+    async fn attempt_marks(
+        &self,
+        endpoints: Vec<EndpointKey>,
+        each: u16,
+        since: Timestamp,
+    ) -> Result<Vec<Mark>> {
+        let list = move |c: &Connection| {
+            let of = endpoints.iter().map(|endpoint| marks(c, *endpoint, each, since));
+            Ok(of.collect::<Result<Vec<_>>>()?.concat())
+        };
+        self.readers.read(list).await
     }
 
     async fn attempt_expunge(&self, message: MessageId, id: AttemptId) -> Result<()> {

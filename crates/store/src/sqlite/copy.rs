@@ -124,7 +124,7 @@ impl Source {
             )?;
             Ok((table, given.unwrap_or(0).max(there)))
         };
-        ["environment", "application", "endpoint", "notice", "letter", "push_subscription"]
+        ["environment", "application", "endpoint", "notice", "letter", "push_subscription", "users"]
             .into_iter()
             .map(highest)
             .collect()
@@ -189,10 +189,14 @@ fn id_of(table: &Table) -> &'static str {
 /// The columns of the primary key.
 fn key_of(table: &Table) -> &'static str {
     match table.name {
-        "environment" | "application" | "endpoint" | "notice" | "letter" | "push_subscription" => "key",
+        "environment" | "application" | "endpoint" | "notice" | "letter" | "push_subscription" | "users" => {
+            "key"
+        }
         "recipient" => "channel, recipient",
         "notify" => "application",
         "unsubscribed" => "application, recipient",
+        "membership" => "user_key, application",
+        "browser" | "ticket" => "sha256",
         "failing" => "endpoint",
         "event_type" => "environment, name",
         "delivery" => "endpoint, message, run",

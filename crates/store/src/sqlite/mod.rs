@@ -8,6 +8,7 @@ mod api_key;
 mod application;
 mod attempt;
 mod batch;
+mod browser;
 mod checkpoint;
 mod claim;
 mod command;
@@ -33,6 +34,7 @@ mod row;
 mod schema;
 mod seal_check;
 mod task;
+mod user;
 mod writer;
 
 use crate::delivery::Held;

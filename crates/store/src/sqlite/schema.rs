@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0003_endpoint_options.sql"),
     include_str!("../../migrations/sqlite/0004_failing.sql"),
     include_str!("../../migrations/sqlite/0005_notices.sql"),
+    include_str!("../../migrations/sqlite/0006_users.sql"),
 ];
 
 /// Brings the file up to date, one transaction a migration.

@@ -62,6 +62,27 @@ async fn an_endpoints_attempts_are_merged_newest_first_and_filtered(engine: Engi
     assert_eq!(list(AttemptFilter::default(), back).await.items, all[1..3]);
 }
 
+async fn a_glance_at_endpoints_shows_the_latest_attempts_of_each(engine: Engine) {
+    let f = Fixture::new(engine).await;
+    let app = f.application("one").await;
+    let (a, b) = (f.endpoint(&app).await.key, f.endpoint(&app).await.key);
+    let later = f.clock.now().plus_ms(1_000_000);
+    let nexts = [Next::Failed, Next::Succeeded, Next::Retry(later), Next::Failed, Next::Succeeded];
+    for (endpoint, next) in [a, a, a, a, b].into_iter().zip(nexts) {
+        let message = f.accept(&app, &[(endpoint, Admission::Handoff)]).await;
+        f.record(main_run(message.id, endpoint), Held::Fresh, 1, next).await;
+        f.clock.advance_ms(1_000);
+    }
+    let marks = |each, since| f.store.attempt_marks(vec![a, b], each, since);
+    let found = marks(3, START).await.unwrap();
+    let shown: Vec<_> = found.iter().map(|mark| (mark.endpoint, mark.disposition)).collect();
+    let (failed, retrying, succeeded) = (Disposition::Failed, Disposition::Retrying, Disposition::Succeeded);
+    assert_eq!(shown, [(a, failed), (a, retrying), (a, succeeded), (b, succeeded)]);
+    assert_eq!(found[0].id.timestamp(), START.plus_ms(3_000));
+    assert_eq!(marks(3, START.plus_ms(4_000)).await.unwrap(), found[3..]);
+    assert_eq!(f.store.attempt_marks(Vec::new(), 3, START).await.unwrap(), []);
+}
+
 async fn a_messages_attempts_come_from_all_its_endpoints_and_from_resends_to_others(engine: Engine) {
     let f = Fixture::new(engine).await;
     let app = f.application("one").await;
@@ -202,6 +223,7 @@ async fn a_filtered_list_finds_what_is_far_down(engine: Engine) {
 each_engine!(
     an_attempt_reads_back_as_it_was_recorded_and_only_under_its_message,
     an_endpoints_attempts_are_merged_newest_first_and_filtered,
+    a_glance_at_endpoints_shows_the_latest_attempts_of_each,
     a_messages_attempts_come_from_all_its_endpoints_and_from_resends_to_others,
     an_endpoints_messages_show_each_once_with_its_latest_state,
     a_message_delivered_again_stands_in_the_list_once_and_paging_comes_to_an_end,

@@ -1,6 +1,7 @@
 //! Copying from SQLite to PostgreSQL: everything arrives, whatever cuts it short, and nothing else is overwritten.
 
 use crate::harness::{Engine, Fixture, START, main_run, shared_options};
+use crate::user::{ADMINISTRATOR, browser, in_place, totp, user};
 use bytes::Bytes;
 use domain::api_key::ApiKey;
 use domain::attempt::Trigger;
@@ -10,17 +11,19 @@ use domain::confidential::Confidential;
 use domain::credentials::Credentials;
 use domain::delivery::Next;
 use domain::endpoint::Endpoint;
-use domain::id::{ApplicationKey, EndpointKey};
+use domain::id::{ApplicationKey, EndpointKey, UserKey};
 use domain::message::Overrides;
 use domain::notice::{Channel, Facts, NewNotice, NoticeKind};
 use domain::notify::{Notify, Subscription};
 use domain::page::{Order, Page};
 use domain::role::Role;
+use domain::sign_in::TicketPurpose;
 use domain::wire_id::Kind;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use store::StoreError;
+use store::browser::NewBrowser;
 use store::copy::{Options, Progress, copy};
 use store::delivery::Held;
 use store::endpoint::EndpointChange;
@@ -28,6 +31,7 @@ use store::idempotency::Replay;
 use store::message::{Admission, MessageKey};
 use store::notice::{NewLetter, Sending};
 use store::postgres::Postgres;
+use store::user::UserChange;
 use testkit::Cluster;
 
 fn options() -> Options {
@@ -121,6 +125,7 @@ async fn add_sealed(f: &Fixture, app: ApplicationKey, endpoint: EndpointKey, wil
     };
     f.store.replay_put([7; 16], replay).await.unwrap();
     add_notices(f, app, endpoint, wild).await;
+    add_users(f, app, wild).await;
     let token = Confidential::new("canary-token".into());
     let credentials = Credentials { auth: Auth::Bearer { token }, ..Credentials::default() };
     let change = move |_: &Endpoint| {
@@ -161,6 +166,43 @@ async fn add_notices(f: &Fixture, app: ApplicationKey, endpoint: EndpointKey, wi
     let subscription = Subscription { endpoint: place, p256dh: vec![4; 65], auth: vec![1; 16] };
     f.store.subscription_put(app, "push_1".into(), subscription).await.unwrap();
     f.store.unsubscribe(app, "print of g@h", true).await.unwrap();
+}
+
+/// Users with and without a second factor, where they are signed in, links; and one who is gone.
+async fn add_users(f: &Fixture, app: ApplicationKey, wild: &str) {
+    let here = in_place(Some(app), Role::Member);
+    for (n, memberships) in [(1, &[ADMINISTRATOR, here][..]), (2, &[here]), (3, &[here]), (4, &[here])] {
+        let one = user(f, &format!("{n}@acme.example"), memberships).await;
+        let totp = (n % 2 == 0).then(|| totp(n.into()));
+        let (name, password) = (Some(wild.to_owned()), (n > 2).then(|| "$argon2id$hash".to_owned()));
+        f.store
+            .user_change(one.key, UserChange { name, email: None, password, totp: Some(totp) })
+            .await
+            .unwrap();
+        let end = START.plus_ms(1_000_000);
+        f.store.browser_create(NewBrowser { agent: wild.into(), ..browser(n, one.key) }).await.unwrap();
+        f.store.ticket_create([n; 32], (one.key, TicketPurpose::Password), end).await.unwrap();
+    }
+    let gone = user(f, "gone@acme.example", &[here]).await;
+    f.store.user_delete(gone.key).await.unwrap();
+}
+
+/// Who may sign in, and how, and where they are.
+async fn users(f: &Fixture, app: ApplicationKey) -> String {
+    let users = f.store.user_list(Some(app)).await.unwrap();
+    let mut out = format!("{users:#?}\n{:#?}\n", f.store.user_list(None).await.unwrap());
+    for (n, one) in (1..).zip(&users) {
+        let proofs = f.store.user_proofs(&one.email).await.unwrap();
+        let totp = proofs.totp.map(|totp| (totp.secret.reveal().to_owned(), totp.last_step));
+        out += &format!(
+            "{:?}\n{totp:?}\n{:#?}\n{:?}\n",
+            proofs.password,
+            f.store.browser_list(one.key, START).await.unwrap(),
+            f.store.ticket_find([n; 32], TicketPurpose::Password).await.unwrap().email
+        );
+    }
+    assert_eq!(users.len(), 4);
+    out
 }
 
 /// What there is to tell, and to whom.
@@ -208,6 +250,7 @@ async fn contents(f: &Fixture, app: ApplicationKey, endpoint: EndpointKey) -> St
         store.replay_get([7; 16]).await.unwrap(),
     );
     out += &notices(f, app).await;
+    out += &users(f, app).await;
     for number in [0, 1, 2, 9] {
         out += &format!("{:?} ", store.message_key_get([number; 16]).await.unwrap());
         out += &format!(
@@ -264,6 +307,7 @@ async fn everything_arrives_however_often_the_copy_is_cut_short() {
     assert_eq!(before.len(), after.len());
     // Keys of what was deleted are not given again: messages of it may be there.
     assert!(there.application("another").await.key > ApplicationKey(app.0 + 1));
+    assert_eq!(user(&there, "another@acme.example", &[]).await.key, UserKey(6));
     let due = there.claim(endpoint, 50).await;
     assert_eq!(due.len(), 5, "two retries, a resend, and two that were on the wire: {due:?}");
 }

@@ -6,6 +6,7 @@
 mod each_engine;
 
 mod attempt;
+mod browser;
 mod configuration;
 mod copy;
 mod delivery;
@@ -22,5 +23,8 @@ mod protocol;
 mod prune;
 mod rescue;
 mod task;
+mod ticket;
 mod tls;
 mod trouble;
+mod user;
+mod user_races;

@@ -1,7 +1,7 @@
-//! No query of an engine walks through a table of the log.
+//! No query of an engine walks through a table of the log, nor through the browsers: every page of the console looks its own up.
 //!
 //! Every connection of the suite reports the statements that it runs; each distinct one is explained on the same
-//! connection right then. A plan that scans `message`, `attempt` or `delivery` (or sorts what it found) fails the test
+//! connection right then. A plan that scans `message`, `attempt`, `delivery` or `browser` (or sorts what it found) fails the test
 //! that ran it (or one beside it), but for the few that are meant to.
 
 use crate::harness::Engine;
@@ -21,6 +21,7 @@ const MEANT: &[(&str, &str)] = &[
     ),
     ("SELECT min(endpoint) FROM delivery", "the skip scan: one step into the index an endpoint"),
     ("FROM attempt INDEXED BY attempt_by_delivery WHERE", "sorts the tries of one delivery, a handful"),
+    ("FROM membership JOIN users", "sorts those who are members of one place"),
 ];
 
 /// Watches the statements of every connection.
@@ -73,7 +74,7 @@ impl Drop for Verdict {
 /// What PostgreSQL walked through so far, for want of an index: its cluster explains every statement, and takes an index
 /// wherever there is one that fits.
 fn walks() -> Vec<String> {
-    const LOG: [&str; 4] = ["message", "payload", "attempt", "delivery"];
+    const LOG: [&str; 5] = ["message", "payload", "attempt", "delivery", "browser"];
     let of_log = |walk: &String| LOG.iter().any(|table| walk.contains(&format!("Seq Scan on {table}")));
     let meant = |walk: &String| walk.contains("SELECT count(*), min(due_at) FROM delivery WHERE state = 0");
     Cluster::shared().walks().into_iter().filter(|walk| of_log(walk) && !meant(walk)).collect()
@@ -103,7 +104,7 @@ fn bad_steps(sql: &str) -> Vec<String> {
         }
     }
     let log = |step: &String| {
-        ["message", "attempt", "delivery"].iter().any(|t| step.contains(&format!("SCAN {t}")))
+        ["message", "attempt", "delivery", "browser"].iter().any(|t| step.contains(&format!("SCAN {t}")))
     };
     let sorts = |step: &String| step.contains("USE TEMP B-TREE FOR ORDER BY");
     steps.into_iter().filter(|step| log(step) || sorts(step)).collect()
@@ -121,6 +122,7 @@ fn migrations() -> Vec<String> {
 fn a_scan_and_a_sort_are_noticed() {
     assert_eq!(bad_steps("SELECT id FROM message WHERE event_type = 'x'"), ["SCAN message"]);
     assert_eq!(bad_steps("SELECT id FROM message WHERE event_type = ?1"), ["SCAN message"]);
+    assert_eq!(bad_steps("SELECT user_key FROM browser WHERE address = ?1"), ["SCAN browser"]);
     assert_eq!(bad_steps("SELECT id FROM attempt WHERE endpoint = 1 ORDER BY status").len(), 1);
     assert_eq!(bad_steps("SELECT id FROM nowhere"), ["it cannot be explained: no such table: nowhere"]);
     assert!(bad_steps("SELECT id FROM message WHERE application = 1 ORDER BY id").is_empty());

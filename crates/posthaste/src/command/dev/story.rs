@@ -92,6 +92,12 @@ impl Story {
         );
     }
 
+    pub(super) fn console(&self, link: &str) {
+        self.heading("The console: see it all in your browser, create webhooks, send tests");
+        println!("   This link signs you in. Keep it to yourself, it holds for 30 days:\n");
+        println!("{link}");
+    }
+
     pub(super) fn your_turn(&self, base: &str, token: &str, setup: &SetUp) {
         self.heading("Now you");
         println!(

@@ -1,0 +1,131 @@
+//! How often somebody may knock at the door: wrong passwords are counted, for each address and for each account.
+//!
+//! It is all in memory, and each node counts for itself: it slows guessing down by so much that a password of ten characters
+//! holds, and is no lock. Who is told to wait is told so whether or not the account exists.
+
+use crate::error::{AppError, Result};
+use domain::clock::Timestamp;
+use foldhash::HashMap;
+use parking_lot::Mutex;
+
+/// Over how long it is counted, in milliseconds (15 minutes).
+const WINDOW_MS: i64 = 900_000;
+/// Wrong tries for one account from one place.
+const BOTH_MAX: u32 = 10;
+/// Wrong tries from one place.
+const PLACE_MAX: u32 = 60;
+/// Wrong tries for one account, wherever they come from.
+const ACCOUNT_MAX: u32 = 100;
+/// What is counted at the same time; beyond it everything begins anew.
+const COUNTED_MAX: usize = 50_000;
+
+/// What one knock counts under.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Of {
+    Both(String, String),
+    Place(String),
+    Account(String),
+}
+
+/// The tries that were wrong.
+#[derive(Default)]
+pub(crate) struct Knocks {
+    counted: Mutex<HashMap<Of, (u32, Timestamp)>>,
+}
+
+fn all(place: &str, account: &str) -> [(Of, u32); 3] {
+    [
+        (Of::Both(place.to_owned(), account.to_owned()), BOTH_MAX),
+        (Of::Place(place.to_owned()), PLACE_MAX),
+        (Of::Account(account.to_owned()), ACCOUNT_MAX),
+    ]
+}
+
+impl Knocks {
+    /// Counts a try before it is looked at, so that many at once count too.
+    ///
+    /// # Errors
+    /// `TooMany`, with how long to wait.
+    pub(crate) fn knock(&self, place: &str, account: &str, now: Timestamp) -> Result<()> {
+        let mut counted = self.counted.lock();
+        if counted.len() >= COUNTED_MAX {
+            counted.retain(|_, (_, until)| *until > now);
+        }
+        if counted.len() >= COUNTED_MAX {
+            counted.clear();
+        }
+        for (of, most) in all(place, account) {
+            if let Some((count, until)) = counted.get(&of).filter(|(_, until)| *until > now)
+                && *count >= most
+            {
+                let minutes = (until.0 - now.0 + 59_999) / 60_000;
+                let unit = if minutes == 1 { "minute" } else { "minutes" };
+                return Err(AppError::TooMany(format!(
+                    "There were too many tries. Wait {minutes} {unit}, then try again."
+                )));
+            }
+        }
+        for (of, _) in all(place, account) {
+            let entry = counted.entry(of).or_insert((0, now.plus_ms(WINDOW_MS)));
+            if entry.1 <= now {
+                *entry = (0, now.plus_ms(WINDOW_MS));
+            }
+            entry.0 += 1;
+        }
+        Ok(())
+    }
+
+    /// The try was right: it counts no more, and nothing from this place for this account does.
+    pub(crate) fn welcome(&self, place: &str, account: &str) {
+        let mut counted = self.counted.lock();
+        counted.remove(&Of::Both(place.to_owned(), account.to_owned()));
+        for of in [Of::Place(place.to_owned()), Of::Account(account.to_owned())] {
+            if let Some((count, _)) = counted.get_mut(&of) {
+                *count = count.saturating_sub(1);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+    #[test]
+    fn ten_wrong_tries_are_enough_until_a_quarter_of_an_hour_has_passed() {
+        let knocks = Knocks::default();
+        for _ in 0..BOTH_MAX {
+            knocks.knock("here", "ada", NOW).unwrap();
+        }
+        let refused = knocks.knock("here", "ada", NOW.plus_ms(60_001)).unwrap_err();
+        assert_eq!(refused.to_string(), "There were too many tries. Wait 14 minutes, then try again.");
+        // Ada herself, from elsewhere, is let in; and others from here.
+        knocks.knock("there", "ada", NOW).unwrap();
+        knocks.knock("here", "bob", NOW).unwrap();
+        knocks.knock("here", "ada", NOW.plus_ms(WINDOW_MS)).unwrap();
+    }
+
+    #[test]
+    fn one_place_or_one_account_is_slowed_down_whatever_the_other_is() {
+        let knocks = Knocks::default();
+        for n in 0..PLACE_MAX {
+            knocks.knock("here", &n.to_string(), NOW).unwrap();
+        }
+        assert!(knocks.knock("here", "new", NOW).is_err());
+        for n in 0..ACCOUNT_MAX {
+            knocks.knock(&n.to_string(), "ada", NOW).unwrap();
+        }
+        assert!(knocks.knock("new", "ada", NOW).is_err());
+    }
+
+    #[test]
+    fn who_signs_in_again_and_again_is_never_slowed_down() {
+        let knocks = Knocks::default();
+        for _ in 0..1_000 {
+            knocks.knock("here", "ada", NOW).unwrap();
+            knocks.welcome("here", "ada");
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Signing in to the console: from a password or a link to a browser's cookie, and from the cookie to a [`Visitor`].
+//!
+//! A cookie holds 32 random bytes; the store keeps their SHA-256. Every answer about an account that is not there takes as
+//! long, and says the same, as one about an account that is.
+
+use crate::App;
+use crate::error::{AppError, Result};
+use crate::principal::{Principal, Scope};
+use crate::session::{hex, sha256, subject};
+use domain::application::Application;
+use domain::clock::Timestamp;
+use domain::environment::Environment;
+use domain::role::Role;
+use domain::sign_in::{SESSION_IDLE_MS, SESSION_MS, SESSION_SEEN_MS, TicketPurpose};
+use domain::user::{User, check_password, normal_email};
+use std::sync::Arc;
+use store::StoreError;
+use store::browser::{Browser, NewBrowser};
+use store::user::Proofs;
+
+/// Characters of what a browser says it is that are kept.
+const AGENT_CHARS_MAX: usize = 200;
+/// Characters of a cookie, and of what a link holds.
+const TOKEN_CHARS: usize = 64;
+
+/// Where somebody comes from.
+#[derive(Clone, Debug, Default)]
+pub struct From {
+    /// The client's address.
+    pub address: String,
+    /// What the browser says it is.
+    pub agent: String,
+}
+
+/// A person who is signed in.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// Who.
+    pub user: User,
+    /// In which browser.
+    pub browser: Browser,
+    /// What every form of theirs carries, so that no other site can send one.
+    pub form_token: String,
+}
+
+/// An application as a visitor opens it.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The application.
+    pub application: Arc<Application>,
+    /// What the visitor may do there.
+    pub principal: Principal,
+}
+
+impl Visitor {
+    fn subject(&self) -> [u8; 16] {
+        subject(&["user", &self.user.id])
+    }
+}
+
+impl App {
+    /// Signs a person in; answers what the cookie holds.
+    ///
+    /// # Errors
+    /// `Unauthenticated` when address and password are no pair; `TooMany`.
+    pub async fn sign_in(&self, email: &str, password: &str, from: From) -> Result<String> {
+        let (email, now) = (normal_email(email), self.now());
+        self.inner.knocks.knock(&from.address, &email, now)?;
+        let proofs = match self.store().user_proofs(&email).await {
+            Ok(proofs) => Some(proofs),
+            Err(StoreError::NotFound) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let hash = proofs.as_ref().and_then(|proofs| proofs.password.clone());
+        let fits = self.inner.passwords.fits(password, hash).await?;
+        let Proofs { user, password, .. } = proofs.filter(|_| fits).ok_or(AppError::Unauthenticated)?;
+        self.inner.knocks.welcome(&from.address, &email);
+        match self.keep_browser(&user, password, from).await {
+            // The password was replaced while it was looked at.
+            Err(AppError::NotFound) => Err(AppError::Unauthenticated),
+            kept => kept,
+        }
+    }
+
+    /// Signs the holder of a link in: those that [`App::sign_in_link`] makes.
+    ///
+    /// # Errors
+    /// `NotFound` when it is none, or does not hold any more; `TooMany`.
+    pub async fn sign_in_by_link(&self, link: &str, from: From) -> Result<String> {
+        let user = self.holder(link, TicketPurpose::SignIn, &from).await?;
+        self.welcome(&user, from).await
+    }
+
+    /// Whose link this is, by which a password is chosen.
+    ///
+    /// # Errors
+    /// `NotFound` when it is none, was used, or does not hold any more; `TooMany`.
+    pub async fn password_link(&self, link: &str, from: &From) -> Result<User> {
+        self.holder(link, TicketPurpose::Password, from).await
+    }
+
+    /// Chooses a password by a link, and signs in. Every other browser of theirs is signed out.
+    ///
+    /// # Errors
+    /// As [`App::password_link`]; `Invalid`.
+    pub async fn password_by_link(&self, link: &str, password: &str, from: From) -> Result<String> {
+        let user = self.password_link(link, &from).await?;
+        check_password(password, &user.email).map_err(|what| AppError::invalid("password", what))?;
+        let hash = self.hashed(password).await?;
+        let user = self.store().ticket_use(sha256(link.as_bytes()), hash).await?;
+        self.welcome(&user, from).await
+    }
+
+    /// Who is signed in by this cookie.
+    ///
+    /// # Errors
+    /// `Unauthenticated`; `Unavailable`.
+    pub async fn visitor(&self, cookie: &str) -> Result<Visitor> {
+        if cookie.len() != TOKEN_CHARS {
+            return Err(AppError::Unauthenticated);
+        }
+        let (hash, now) = (sha256(cookie.as_bytes()), self.now());
+        let (browser, user) = match self.store().browser_find(hash, idle_since(now)).await {
+            Err(StoreError::NotFound) => return Err(AppError::Unauthenticated),
+            found => found?,
+        };
+        if browser.seen_at.plus_ms(SESSION_SEEN_MS) <= now {
+            self.store().browser_seen(hash).await?;
+        }
+        let form_token = hex(&sha256(["form", cookie].join("\0").as_bytes())[..16]);
+        Ok(Visitor { user, browser, form_token })
+    }
+
+    /// Signs a visitor out, here or everywhere.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn sign_out(&self, visitor: &Visitor, everywhere: bool) -> Result<()> {
+        match everywhere {
+            true => self.store().browsers_delete(visitor.user.key, None).await?,
+            false => self.store().browser_delete(visitor.browser.sha256).await?,
+        }
+        Ok(())
+    }
+
+    /// Where a visitor is signed in, this browser included.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn browsers(&self, visitor: &Visitor) -> Result<Vec<Browser>> {
+        Ok(self.store().browser_list(visitor.user.key, idle_since(self.now())).await?)
+    }
+
+    /// The application of this id as a visitor opens it.
+    ///
+    /// # Errors
+    /// `NotFound`, also when they have no role there.
+    pub fn open(&self, visitor: &Visitor, application: &str) -> Result<Opened> {
+        let routing = self.store().routing();
+        let application = routing.application_by_id(application).ok_or(AppError::NotFound)?;
+        let role = visitor.user.role_in(application.key).ok_or(AppError::NotFound)?;
+        let environment = routing.environment_by_key(application.environment).ok_or(AppError::NotFound)?;
+        let is_everywhere = visitor.user.role_everywhere() == Some(role);
+        let scope = if is_everywhere {
+            Scope::Environment
+        } else {
+            Scope::Application { key: application.key, id: Some(application.id.clone()) }
+        };
+        let feature_flags = (!is_everywhere).then(Vec::new);
+        let principal = Principal { environment, scope, role, subject: visitor.subject(), feature_flags };
+        Ok(Opened { application, principal })
+    }
+
+    /// The environment of this id as a visitor opens it; none is the one that was there first.
+    ///
+    /// # Errors
+    /// `NotFound`, also when they are no members of the instance.
+    pub fn open_environment(&self, visitor: &Visitor, id: Option<&str>) -> Result<Principal> {
+        let role = visitor.user.role_everywhere().ok_or(AppError::NotFound)?;
+        let routing = self.store().routing();
+        let environment = match id {
+            Some(id) => routing.environment(id),
+            None => routing.environments().into_iter().min_by_key(|environment| environment.key),
+        };
+        let environment = environment.ok_or(AppError::NotFound)?;
+        Ok(Principal {
+            environment,
+            scope: Scope::Environment,
+            role,
+            subject: visitor.subject(),
+            feature_flags: None,
+        })
+    }
+
+    /// Every environment, for members of the instance; the first one first.
+    #[must_use]
+    pub fn environments(&self, visitor: &Visitor) -> Vec<Arc<Environment>> {
+        if visitor.user.role_everywhere().is_none() {
+            return Vec::new();
+        }
+        let mut all = self.store().routing().environments();
+        all.sort_by_key(|environment| environment.key);
+        all
+    }
+
+    /// The applications in which a visitor has a role of their own, with it.
+    #[must_use]
+    pub fn own_applications(&self, visitor: &Visitor) -> Vec<(Arc<Application>, Role)> {
+        let routing = self.store().routing();
+        let own = visitor.user.memberships.iter().filter_map(|membership| {
+            let application = routing.application_by_key(membership.application?)?;
+            Some((application, membership.role))
+        });
+        own.collect()
+    }
+
+    /// Keeps a browser for a user; answers what its cookie holds.
+    pub(crate) async fn welcome(&self, user: &User, from: From) -> Result<String> {
+        self.keep_browser(user, None, from).await
+    }
+
+    async fn keep_browser(&self, user: &User, password: Option<String>, from: From) -> Result<String> {
+        let cookie = self.new_token();
+        let agent = from.agent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS_MAX).collect();
+        let new = NewBrowser {
+            sha256: sha256(cookie.as_bytes()),
+            user: user.key,
+            password,
+            ends_at: self.now().plus_ms(SESSION_MS),
+            address: from.address,
+            agent,
+        };
+        self.store().browser_create(new).await?;
+        self.store().browsers_prune(idle_since(self.now())).await?;
+        Ok(cookie)
+    }
+
+    /// What a cookie or a link holds: 32 random bytes, as hexadecimal digits.
+    pub(crate) fn new_token(&self) -> String {
+        hex(&self.random::<32>())
+    }
+
+    async fn holder(&self, link: &str, purpose: TicketPurpose, from: &From) -> Result<User> {
+        self.inner.knocks.knock(&from.address, "", self.now())?;
+        if link.len() != TOKEN_CHARS {
+            return Err(AppError::NotFound);
+        }
+        let user = self.store().ticket_find(sha256(link.as_bytes()), purpose).await?;
+        self.inner.knocks.welcome(&from.address, "");
+        Ok(user)
+    }
+}
+
+const fn idle_since(now: Timestamp) -> Timestamp {
+    Timestamp(now.0 - SESSION_IDLE_MS)
+}

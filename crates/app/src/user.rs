@@ -1,0 +1,285 @@
+//! Users: added by those who administer where they are to be members, and by themselves the first time.
+
+use crate::App;
+use crate::error::{AppError, Problems, Result};
+use crate::principal::{Principal, Right, Scope};
+use crate::session::{hex, sha256};
+use crate::sign_in::{From, Visitor};
+use domain::environment::ENVIRONMENT_DEFAULT;
+use domain::id::ApplicationKey;
+use domain::name::check_name;
+use domain::notify::is_email;
+use domain::role::Role;
+use domain::sign_in::{INVITATION_MS, TicketPurpose};
+use domain::user::{Membership, User, check_password, normal_email};
+use domain::wire_id::Kind;
+use store::StoreError;
+use store::seal::derive;
+use store::user::{NewUser, UserChange};
+
+/// Somebody who is to be a user.
+#[derive(Clone, Debug, Default)]
+pub struct Newcomer {
+    /// The address that they will sign in with.
+    pub email: String,
+    /// What they are called; may be empty.
+    pub name: String,
+    /// Their password; without one they choose it by a link.
+    pub password: Option<String>,
+}
+
+/// What a user changes of their own.
+#[derive(Clone, Debug, Default)]
+pub struct OwnPassword {
+    /// The one that they have.
+    pub current: String,
+    /// The one that they want.
+    pub new: String,
+}
+
+impl App {
+    /// What the link holds by which the first administrator is made; none once there is a user. It is the same on every node and
+    /// after a restart.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn setup_link(&self) -> Result<Option<String>> {
+        let is_set_up = self.store().user_exists().await?;
+        Ok((!is_set_up).then(|| self.setup_token()))
+    }
+
+    /// Whether this is what the link holds, and there is nobody yet.
+    ///
+    /// # Errors
+    /// `NotFound` when it is not, or somebody is there; `TooMany`.
+    pub async fn setup_check(&self, link: &str, from: &From) -> Result<()> {
+        self.inner.knocks.knock(&from.address, "setup", self.now())?;
+        let known = self.setup_token();
+        let fits = aws_lc_rs::constant_time::verify_slices_are_equal(known.as_bytes(), link.as_bytes());
+        if fits.is_err() || self.store().user_exists().await? {
+            return Err(AppError::NotFound);
+        }
+        self.inner.knocks.welcome(&from.address, "setup");
+        Ok(())
+    }
+
+    /// Makes the first administrator, and signs them in.
+    ///
+    /// # Errors
+    /// As [`App::setup_check`]; `Invalid`.
+    pub async fn setup(&self, link: &str, newcomer: Newcomer, from: From) -> Result<String> {
+        self.setup_check(link, &from).await?;
+        let new = self.user_new(newcomer, administrator()).await?;
+        self.first_environment().await?;
+        let user = match self.store().user_create_first(new).await {
+            // Somebody was faster: the link holds no more.
+            Err(StoreError::Taken(_)) => return Err(AppError::NotFound),
+            made => made?,
+        };
+        self.welcome(&user, from).await
+    }
+
+    /// Adds a user with a role on the whole instance, on the command line: whoever can run it can read everything anyway.
+    ///
+    /// # Errors
+    /// `Invalid`, `Conflict` when the address is taken.
+    pub async fn user_create(&self, newcomer: Newcomer, role: Role) -> Result<User> {
+        let new = self.user_new(newcomer, Membership { application: None, role }).await?;
+        self.first_environment().await?;
+        taken_email(self.store().user_create(new).await)
+    }
+
+    /// All users, by address, with where they may do what: for whoever runs the server.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn users(&self) -> Result<Vec<User>> {
+        Ok(self.store().user_every().await?)
+    }
+
+    /// A link by which the user of this address chooses a new password: for whoever runs the server.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`.
+    pub async fn password_link_for(&self, email: &str) -> Result<String> {
+        let user = self.store().user_proofs(&normal_email(email)).await?.user;
+        self.link(&user, TicketPurpose::Password, INVITATION_MS).await
+    }
+
+    /// A link by which its holder signs in as this user, until then.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`.
+    pub async fn sign_in_link(&self, email: &str, holds_ms: i64) -> Result<String> {
+        let user = self.store().user_proofs(&normal_email(email)).await?.user;
+        self.link(&user, TicketPurpose::SignIn, holds_ms).await
+    }
+
+    /// The members of an application, or of the whole instance.
+    ///
+    /// # Errors
+    /// `Forbidden` below the role of an administrator there.
+    pub async fn members(&self, principal: &Principal, of: Option<ApplicationKey>) -> Result<Vec<User>> {
+        administers(principal, of)?;
+        Ok(self.store().user_list(of).await?)
+    }
+
+    /// Gives somebody a role; who is no user yet becomes one. Answers the user, and, when they have no password, a link by which
+    /// they choose one.
+    ///
+    /// # Errors
+    /// `Forbidden`, `Invalid`; `Refused` when no administrator would be left.
+    pub async fn member_add(
+        &self,
+        principal: &Principal,
+        newcomer: Newcomer,
+        membership: Membership,
+    ) -> Result<(User, Option<String>)> {
+        administers(principal, membership.application)?;
+        let email = normal_email(&newcomer.email);
+        let user = match self.store().user_proofs(&email).await {
+            Ok(proofs) => {
+                self.store().membership_put(proofs.user.key, membership).await?;
+                self.store().user_get(&proofs.user.id).await?
+            }
+            Err(StoreError::NotFound) => {
+                let new = self.user_new(Newcomer { password: None, ..newcomer }, membership).await?;
+                taken_email(self.store().user_create(new).await)?
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if user.has_password {
+            return Ok((user, None));
+        }
+        let link = self.link(&user, TicketPurpose::Password, INVITATION_MS).await?;
+        Ok((user, Some(link)))
+    }
+
+    /// Changes a member's role.
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotFound`; `Refused` when no administrator would be left.
+    pub async fn member_change(
+        &self,
+        principal: &Principal,
+        user: &str,
+        membership: Membership,
+    ) -> Result<()> {
+        administers(principal, membership.application)?;
+        let user = self.member(user, membership.application).await?;
+        Ok(self.store().membership_put(user.key, membership).await?)
+    }
+
+    /// Takes a member's role away. Who is a member of nothing else is deleted.
+    ///
+    /// # Errors
+    /// As [`App::member_change`].
+    pub async fn member_remove(
+        &self,
+        principal: &Principal,
+        user: &str,
+        of: Option<ApplicationKey>,
+    ) -> Result<()> {
+        administers(principal, of)?;
+        let user = self.member(user, of).await?;
+        if user.memberships.len() == 1 {
+            return Ok(self.store().user_delete(user.key).await?);
+        }
+        Ok(self.store().membership_delete(user.key, of).await?)
+    }
+
+    /// Changes a visitor's own password. Every other browser of theirs is signed out.
+    ///
+    /// # Errors
+    /// `Invalid`, also when the current one is wrong; `TooMany`.
+    pub async fn password_change(&self, visitor: &Visitor, passwords: OwnPassword) -> Result<()> {
+        let email = &visitor.user.email;
+        let here = &visitor.browser.address;
+        self.inner.knocks.knock(here, email, self.now())?;
+        let hash = self.store().user_proofs(email).await?.password;
+        // Who came by a link has none to show.
+        if hash.is_some() && !self.inner.passwords.fits(&passwords.current, hash).await? {
+            return Err(AppError::invalid("current", "is not your password"));
+        }
+        self.inner.knocks.welcome(here, email);
+        check_password(&passwords.new, email).map_err(|what| AppError::invalid("new", what))?;
+        let password = Some(self.hashed(&passwords.new).await?);
+        self.store().user_change(visitor.user.key, UserChange { password, ..UserChange::default() }).await?;
+        Ok(self.store().browsers_delete(visitor.user.key, Some(visitor.browser.sha256)).await?)
+    }
+
+    /// Changes what a visitor is called.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub async fn user_rename(&self, visitor: &Visitor, name: &str) -> Result<()> {
+        check_name(name.trim()).map_err(|what| AppError::invalid("name", what))?;
+        let change = UserChange { name: Some(name.trim().to_owned()), ..UserChange::default() };
+        self.store().user_change(visitor.user.key, change).await?;
+        Ok(())
+    }
+
+    async fn member(&self, id: &str, of: Option<ApplicationKey>) -> Result<User> {
+        let user = self.store().user_get(id).await?;
+        let is_member = user.memberships.iter().any(|membership| membership.application == of);
+        if is_member { Ok(user) } else { Err(AppError::NotFound) }
+    }
+
+    async fn link(&self, user: &User, purpose: TicketPurpose, holds_ms: i64) -> Result<String> {
+        let token = self.new_token();
+        let expires_at = self.now().plus_ms(holds_ms);
+        self.store().ticket_create(sha256(token.as_bytes()), (user.key, purpose), expires_at).await?;
+        Ok(token)
+    }
+
+    async fn user_new(&self, newcomer: Newcomer, membership: Membership) -> Result<NewUser> {
+        let email = normal_email(&newcomer.email);
+        let mut problems = Problems::default();
+        if !is_email(&email) {
+            problems.add("email", "is not an e-mail address like ada@example.com");
+        }
+        problems.check("name", check_name(newcomer.name.trim()));
+        if let Some(password) = &newcomer.password
+            && let Err(what) = check_password(password, &email)
+        {
+            problems.add("password", what);
+        }
+        problems.finish()?;
+        let password = match newcomer.password {
+            Some(password) => Some(self.hashed(&password).await?),
+            None => None,
+        };
+        let name = newcomer.name.trim().to_owned();
+        Ok(NewUser { id: self.new_id(Kind::User), email, name, password, memberships: vec![membership] })
+    }
+
+    /// Whoever signs in finds an environment, also before any token was used.
+    async fn first_environment(&self) -> Result<()> {
+        let headers = self.settings().signature_headers;
+        self.store().environment_ensure(ENVIRONMENT_DEFAULT, headers).await?;
+        Ok(())
+    }
+
+    fn setup_token(&self) -> String {
+        hex(&derive(&self.store().wire_id_key(), "setup")[..16])
+    }
+}
+
+const fn administrator() -> Membership {
+    Membership { application: None, role: Role::Administrator }
+}
+
+/// Members of a place are the matter of those who administer it. Who administers an application alone has no say over others.
+fn administers(principal: &Principal, of: Option<ApplicationKey>) -> Result<()> {
+    match (&principal.scope, of) {
+        (Scope::Application { key, .. }, Some(of)) if *key == of => principal.may(Right::Administer),
+        _ => principal.may_in_environment(Right::Administer),
+    }
+}
+
+fn taken_email(made: Result<User, StoreError>) -> Result<User> {
+    made.map_err(|error| match error {
+        StoreError::Taken(_) => AppError::conflict("There is a user with this address already."),
+        error => error.into(),
+    })
+}

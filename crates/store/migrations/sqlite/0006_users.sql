@@ -1,0 +1,47 @@
+-- People who sign in to the console. (`user` alone is a word of SQL's own.)
+CREATE TABLE users (
+    key         INTEGER PRIMARY KEY AUTOINCREMENT,
+    id          TEXT NOT NULL UNIQUE,
+    -- In lower case.
+    email       TEXT NOT NULL UNIQUE,
+    name        TEXT NOT NULL,
+    -- A hash (argon2id, PHC text); none until they choose a password.
+    password    TEXT,
+    -- The second factor, and the step of the last code that was taken.
+    sealed_totp BLOB,
+    totp_step   INTEGER NOT NULL DEFAULT 0,
+    created_at  INTEGER NOT NULL
+) STRICT;
+
+-- Who may do what where. Application 0 is the whole instance.
+CREATE TABLE membership (
+    user_key    INTEGER NOT NULL REFERENCES users (key) ON DELETE CASCADE,
+    application INTEGER NOT NULL,
+    role        TEXT NOT NULL CHECK (role IN ('administrator', 'manager', 'member', 'viewer')),
+    PRIMARY KEY (user_key, application)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX membership_application ON membership (application, user_key);
+
+-- Where people are signed in, under the SHA-256 of what the cookie holds.
+CREATE TABLE browser (
+    sha256     BLOB PRIMARY KEY,
+    user_key   INTEGER NOT NULL REFERENCES users (key) ON DELETE CASCADE,
+    created_at INTEGER NOT NULL,
+    seen_at    INTEGER NOT NULL,
+    ends_at    INTEGER NOT NULL,
+    address    TEXT NOT NULL,
+    agent      TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX browser_user ON browser (user_key, seen_at);
+CREATE INDEX browser_seen ON browser (seen_at);
+CREATE INDEX browser_ends ON browser (ends_at);
+
+-- Links that were given to people, under the SHA-256 of what each holds.
+CREATE TABLE ticket (
+    sha256     BLOB PRIMARY KEY,
+    user_key   INTEGER NOT NULL REFERENCES users (key) ON DELETE CASCADE,
+    purpose    TEXT NOT NULL CHECK (purpose IN ('password', 'sign_in')),
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX ticket_user ON ticket (user_key);
+CREATE INDEX ticket_expires ON ticket (expires_at);

@@ -1,0 +1,41 @@
+//! The cookie of a browser in which somebody is signed in (RFC 6265bis).
+
+use crate::Console;
+use domain::sign_in::SESSION_MS;
+use http::header::{COOKIE, HeaderMap, HeaderValue};
+
+/// Its name over TLS: a browser takes it from this host alone, over TLS alone (RFC 6265bis, section 4.1.3.2).
+const SECURE_NAME: &str = "__Host-posthaste";
+/// Its name where people reach the console over plain http.
+const PLAIN_NAME: &str = "posthaste";
+
+impl Console {
+    const fn cookie_name(is_secure: bool) -> &'static str {
+        if is_secure { SECURE_NAME } else { PLAIN_NAME }
+    }
+
+    /// What the cookie of a request holds.
+    pub(crate) fn cookie<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        let name = Self::cookie_name(self.is_secure());
+        let texts = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+        let mut pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
+    }
+
+    /// Sets the cookie.
+    pub(crate) fn keep_cookie(&self, value: &str) -> Option<HeaderValue> {
+        self.set_cookie(value, SESSION_MS / 1_000)
+    }
+
+    /// Takes the cookie away.
+    pub(crate) fn drop_cookie(&self) -> Option<HeaderValue> {
+        self.set_cookie("", 0)
+    }
+
+    fn set_cookie(&self, value: &str, seconds: i64) -> Option<HeaderValue> {
+        let (is_secure, name) = (self.is_secure(), Self::cookie_name(self.is_secure()));
+        let secure = if is_secure { "; Secure" } else { "" };
+        let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
+        HeaderValue::from_str(&text).ok()
+    }
+}

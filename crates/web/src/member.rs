@@ -1,0 +1,224 @@
+//! Who may do what: the members of an application, or of the whole instance.
+
+use crate::Console;
+use crate::mistakes::Mistakes;
+use crate::page::{Page, answer, see};
+use crate::refusal::Answer;
+use crate::shell::{Section, Shell};
+use crate::submitted::Submitted;
+use crate::visitor::Signed;
+use crate::when::When;
+use app::sign_in::Visitor;
+use app::user::Newcomer;
+use app::{AppError, Principal};
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::routing::{get, post};
+use domain::id::ApplicationKey;
+use domain::role::Role;
+use domain::user::Membership;
+use http::StatusCode;
+use std::collections::HashMap;
+
+pub(crate) fn of_application() -> Router<Console> {
+    Router::new().route("/member", get(list_app).post(add_app)).route("/member/{user_id}", post(change_app))
+}
+
+pub(crate) fn of_instance() -> Router<Console> {
+    Router::new()
+        .route("/{env_id}/member", get(list_env).post(add_env))
+        .route("/{env_id}/member/{user_id}", post(change_env))
+}
+
+/// What each role may do, for people.
+pub(crate) const ROLES: [(&str, &str); 4] = [
+    ("viewer", "Viewer: reads"),
+    ("member", "Member: also tests and sends again"),
+    ("manager", "Manager: also creates and changes webhooks, and sees secrets"),
+    ("administrator", "Administrator: everything, members too"),
+];
+
+struct Row {
+    id: String,
+    name: String,
+    email: String,
+    role: String,
+    is_invited: bool,
+    is_self: bool,
+    since: When,
+}
+
+#[derive(Template)]
+#[template(path = "member/list.html")]
+struct List {
+    shell: Shell,
+    base: String,
+    rows: Vec<Row>,
+    roles: [(&'static str, &'static str); 4],
+    /// Of whom a link is shown by which they choose their password.
+    invited: Option<(String, String)>,
+    email: String,
+    name: String,
+    role: String,
+    mistakes: Mistakes,
+    is_instance: bool,
+}
+
+impl Page for List {}
+
+/// Where members are looked at.
+struct Place {
+    visitor: Visitor,
+    principal: Principal,
+    shell: Shell,
+    base: String,
+    of: Option<ApplicationKey>,
+}
+
+fn in_application(console: &Console, visitor: Visitor, id: &str) -> Result<Place, AppError> {
+    let opened = console.app.open(&visitor, id)?;
+    let shell = Shell::of_application((&visitor, &opened), Section::Members, "Members");
+    let (base, of) = (format!("/app/{id}/member"), Some(opened.application.key));
+    Ok(Place { visitor, principal: opened.principal, shell, base, of })
+}
+
+fn in_instance(console: &Console, visitor: Visitor, id: &str) -> Result<Place, AppError> {
+    let principal = console.app.open_environment(&visitor, Some(id))?;
+    let shell = Shell::of_environment((&visitor, &principal), Section::Members, "Members");
+    Ok(Place { visitor, principal, shell, base: format!("/environment/{id}/member"), of: None })
+}
+
+async fn list(console: &Console, place: Place, told: Option<&str>) -> Result<List, AppError> {
+    let now = console.app.now();
+    let users = console.app.members(&place.principal, place.of).await?;
+    let rows = users.into_iter().map(|user| {
+        let role = user.memberships.iter().find(|membership| membership.application == place.of);
+        Row {
+            role: role.map_or("", |membership| membership.role.word()).to_owned(),
+            is_invited: !user.has_password,
+            is_self: user.id == place.visitor.user.id,
+            since: When::of(user.created_at, now),
+            id: user.id,
+            name: user.name,
+            email: user.email,
+        }
+    });
+    Ok(List {
+        rows: rows.collect(),
+        shell: place.shell.telling(told),
+        base: place.base,
+        roles: ROLES,
+        invited: None,
+        email: String::new(),
+        name: String::new(),
+        role: Role::Member.word().to_owned(),
+        mistakes: Mistakes::default(),
+        is_instance: place.of.is_none(),
+    })
+}
+
+async fn add(console: &Console, place: Place, form: &crate::form::Form) -> Answer {
+    let newcomer = Newcomer { email: form.trimmed("email"), name: form.trimmed("name"), password: None };
+    let role = Role::from_word(form.get("role"));
+    let mut mistakes = Mistakes::default();
+    if role.is_none() {
+        mistakes.add("role", "is to be chosen");
+    }
+    let mut invited = None;
+    if let Some(role) = role {
+        let membership = Membership { application: place.of, role };
+        match console.app.member_add(&place.principal, newcomer.clone(), membership).await {
+            Ok((_, None)) => return Ok(see(&format!("{}?told=member", place.base))),
+            Ok((user, Some(link))) => {
+                let link = format!("{}/password/{link}", console.settings.public_url);
+                invited = Some((user.called().to_owned(), link));
+            }
+            Err(AppError::Invalid(problems)) => mistakes = Mistakes::of(problems),
+            Err(AppError::Refused { detail, .. } | AppError::Conflict { detail, .. }) => {
+                mistakes = Mistakes::general(detail);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let page = list(console, place, None).await?;
+    if invited.is_some() {
+        return Ok(List { invited, ..page }.ok());
+    }
+    let Newcomer { email, name, .. } = newcomer;
+    let page = List { email, name, role: form.get("role").to_owned(), mistakes, ..page };
+    Ok(answer(StatusCode::UNPROCESSABLE_ENTITY, &page))
+}
+
+async fn change(console: &Console, place: Place, (user, form): (&str, &crate::form::Form)) -> Answer {
+    let (done, word) = if form.has("remove") {
+        (console.app.member_remove(&place.principal, user, place.of).await, "removed")
+    } else {
+        let role = Role::from_word(form.get("role")).unwrap_or(Role::Viewer);
+        let membership = Membership { application: place.of, role };
+        (console.app.member_change(&place.principal, user, membership).await, "role")
+    };
+    match done {
+        Ok(()) => Ok(see(&format!("{}?told={word}", place.base))),
+        Err(AppError::Refused { detail, .. }) => {
+            let page = list(console, place, None).await?;
+            let page = List { mistakes: Mistakes::general(detail), ..page };
+            Ok(answer(StatusCode::UNPROCESSABLE_ENTITY, &page))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+type Words = Query<HashMap<String, String>>;
+
+async fn list_app(
+    State(console): State<Console>,
+    Signed(visitor): Signed,
+    Path(id): Path<String>,
+    Query(query): Words,
+) -> Answer {
+    let place = in_application(&console, visitor, &id)?;
+    Ok(list(&console, place, query.get("told").map(String::as_str)).await?.ok())
+}
+
+async fn add_app(
+    State(console): State<Console>,
+    Path(id): Path<String>,
+    Submitted { visitor, form }: Submitted,
+) -> Answer {
+    add(&console, in_application(&console, visitor, &id)?, &form).await
+}
+
+async fn change_app(
+    State(console): State<Console>,
+    Path((id, user)): Path<(String, String)>,
+    Submitted { visitor, form }: Submitted,
+) -> Answer {
+    change(&console, in_application(&console, visitor, &id)?, (&user, &form)).await
+}
+
+async fn list_env(
+    State(console): State<Console>,
+    Signed(visitor): Signed,
+    Path(id): Path<String>,
+    Query(query): Words,
+) -> Answer {
+    let place = in_instance(&console, visitor, &id)?;
+    Ok(list(&console, place, query.get("told").map(String::as_str)).await?.ok())
+}
+
+async fn add_env(
+    State(console): State<Console>,
+    Path(id): Path<String>,
+    Submitted { visitor, form }: Submitted,
+) -> Answer {
+    add(&console, in_instance(&console, visitor, &id)?, &form).await
+}
+
+async fn change_env(
+    State(console): State<Console>,
+    Path((id, user)): Path<(String, String)>,
+    Submitted { visitor, form }: Submitted,
+) -> Answer {
+    change(&console, in_instance(&console, visitor, &id)?, (&user, &form)).await
+}

@@ -1,0 +1,221 @@
+//! Into the console and out of it: by password, by a link, and the very first time.
+
+use crate::Console;
+use crate::client::Client;
+use crate::mistakes::Mistakes;
+use crate::page::{Page, answer, see};
+use crate::refusal::Answer;
+use crate::shell::Shell;
+use crate::submitted::{Submitted, Unsigned};
+use app::AppError;
+use app::user::Newcomer;
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use http::StatusCode;
+use http::header::SET_COOKIE;
+use std::collections::HashMap;
+
+pub(crate) fn router() -> Router<Console> {
+    Router::new()
+        .route("/login", get(show).post(enter))
+        .route("/logout", post(leave))
+        .route("/setup/{link}", get(setup_show).post(setup))
+        .route("/password/{link}", get(password_show).post(password))
+        .route("/sign-in/{link}", get(by_link))
+}
+
+#[derive(Template)]
+#[template(path = "sign_in/login.html")]
+struct Login {
+    shell: Shell,
+    email: String,
+    /// Where they wanted to go.
+    next: String,
+    wrong: Option<String>,
+    told: Option<&'static str>,
+}
+
+#[derive(Template)]
+#[template(path = "sign_in/setup.html")]
+struct Setup {
+    shell: Shell,
+    name: String,
+    email: String,
+    mistakes: Mistakes,
+}
+
+#[derive(Template)]
+#[template(path = "sign_in/password.html")]
+struct Password {
+    shell: Shell,
+    email: String,
+    mistakes: Mistakes,
+}
+
+#[derive(Template)]
+#[template(path = "sign_in/dead_link.html")]
+struct DeadLink {
+    shell: Shell,
+    text: &'static str,
+}
+
+impl Page for Login {}
+impl Page for Setup {}
+impl Page for Password {}
+impl Page for DeadLink {}
+
+const LOG_IN: &str = "Log in";
+const NEW_PASSWORD: &str = "Choose a password";
+const FIRST: &str = "The first account";
+
+async fn show(Query(query): Query<HashMap<String, String>>) -> Answer {
+    let next = query.get("next").cloned().unwrap_or_default();
+    let told = query.contains_key("left").then_some("You are logged out.");
+    Ok(Login { shell: Shell::bare(LOG_IN), email: String::new(), next, wrong: None, told }.ok())
+}
+
+async fn enter(State(console): State<Console>, Client(from): Client, Unsigned(form): Unsigned) -> Answer {
+    let (email, next) = (form.trimmed("email"), form.get("next").to_owned());
+    match console.app.sign_in(&email, form.get("password"), from).await {
+        Ok(cookie) => Ok(welcome(&console, &cookie, &next)),
+        Err(error @ (AppError::Unauthenticated | AppError::TooMany(_))) => {
+            let (status, wrong) = match error {
+                AppError::TooMany(why) => (StatusCode::TOO_MANY_REQUESTS, why),
+                _ => (StatusCode::UNAUTHORIZED, "E-mail and password do not belong together.".to_owned()),
+            };
+            let page = Login { shell: Shell::bare(LOG_IN), email, next, wrong: Some(wrong), told: None };
+            Ok(answer(status, &page))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn leave(State(console): State<Console>, submitted: Submitted) -> Answer {
+    console.app.sign_out(&submitted.visitor, submitted.form.has("everywhere")).await?;
+    let mut response = see("/login?left");
+    if let Some(cookie) = console.drop_cookie() {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    Ok(response)
+}
+
+async fn by_link(State(console): State<Console>, Client(from): Client, Path(link): Path<String>) -> Answer {
+    match console.app.sign_in_by_link(&link, from).await {
+        Ok(cookie) => Ok(welcome(&console, &cookie, "/")),
+        Err(AppError::NotFound) => Ok(dead("It is not complete, or it does not hold any more.")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn setup_show(
+    State(console): State<Console>,
+    Client(from): Client,
+    Path(link): Path<String>,
+) -> Answer {
+    match console.app.setup_check(&link, &from).await {
+        Ok(()) => Ok(Setup {
+            shell: Shell::bare(FIRST),
+            name: String::new(),
+            email: String::new(),
+            mistakes: Mistakes::default(),
+        }
+        .ok()),
+        Err(error) => dead_setup(error),
+    }
+}
+
+async fn setup(
+    State(console): State<Console>,
+    Client(from): Client,
+    Path(link): Path<String>,
+    Unsigned(form): Unsigned,
+) -> Answer {
+    let newcomer = Newcomer {
+        email: form.trimmed("email"),
+        name: form.trimmed("name"),
+        password: Some(form.get("password").to_owned()),
+    };
+    match console.app.setup(&link, newcomer.clone(), from).await {
+        Ok(cookie) => Ok(welcome(&console, &cookie, "/")),
+        Err(AppError::Invalid(problems)) => {
+            let page = Setup {
+                shell: Shell::bare(FIRST),
+                name: newcomer.name,
+                email: newcomer.email,
+                mistakes: Mistakes::of(problems),
+            };
+            Ok(answer(StatusCode::UNPROCESSABLE_ENTITY, &page))
+        }
+        Err(error) => dead_setup(error),
+    }
+}
+
+fn dead_setup(error: AppError) -> Answer {
+    match error {
+        AppError::NotFound => Ok(dead(
+            "It is not complete, or the first account has been made already: then whoever has it can invite you. \
+             Whoever runs this server can also use `posthaste user create`.",
+        )),
+        error => Err(error.into()),
+    }
+}
+
+async fn password_show(
+    State(console): State<Console>,
+    Client(from): Client,
+    Path(link): Path<String>,
+) -> Answer {
+    match console.app.password_link(&link, &from).await {
+        Ok(user) => Ok(Password {
+            shell: Shell::bare(NEW_PASSWORD),
+            email: user.email,
+            mistakes: Mistakes::default(),
+        }
+        .ok()),
+        Err(error) => dead_password(error),
+    }
+}
+
+async fn password(
+    State(console): State<Console>,
+    Client(from): Client,
+    Path(link): Path<String>,
+    Unsigned(form): Unsigned,
+) -> Answer {
+    match console.app.password_by_link(&link, form.get("password"), from.clone()).await {
+        Ok(cookie) => Ok(welcome(&console, &cookie, "/")),
+        Err(AppError::Invalid(problems)) => {
+            let email = console.app.password_link(&link, &from).await?.email;
+            let mistakes = Mistakes::of(problems);
+            let page = Password { shell: Shell::bare(NEW_PASSWORD), email, mistakes };
+            Ok(answer(StatusCode::UNPROCESSABLE_ENTITY, &page))
+        }
+        Err(error) => dead_password(error),
+    }
+}
+
+fn dead_password(error: AppError) -> Answer {
+    match error {
+        AppError::NotFound => Ok(dead(
+            "It was used already, or it does not hold any more. Ask whoever invited you for another one.",
+        )),
+        error => Err(error.into()),
+    }
+}
+
+fn dead(text: &'static str) -> Response {
+    answer(StatusCode::NOT_FOUND, &DeadLink { shell: Shell::bare("This link leads nowhere"), text })
+}
+
+/// Keeps the cookie, and goes on to where they wanted to go: a page of ours, whatever the link said.
+fn welcome(console: &Console, cookie: &str, next: &str) -> Response {
+    let is_ours = next.starts_with('/') && !next.starts_with("//") && !next.contains('\\');
+    let mut response = see(if is_ours { next } else { "/" });
+    if let Some(cookie) = console.keep_cookie(cookie) {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    response
+}
