@@ -60,6 +60,10 @@ pub(crate) struct ApiKeyOut {
     #[serde(serialize_with = "wire::time")]
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
+    /// When it was last used, to the minute.
+    #[serde(serialize_with = "wire::optional_time")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    used_at: Option<Timestamp>,
     /// When it was revoked.
     #[serde(serialize_with = "wire::optional_time")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -93,8 +97,17 @@ pub(crate) struct ApiKeyPath {
 
 impl ApiKeyOut {
     fn of(key: ApiKey) -> Self {
-        let ApiKey { id, name, role, application, prefix, created_at, revoked_at, .. } = key;
-        Self { id, name, role, for_one_application: application.is_some(), prefix, created_at, revoked_at }
+        let ApiKey { id, name, role, application, prefix, created_at, used_at, revoked_at, .. } = key;
+        Self {
+            id,
+            name,
+            role,
+            for_one_application: application.is_some(),
+            prefix,
+            created_at,
+            used_at,
+            revoked_at,
+        }
     }
 }
 

@@ -53,6 +53,7 @@ impl App {
             name,
             prefix: text[..SHOWN_CHARS].to_owned(),
             created_at: self.now(),
+            used_at: None,
             revoked_at: None,
         };
         self.store().api_key_create(key.clone(), sha256(text.as_bytes())).await?;

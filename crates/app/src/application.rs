@@ -113,6 +113,16 @@ impl App {
         Ok(found)
     }
 
+    /// What an application is called; its id where it has no name, and nothing when it is gone.
+    #[must_use]
+    pub fn application_name(&self, key: domain::id::ApplicationKey) -> String {
+        let found = self.store().routing().application_by_key(key);
+        found.map_or_else(String::new, |found| match &*found.fields.name {
+            "" => found.id.clone(),
+            name => name.to_owned(),
+        })
+    }
+
     /// Replaces an application's fields, or creates it under this uid. The flag tells whether it was created.
     ///
     /// A uid in the path counts as given when the fields have none.

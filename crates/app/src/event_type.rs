@@ -48,7 +48,7 @@ impl App {
         name: &str,
         fields: EventTypeFields,
     ) -> Result<EventType> {
-        principal.may_in_environment(Right::Administer)?;
+        principal.may_in_environment(Right::Manage)?;
         let fields = checked(Some(name), fields)?;
         match self.store().event_type_create(principal.environment.key, name, fields).await {
             Err(StoreError::Taken(_)) => Err(AppError::Conflict {
@@ -98,7 +98,7 @@ impl App {
         name: &str,
         fields: EventTypeFields,
     ) -> Result<(EventType, bool)> {
-        principal.may_in_environment(Right::Administer)?;
+        principal.may_in_environment(Right::Manage)?;
         let environment = principal.environment.key;
         let mut fields = checked(Some(name), fields)?;
         // SDKs cannot send these: they stay.
@@ -122,7 +122,7 @@ impl App {
         name: &str,
         patch: EventTypePatch,
     ) -> Result<EventType> {
-        principal.may_in_environment(Right::Administer)?;
+        principal.may_in_environment(Right::Manage)?;
         let environment = principal.environment.key;
         let mut tried = EventTypeFields::default();
         patch.clone().apply(&mut tried);
@@ -142,7 +142,7 @@ impl App {
     /// # Errors
     /// `NotFound`, `Forbidden`.
     pub async fn event_type_delete(&self, principal: &Principal, name: &str, expunge: bool) -> Result<()> {
-        principal.may_in_environment(Right::Administer)?;
+        principal.may_in_environment(Right::Manage)?;
         let environment = principal.environment.key;
         self.inner.schemas.forget();
         if expunge {

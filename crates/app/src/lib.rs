@@ -167,6 +167,12 @@ impl App {
         self.inner.parts.clock.now()
     }
 
+    /// Days that messages are kept.
+    #[must_use]
+    pub fn retention_days(&self) -> u32 {
+        self.settings().retention_days
+    }
+
     fn store(&self) -> &Arc<dyn Store> {
         &self.inner.parts.store
     }

@@ -26,6 +26,8 @@ const SESSIONS_MAX: usize = 10_000;
 const TOKEN_MS_MAX: i64 = 3_600_000;
 /// How long an API key is remembered, in milliseconds.
 const API_KEY_MS: i64 = 1_000;
+/// How often the use of an API key is noted, in milliseconds.
+const USE_NOTED_MS: i64 = 60_000;
 /// Bytes of a credential at most; longer ones are not looked at.
 const CREDENTIAL_BYTES_MAX: usize = 8_192;
 /// How API keys begin.
@@ -147,12 +149,21 @@ impl App {
         Ok(Principal { environment, scope, role: Role::Administrator, subject, feature_flags })
     }
 
+    /// Once a minute, so that lists can tell. It is no reason to refuse anybody.
+    async fn note_use(&self, key: &ApiKey) {
+        let is_noted = key.used_at.is_some_and(|at| at.plus_ms(USE_NOTED_MS) > self.now());
+        if !is_noted && let Err(error) = self.store().api_key_used(&key.id).await {
+            tracing::debug!(%error, "the use of an API key was not noted");
+        }
+    }
+
     async fn key_session(&self, text: &[u8]) -> Result<Principal> {
         let key = match self.store().api_key_find(sha256(text)).await {
             Ok(key) => key,
             Err(StoreError::NotFound) => return Err(AppError::Unauthenticated),
             Err(error) => return Err(error.into()),
         };
+        self.note_use(&key).await;
         let environment = Arc::new(self.store().environment_get(key.environment).await?);
         let subject = subject(&["key", &key.id]);
         let ApiKey { application, role, .. } = key;

@@ -10,6 +10,7 @@ use crate::session::{hex, sha256, subject};
 use domain::application::Application;
 use domain::clock::Timestamp;
 use domain::environment::Environment;
+use domain::id::ApplicationKey;
 use domain::role::Role;
 use domain::sign_in::{SESSION_IDLE_MS, SESSION_MS, SESSION_SEEN_MS, TicketPurpose};
 use domain::user::{User, check_password, normal_email};
@@ -189,6 +190,21 @@ impl App {
             role,
             subject: visitor.subject(),
             feature_flags: None,
+        })
+    }
+
+    /// Whoever reads what is public of an environment: they see event types that no flag hides, and may do nothing.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn anybody(&self, environment: &str) -> Result<Principal> {
+        let environment = self.store().routing().environment(environment).ok_or(AppError::NotFound)?;
+        Ok(Principal {
+            environment,
+            scope: Scope::Application { key: ApplicationKey(0), id: None },
+            role: Role::Viewer,
+            subject: subject(&["anybody"]),
+            feature_flags: Some(Vec::new()),
         })
     }
 

@@ -21,6 +21,8 @@ pub struct ApiKey {
     pub prefix: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub used_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
 }

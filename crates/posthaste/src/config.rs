@@ -75,6 +75,10 @@ pub struct Config {
     pub letter_timeout: Option<Duration>,
     /// Proxies whose `Forwarded` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The addresses that deliveries come from, as receivers are told them.
+    pub sender_addresses: Vec<IpNet>,
+    /// Anybody may read the docs of the console.
+    pub public_docs: bool,
     /// The log filter.
     pub log: String,
     /// The log's form.

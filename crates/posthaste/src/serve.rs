@@ -236,6 +236,9 @@ fn web_settings(config: &Config, keys: &Keys) -> WebSettings {
     WebSettings {
         public_url: config.public_url.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
+        retry_schedule: config.schedule.seconds().to_vec(),
+        sender_addresses: config.sender_addresses.iter().map(ToString::to_string).collect(),
+        has_public_docs: config.public_docs,
         operator_token: keys.operator_token(),
     }
 }

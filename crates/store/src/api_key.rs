@@ -14,6 +14,8 @@ pub trait ApiKeys: Send + Sync {
     async fn api_key_find(&self, sha256: [u8; 32]) -> Result<ApiKey>;
     /// All keys of an environment, revoked ones included, newest first; at most 1,000.
     async fn api_key_list(&self, environment: EnvironmentKey) -> Result<Vec<ApiKey>>;
+    /// Notes that a key is used now.
+    async fn api_key_used(&self, id: &str) -> Result<()>;
     /// Revokes a key. `NotFound`.
     async fn api_key_revoke(&self, environment: EnvironmentKey, id: &str) -> Result<()>;
 }

@@ -96,7 +96,10 @@ pub(crate) const TABLES: [Table; 23] = [
         "environment, name, description, archived, deprecated, schemas, group_name, feature_flags, created_at, updated_at, \
          retries, version",
     ),
-    table("api_key", "id, environment, application, role, name, prefix, sha256, created_at, revoked_at"),
+    table(
+        "api_key",
+        "id, environment, application, role, name, prefix, sha256, created_at, revoked_at, used_at",
+    ),
     Table {
         name: "message",
         columns: "id, application, lease, event_type, event_id, channels, tags, endpoints, payload_day, payload_bytes, \

@@ -16,10 +16,12 @@
 //! Promises: no inline script or style, no request to anybody else; whatever is stored is text, never markup.
 
 mod account;
+mod api_key;
 mod application;
 mod assets;
 mod client;
 mod cookie;
+mod docs;
 mod endpoint;
 mod endpoint_action;
 mod endpoint_again;
@@ -30,7 +32,9 @@ mod endpoint_header;
 mod endpoint_list;
 mod endpoint_read;
 mod endpoint_write;
+mod environment;
 mod event_type;
+mod event_type_form;
 mod form;
 mod highlight;
 mod home;
@@ -38,10 +42,12 @@ mod log;
 mod member;
 mod message;
 mod mistakes;
+mod notify;
 mod operator;
 mod page;
 mod policy;
 mod refusal;
+mod setting;
 mod shell;
 mod sign_in;
 mod snippet;
@@ -64,6 +70,12 @@ pub struct WebSettings {
     pub public_url: String,
     /// Proxies whose word about the client's address is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Seconds between tries where nobody says otherwise.
+    pub retry_schedule: Vec<u32>,
+    /// The addresses that deliveries come from, as receivers are told them.
+    pub sender_addresses: Vec<String>,
+    /// Whether anybody may read the docs.
+    pub has_public_docs: bool,
     /// With what commands on this machine may manage users; empty is none.
     pub operator_token: String,
 }
@@ -102,6 +114,7 @@ pub fn router(app: App, settings: WebSettings) -> Router {
         .merge(sign_in::router())
         .merge(account::router())
         .merge(operator::router())
+        .merge(docs::of_anybody())
         .nest(
             "/app/{app_id}",
             Router::new()
@@ -112,10 +125,14 @@ pub fn router(app: App, settings: WebSettings) -> Router {
                 .merge(endpoint_again::router())
                 .merge(endpoint_check::router())
                 .merge(endpoint_header::router())
-                .merge(event_type::router())
+                .merge(event_type::of_application())
+                .merge(docs::of_application())
                 .merge(log::router())
                 .merge(message::router())
                 .merge(member::of_application())
+                .merge(setting::router())
+                .merge(notify::router())
+                .merge(api_key::of_application())
                 .fallback(refusal::no_page),
         )
         .nest(
@@ -123,6 +140,10 @@ pub fn router(app: App, settings: WebSettings) -> Router {
             Router::new()
                 .merge(application::router())
                 .merge(member::of_instance())
+                .merge(environment::router())
+                .merge(event_type::of_environment())
+                .merge(event_type_form::router())
+                .merge(api_key::of_environment())
                 .fallback(refusal::no_page),
         )
         .layer(from_fn(policy::of_pages))

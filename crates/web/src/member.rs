@@ -4,7 +4,7 @@ use crate::Console;
 use crate::mistakes::Mistakes;
 use crate::page::{Page, answer, see};
 use crate::refusal::Answer;
-use crate::shell::{Section, Shell};
+use crate::shell::{Section, Shell, Tab, tabs_of_application, tabs_of_environment};
 use crate::submitted::Submitted;
 use crate::visitor::Signed;
 use crate::when::When;
@@ -53,6 +53,7 @@ struct Row {
 #[template(path = "member/list.html")]
 struct List {
     shell: Shell,
+    tabs: Vec<Tab>,
     base: String,
     rows: Vec<Row>,
     roles: [(&'static str, &'static str); 4],
@@ -72,21 +73,24 @@ struct Place {
     visitor: Visitor,
     principal: Principal,
     shell: Shell,
+    tabs: Vec<Tab>,
     base: String,
     of: Option<ApplicationKey>,
 }
 
 fn in_application(console: &Console, visitor: Visitor, id: &str) -> Result<Place, AppError> {
     let opened = console.app.open(&visitor, id)?;
-    let shell = Shell::of_application((&visitor, &opened), Section::Members, "Members");
+    let shell = Shell::of_application((&visitor, &opened), Section::Settings, "Members");
     let (base, of) = (format!("/app/{id}/member"), Some(opened.application.key));
-    Ok(Place { visitor, principal: opened.principal, shell, base, of })
+    let tabs = tabs_of_application(&opened, "member");
+    Ok(Place { visitor, principal: opened.principal, shell, tabs, base, of })
 }
 
 fn in_instance(console: &Console, visitor: Visitor, id: &str) -> Result<Place, AppError> {
     let principal = console.app.open_environment(&visitor, Some(id))?;
-    let shell = Shell::of_environment((&visitor, &principal), Section::Members, "Members");
-    Ok(Place { visitor, principal, shell, base: format!("/environment/{id}/member"), of: None })
+    let shell = Shell::of_environment((&visitor, &principal), Section::Settings, "Members");
+    let tabs = tabs_of_environment(&principal, "member");
+    Ok(Place { visitor, principal, shell, tabs, base: format!("/environment/{id}/member"), of: None })
 }
 
 async fn list(console: &Console, place: Place, told: Option<&str>) -> Result<List, AppError> {
@@ -107,6 +111,7 @@ async fn list(console: &Console, place: Place, told: Option<&str>) -> Result<Lis
     Ok(List {
         rows: rows.collect(),
         shell: place.shell.telling(told),
+        tabs: place.tabs,
         base: place.base,
         roles: ROLES,
         invited: None,

@@ -2,8 +2,8 @@
 
 use crate::assets;
 use crate::told::sentence;
-use app::Principal;
 use app::sign_in::{Opened, Visitor};
+use app::{Principal, Right};
 use domain::role::Role;
 
 /// A section of an application or of an environment.
@@ -12,7 +12,8 @@ pub(crate) enum Section {
     Webhooks,
     Events,
     Logs,
-    Members,
+    Docs,
+    Settings,
     Applications,
 }
 
@@ -77,15 +78,13 @@ impl Shell {
         title: impl Into<String>,
     ) -> Self {
         let base = format!("/app/{}", opened.application.id);
-        let administers = opened.principal.role == Role::Administrator;
-        let mut links = vec![
+        let links = vec![
             link("Webhooks", format!("{base}/endpoint"), ("webhook", section == Section::Webhooks)),
             link("Events", format!("{base}/event-type"), ("event", section == Section::Events)),
             link("Logs", format!("{base}/log"), ("log", section == Section::Logs)),
+            link("Docs", format!("{base}/docs"), ("docs", section == Section::Docs)),
+            link("Settings", format!("{base}/settings"), ("settings", section == Section::Settings)),
         ];
-        if administers {
-            links.push(link("Members", format!("{base}/member"), ("people", section == Section::Members)));
-        }
         Self {
             place: name_of(&opened.application),
             home: base,
@@ -104,10 +103,11 @@ impl Shell {
     ) -> Self {
         let base = format!("/environment/{}", principal.environment.id);
         let is_here = section == Section::Applications;
-        let mut links = vec![link("Applications", format!("{base}/application"), ("application", is_here))];
-        if principal.role == Role::Administrator {
-            links.push(link("Members", format!("{base}/member"), ("people", section == Section::Members)));
-        }
+        let links = vec![
+            link("Applications", format!("{base}/application"), ("application", is_here)),
+            link("Events", format!("{base}/event-type"), ("event", section == Section::Events)),
+            link("Settings", format!("{base}/settings"), ("settings", section == Section::Settings)),
+        ];
         Self {
             place: "All applications".to_owned(),
             home: format!("{base}/application"),
@@ -141,6 +141,52 @@ impl Shell {
 
 fn link(label: &'static str, url: String, (icon, is_here): (&'static str, bool)) -> Link {
     Link { label, url, icon, is_here }
+}
+
+/// A page of the settings.
+#[derive(Clone, Debug)]
+pub(crate) struct Tab {
+    pub(crate) label: &'static str,
+    pub(crate) url: String,
+    pub(crate) is_here: bool,
+}
+
+fn tabs(base: &str, here: &str, all: &[(&'static str, &'static str, bool)]) -> Vec<Tab> {
+    let shown = all.iter().filter(|(.., is_shown)| *is_shown);
+    shown
+        .map(|(label, path, _)| Tab { label, url: format!("{base}/{path}"), is_here: *path == here })
+        .collect()
+}
+
+/// The settings of an application, as far as they are the visitor's to see.
+pub(crate) fn tabs_of_application(opened: &Opened, here: &str) -> Vec<Tab> {
+    let administers = opened.principal.role == Role::Administrator;
+    let operates = opened.principal.may_in_environment(Right::Administer).is_ok();
+    tabs(
+        &format!("/app/{}", opened.application.id),
+        here,
+        &[
+            ("Application", "settings", true),
+            ("Webhook Settings", "settings/webhooks", true),
+            ("Notifications", "settings/notifications", true),
+            ("Members", "member", administers),
+            ("API keys", "settings/keys", operates),
+        ],
+    )
+}
+
+/// The settings of an environment and of the whole instance.
+pub(crate) fn tabs_of_environment(principal: &Principal, here: &str) -> Vec<Tab> {
+    let administers = principal.role == Role::Administrator;
+    tabs(
+        &format!("/environment/{}", principal.environment.id),
+        here,
+        &[
+            ("Environment", "settings", true),
+            ("Members", "member", administers),
+            ("API keys", "keys", administers),
+        ],
+    )
 }
 
 /// What an application is called on pages.

@@ -1,7 +1,7 @@
 //! What has just happened, told on the next page: a word in its address, and the sentence that it stands for.
 
 /// Words and their sentences.
-const SENTENCES: [(&str, &str); 22] = [
+const SENTENCES: [(&str, &str); 23] = [
     ("created", "The webhook is there. Events go to it from now on."),
     ("saved", "Saved."),
     ("deleted", "The webhook is deleted. What was on its way to it is canceled."),
@@ -24,6 +24,7 @@ const SENTENCES: [(&str, &str); 22] = [
     ("member", "They are a member now."),
     ("role", "The role is changed."),
     ("removed", "They are no member any more."),
+    ("revoked", "The key is revoked: it opens nothing any more."),
     ("event-type", "The event type is saved."),
     ("archived", "The event type is archived: webhooks cannot choose it any more."),
     ("application-deleted", "The application is deleted, with its webhooks."),

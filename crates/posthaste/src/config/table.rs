@@ -222,6 +222,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         put: |config, text| value::put(&mut config.trusted_proxies, value::subnets(text)),
     },
     Setting {
+        name: "SENDER_ADDRESSES",
+        meaning: "The addresses that deliveries come from, as the console's docs tell them to receivers, separated by commas.",
+        secret: false,
+        fallback: Fallback::Text(""),
+        put: |config, text| value::put(&mut config.sender_addresses, value::subnets(text)),
+    },
+    Setting {
+        name: "PUBLIC_DOCS",
+        meaning: "Whether anybody may read the console's docs for receivers, at /docs/org_…, the events included.",
+        secret: false,
+        fallback: Fallback::Text("false"),
+        put: |config, text| value::put(&mut config.public_docs, value::boolean(text)),
+    },
+    Setting {
         name: "LOG",
         meaning: "What is logged: a level (error, warn, info, debug, trace), or target=level, separated by commas.",
         secret: false,

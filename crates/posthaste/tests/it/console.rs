@@ -4,7 +4,9 @@ mod canary;
 mod pages;
 mod people;
 mod roles;
+mod settings;
 mod sign_in;
+mod snippets;
 mod story;
 
 use crate::server::World;

@@ -45,3 +45,6 @@ CREATE TABLE ticket (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX ticket_user ON ticket (user_key);
 CREATE INDEX ticket_expires ON ticket (expires_at);
+
+-- When a key was last used, to the minute.
+ALTER TABLE api_key ADD COLUMN used_at INTEGER;

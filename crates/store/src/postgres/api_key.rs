@@ -10,7 +10,7 @@ use domain::id::{ApplicationKey, EnvironmentKey};
 use domain::role::Role;
 use tokio_postgres::Row;
 
-const COLUMNS: &str = "id, environment, application, role, name, prefix, created_at, revoked_at";
+const COLUMNS: &str = "id, environment, application, role, name, prefix, created_at, revoked_at, used_at";
 
 fn read(row: &Row) -> Result<ApiKey> {
     let role: &str = row.get(3);
@@ -23,6 +23,7 @@ fn read(row: &Row) -> Result<ApiKey> {
         prefix: row.get(5),
         created_at: Timestamp(row.get(6)),
         revoked_at: row.get::<_, Option<i64>>(7).map(Timestamp),
+        used_at: row.get::<_, Option<i64>>(8).map(Timestamp),
     })
 }
 
@@ -59,6 +60,11 @@ impl ApiKeys for Postgres {
             "SELECT {COLUMNS} FROM api_key WHERE environment = $1 ORDER BY created_at DESC, id LIMIT 1000"
         );
         self.readers.rows(&sql, &[&environment.0]).await?.iter().map(read).collect()
+    }
+
+    async fn api_key_used(&self, id: &str) -> Result<()> {
+        let sql = "UPDATE api_key SET used_at = $2 WHERE id = $1";
+        self.readers.execute(sql, &[&id, &self.node.now().0]).await.map(|_| ())
     }
 
     async fn api_key_revoke(&self, environment: EnvironmentKey, id: &str) -> Result<()> {

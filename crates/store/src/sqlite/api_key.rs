@@ -9,9 +9,9 @@ use domain::api_key::ApiKey;
 use domain::clock::Timestamp;
 use domain::id::{ApplicationKey, EnvironmentKey};
 use domain::role::Role;
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
-const COLUMNS: &str = "id, environment, application, role, name, prefix, created_at, revoked_at";
+const COLUMNS: &str = "id, environment, application, role, name, prefix, created_at, revoked_at, used_at";
 
 fn read(row: &Row<'_>) -> Result<ApiKey> {
     let role: String = row.get(3)?;
@@ -24,6 +24,7 @@ fn read(row: &Row<'_>) -> Result<ApiKey> {
         prefix: row.get(5)?,
         created_at: Timestamp(row.get(6)?),
         revoked_at: row.get::<_, Option<i64>>(7)?.map(Timestamp),
+        used_at: row.get::<_, Option<i64>>(8)?.map(Timestamp),
     })
 }
 
@@ -74,6 +75,15 @@ impl ApiKeys for Sqlite {
                 collect(statement.query([environment.0])?, read)
             })
             .await
+    }
+
+    async fn api_key_used(&self, id: &str) -> Result<()> {
+        let (id, now) = (id.to_owned(), self.clock.0.now());
+        let note = move |c: &Connection| {
+            c.prepare_cached("UPDATE api_key SET used_at = ?2 WHERE id = ?1")?.execute(params![id, now.0])?;
+            Ok(())
+        };
+        self.writer.write(move |c, _| note(c), |_, ()| {}).await
     }
 
     async fn api_key_revoke(&self, environment: EnvironmentKey, id: &str) -> Result<()> {

@@ -237,14 +237,18 @@ async fn an_api_key_is_found_by_its_hash_until_it_is_revoked(engine: Engine) {
         name: "ci".into(),
         prefix: "ph_abc".into(),
         created_at: START,
+        used_at: None,
         revoked_at: None,
     };
     f.store.api_key_create(key.clone(), [9; 32]).await.unwrap();
     assert_eq!(f.store.api_key_find([9; 32]).await.unwrap(), key);
     assert_eq!(f.store.api_key_find([8; 32]).await, Err(StoreError::NotFound));
+    f.clock.advance_ms(7);
+    f.store.api_key_used(&key.id).await.unwrap();
+    assert_eq!(f.store.api_key_find([9; 32]).await.unwrap().used_at, Some(START.plus_ms(7)));
     f.store.api_key_revoke(f.environment.key, &key.id).await.unwrap();
     assert_eq!(f.store.api_key_find([9; 32]).await, Err(StoreError::NotFound));
-    assert_eq!(f.store.api_key_list(f.environment.key).await.unwrap()[0].revoked_at, Some(START));
+    assert_eq!(f.store.api_key_list(f.environment.key).await.unwrap()[0].revoked_at, Some(START.plus_ms(7)));
 }
 
 async fn a_kept_answer_is_replayed_until_it_expires_and_stands_sealed(engine: Engine) {

@@ -114,6 +114,7 @@ async fn add_sealed(f: &Fixture, app: ApplicationKey, endpoint: EndpointKey, wil
         name: wild.into(),
         prefix: "ph_abc".into(),
         created_at: START,
+        used_at: Some(START),
         revoked_at: None,
     };
     f.store.api_key_create(key, [9; 32]).await.unwrap();

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 /// How long the driver may take to listen.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(90);
 /// What it says then, before the port and a full stop.
 const STARTED: &str = "was started successfully on port ";
 /// Says the driver's pid and runs it until the input ends. Then waits until none of its group lives, for they write into the

@@ -1,13 +1,18 @@
 //! Every page, in a real browser: nothing that shuts anybody out, nothing that jumps, nothing in the browser's log.
 
 use super::signed_in;
-use crate::server::{Store, World, text};
+use crate::server::{START, Store, World, text};
 use domain::environment::ENVIRONMENT_DEFAULT;
 use serde_json::{Value, json};
 use testkit::{Answer, Chromium, key};
 
 /// Bytes that a page may bring, its styles and scripts included, when none of it is there yet.
 const TRANSFERRED_MAX: f64 = 100_000.0;
+
+/// A world whose docs anybody may read.
+async fn with_docs(store: Store) -> World {
+    World::with((store, START), |config| config.public_docs = true).await
+}
 
 /// Pages with something on each.
 async fn pages(world: &World) -> Vec<(&'static str, String)> {
@@ -56,6 +61,18 @@ async fn pages(world: &World) -> Vec<(&'static str, String)> {
         ("nothing in the log", format!("{app}/log?event=nothing")),
         ("message", format!("{app}/msg/{message}")),
         ("members", format!("{app}/member")),
+        ("application", format!("{app}/settings")),
+        ("notifications", format!("{app}/settings/notifications")),
+        ("keys of an application", format!("{app}/settings/keys")),
+        ("deleting an application", format!("{app}/delete")),
+        ("docs", format!("{app}/docs")),
+        ("docs for anybody", format!("/docs/{ENVIRONMENT_DEFAULT}")),
+        ("environment", format!("{instance}/settings")),
+        ("keys", format!("{instance}/keys")),
+        ("catalogue", format!("{instance}/event-type")),
+        ("event of the catalogue", format!("{instance}/event-type/invoice.paid")),
+        ("new event type", format!("{instance}/event-type/new")),
+        ("event type", format!("{instance}/event-type/invoice.paid/edit")),
         ("account", "/account".to_owned()),
     ]
 }
@@ -85,7 +102,7 @@ async fn faults(browser: &Chromium, name: &str, url: &str) -> Vec<String> {
 }
 
 async fn no_page_shuts_anybody_out_jumps_or_complains(store: Store) {
-    let world = World::start(store).await;
+    let world = with_docs(store).await;
     let browser = signed_in(&world).await;
     let mut all = Vec::new();
     for (name, path) in pages(&world).await {
@@ -100,7 +117,7 @@ const FETCHED: &str = "const all = [...performance.getEntriesByType('navigation'
                        return all.map((one) => [one.name, one.transferSize]);";
 
 async fn a_page_is_small_and_comes_from_here_alone(store: Store) {
-    let world = World::start(store).await;
+    let world = with_docs(store).await;
     let browser = signed_in(&world).await;
     browser.cdp("Network.enable", json!({})).await;
     browser.cdp("Network.setCacheDisabled", json!({"cacheDisabled": true})).await;
