@@ -67,6 +67,16 @@ document.addEventListener("click", (event) => {
   close.closest("dialog").close();
 });
 
+// In code the tabulator indents; after Escape it goes on to the next field, as everywhere.
+document.addEventListener("keydown", (event) => {
+  const area = event.target.closest("[data-code]");
+  if (!area) return;
+  if (event.key === "Escape") area.dataset.left = "yes";
+  if (event.key !== "Tab" || event.shiftKey || area.dataset.left) return;
+  event.preventDefault();
+  area.setRangeText("  ", area.selectionStart, area.selectionEnd, "end");
+});
+
 // A form is sent once, however often its button is pressed.
 document.addEventListener("submit", (event) => {
   const form = event.target;

@@ -45,6 +45,7 @@ const TASKS: u16 = 100;
 pub(crate) enum Tab {
     Deliveries,
     Settings,
+    Transformation,
     Verify,
     Headers,
     Check,

@@ -31,6 +31,7 @@ mod endpoint_form;
 mod endpoint_header;
 mod endpoint_list;
 mod endpoint_read;
+mod endpoint_shape;
 mod endpoint_write;
 mod environment;
 mod event_type;
@@ -125,6 +126,7 @@ pub fn router(app: App, settings: WebSettings) -> Router {
                 .merge(endpoint_again::router())
                 .merge(endpoint_check::router())
                 .merge(endpoint_header::router())
+                .merge(endpoint_shape::router())
                 .merge(event_type::of_application())
                 .merge(docs::of_application())
                 .merge(log::router())

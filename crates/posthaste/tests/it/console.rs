@@ -8,6 +8,7 @@ mod settings;
 mod sign_in;
 mod snippets;
 mod story;
+mod webhook;
 
 use crate::server::World;
 use app::user::Newcomer;
@@ -148,4 +149,42 @@ pub(crate) async fn signed_in(world: &World) -> Chromium {
     let browser = Chromium::start().await;
     browser.goto(&format!("{}/sign-in/{link}", world.url())).await;
     browser
+}
+
+/// The fields of the page's largest form, as a browser would send them.
+pub(crate) fn fields_of(page: &str) -> Vec<(String, String)> {
+    let forms = page.split("<form ").skip(1).map(|form| form.split("</form>").next().unwrap_or_default());
+    let form = forms.max_by_key(|form| form.len()).expect("a form");
+    let mut fields = Vec::new();
+    for tag in form.split('<').skip(1) {
+        let (head, text) = tag.split_once('>').unwrap_or((tag, ""));
+        let attribute = |name: &str| between(head, &format!(" {name}=\""), "\"").map(unescaped);
+        let Some(name) = attribute("name").filter(|_| !head.starts_with("button")) else {
+            // An option belongs to the select before it.
+            if head.starts_with("option ") && head.contains(" selected") {
+                let value: Option<&mut (String, String)> = fields.last_mut();
+                if let Some(last) = value {
+                    last.1 = attribute("value").unwrap_or_default();
+                }
+            }
+            continue;
+        };
+        let is_box = head.contains("type=\"checkbox\"") || head.contains("type=\"radio\"");
+        if is_box && !head.contains(" checked") {
+            continue;
+        }
+        let value = if head.starts_with("textarea") {
+            unescaped(text)
+        } else {
+            attribute("value").unwrap_or_default()
+        };
+        fields.push((name, value));
+    }
+    fields
+}
+
+fn unescaped(text: &str) -> String {
+    [("&#60;", "<"), ("&#62;", ">"), ("&#34;", "\""), ("&#39;", "'"), ("&#38;", "&")]
+        .iter()
+        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }

@@ -69,7 +69,7 @@ fn axe_source() -> String {
 
 /// As `./test` has it.
 fn axe_path() -> PathBuf {
-    if let Some(path) = env::var_os("POSTHASTE_AXE") {
+    if let Some(path) = env::var_os("AXE_CORE") {
         return path.into();
     }
     let cache = || {

@@ -45,6 +45,7 @@ async fn a_script_in_any_stored_field_never_runs(store: Store) {
         webhook.clone(),
         format!("{webhook}/settings"),
         format!("{webhook}/verify"),
+        format!("{webhook}/transformation"),
         format!("{webhook}/headers"),
         format!("{webhook}/delete"),
         format!("{app}/event-type"),

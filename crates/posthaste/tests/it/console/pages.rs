@@ -47,6 +47,7 @@ async fn pages(world: &World) -> Vec<(&'static str, String)> {
         ("webhook that fails", format!("{app}/endpoint/{bad}")),
         ("settings", format!("{webhook}/settings")),
         ("verification", format!("{webhook}/verify")),
+        ("transformation", format!("{webhook}/transformation")),
         ("headers", format!("{webhook}/headers")),
         ("check", format!("{webhook}/check")),
         ("disable", format!("{webhook}/disable")),

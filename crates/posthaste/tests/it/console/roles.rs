@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// The routes of an application with the least role that may use each.
-const OF_APPLICATION: [(&str, &str, Role); 48] = [
+const OF_APPLICATION: [(&str, &str, Role); 50] = [
     ("GET", "/endpoint", Role::Viewer),
     ("GET", "/settings/webhooks", Role::Viewer),
     ("GET", "/endpoint/new", Role::Manager),
@@ -39,6 +39,8 @@ const OF_APPLICATION: [(&str, &str, Role); 48] = [
     ("POST", "/endpoint/{endpoint_id}/recover", Role::Member),
     ("GET", "/endpoint/{endpoint_id}/check", Role::Member),
     ("POST", "/endpoint/{endpoint_id}/check", Role::Member),
+    ("GET", "/endpoint/{endpoint_id}/transformation", Role::Manager),
+    ("POST", "/endpoint/{endpoint_id}/transformation", Role::Manager),
     ("GET", "/endpoint/{endpoint_id}/headers", Role::Viewer),
     ("POST", "/endpoint/{endpoint_id}/headers", Role::Manager),
     ("POST", "/endpoint/{endpoint_id}/task/{task_id}/cancel", Role::Member),
