@@ -13,7 +13,7 @@ use domain::id::{ApplicationKey, EndpointKey};
 use domain::name::check_plain;
 use domain::wire_id::Kind;
 use http::HeaderMap;
-use shape::{Event, Filter, Recipe, ScriptError, Seen, Surroundings};
+use shape::{Draft, Event, Filter, Recipe, ScriptError, Seen, Surroundings};
 
 /// An event to try out.
 #[derive(Clone, Debug, Default)]
@@ -143,7 +143,7 @@ impl App {
     }
 
     /// The request; none where the transformation wants none.
-    async fn shaped(
+    pub(crate) async fn shaped(
         &self,
         principal: &Principal,
         endpoint: &Endpoint,
@@ -164,15 +164,27 @@ impl App {
             },
         };
         let draft = recipe.draft(event, url, changed)?;
+        Ok(Some(self.drafted((endpoint, &recipe), (event, &draft), now)))
+    }
+
+    /// A request as it is shown.
+    pub(crate) fn drafted(
+        &self,
+        (endpoint, recipe): (&Endpoint, &Recipe),
+        (event, draft): (&Event<'_>, &Draft),
+        now: Timestamp,
+    ) -> TrialRequest {
+        let options = &endpoint.fields.options;
+        let url = options.mapped(event.event_type).map_or(&*endpoint.fields.url, |mapping| &mapping.url);
         let token =
             matches!(endpoint.credentials.auth, domain::auth::Auth::Oauth2(_)).then_some(HIDDEN_TOKEN);
-        let request = recipe.request(event, &draft, now, token);
-        Ok(Some(TrialRequest {
+        let request = recipe.request(event, draft, now, token);
+        TrialRequest {
             method: request.method.as_str().to_owned(),
             url: draft.url.clone().unwrap_or_else(|| url.to_owned()),
             headers: shown(&request.headers),
             body: String::from_utf8_lossy(&request.body).into_owned(),
-        }))
+        }
     }
 
     /// How requests to this endpoint are made.

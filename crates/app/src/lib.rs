@@ -11,6 +11,7 @@
 pub mod api_key;
 pub mod application;
 pub mod attempt;
+pub mod attempt_request;
 pub mod change;
 pub mod check;
 pub mod credentials;

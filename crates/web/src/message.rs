@@ -10,8 +10,9 @@ use crate::submitted::Submitted;
 use crate::visitor::Signed;
 use crate::when::{When, took};
 use app::attempt::{AttemptFilter, AttemptQuery, ShownAttempt, ShownDestination};
+use app::dry_run::TrialRequest;
 use app::sign_in::Opened;
-use app::{AppError, Place};
+use app::{App, AppError, Place};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query, State};
@@ -27,6 +28,7 @@ use std::collections::HashMap;
 pub(crate) fn router() -> Router<Console> {
     Router::new()
         .route("/msg/{message_id}", get(show))
+        .route("/msg/{message_id}/attempt/{attempt_id}", get(show_attempt))
         .route("/msg/{message_id}/resend/{endpoint_id}", post(resend))
 }
 
@@ -38,6 +40,7 @@ const SHOWN_BYTES: usize = 64 * 1024;
 
 /// One request and what came of it.
 struct Attempt {
+    id: String,
     result: String,
     class: &'static str,
     number: u32,
@@ -146,7 +149,7 @@ async fn destinations(
     let mut attempts: HashMap<String, Vec<Attempt>> = HashMap::new();
     let now = console.app.now();
     for shown in console.app.attempt_list_by_message(place, query).await?.items.into_iter().rev() {
-        attempts.entry(shown.endpoint.clone()).or_default().push(attempt(&shown, now));
+        attempts.entry(shown.endpoint.clone()).or_default().push(attempt(&console.app, &shown, now));
     }
     let may_send = opened.principal.role.sends();
     let made = found.into_iter().map(|one| {
@@ -182,7 +185,7 @@ fn destination(
     }
 }
 
-fn attempt(shown: &ShownAttempt, now: Timestamp) -> Attempt {
+fn attempt(app: &App, shown: &ShownAttempt, now: Timestamp) -> Attempt {
     let record = &shown.attempt.record;
     let (result, class) = result(record.outcome, record.disposition, record.status);
     let answer = if record.status == 0 {
@@ -191,6 +194,7 @@ fn attempt(shown: &ShownAttempt, now: Timestamp) -> Attempt {
         String::from_utf8_lossy(&record.response).into_owned()
     };
     Attempt {
+        id: app.ids().attempt(shown.attempt.id),
         result,
         class,
         number: record.number,
@@ -199,6 +203,66 @@ fn attempt(shown: &ShownAttempt, now: Timestamp) -> Attempt {
         url: record.url.clone(),
         answer,
     }
+}
+
+/// One attempt: what was sent, and what came back.
+#[derive(Template)]
+#[template(path = "message/attempt.html")]
+struct ShowAttempt {
+    shell: Shell,
+    base: String,
+    message: String,
+    result: String,
+    class: &'static str,
+    number: u32,
+    when: When,
+    took: String,
+    endpoint: String,
+    request: Result<TrialRequest, String>,
+    body: Vec<Piece>,
+    is_as_it_was: bool,
+    /// 0 when there was no answer.
+    status: u16,
+    answer: Vec<Piece>,
+    has_answer: bool,
+}
+
+impl Page for ShowAttempt {}
+
+async fn show_attempt(
+    State(console): State<Console>,
+    Signed(visitor): Signed,
+    Path((id, message_id, attempt_id)): Path<(String, String, String)>,
+) -> Answer {
+    let opened = console.app.open(&visitor, &id)?;
+    let place = Place { principal: &opened.principal, application: &id, id: &message_id };
+    let shown = console.app.attempt_request(place, &attempt_id).await?;
+    let record = &shown.attempt.record;
+    let (result, class) = result(record.outcome, record.disposition, record.status);
+    let answer = if record.status == 0 {
+        LastAnswer::new(record.started_at, 0, &record.response).told()
+    } else {
+        pretty(&record.response)
+    };
+    let body = shown.request.as_ref().map(|request| json(&pretty(request.body.as_bytes())));
+    Ok(ShowAttempt {
+        shell: Shell::of_application((&visitor, &opened), Section::Logs, format!("Try {}", record.number)),
+        base: format!("/app/{id}"),
+        message: console.app.ids().message(record.message),
+        result,
+        class,
+        number: record.number,
+        when: When::of(record.started_at, console.app.now()),
+        took: took(record.duration_ms),
+        endpoint: shown.endpoint,
+        body: body.unwrap_or_default(),
+        request: shown.request,
+        is_as_it_was: shown.is_as_it_was,
+        status: record.status,
+        has_answer: !answer.is_empty(),
+        answer: json(&answer),
+    }
+    .ok())
 }
 
 async fn resend(

@@ -31,7 +31,7 @@ async fn pages(world: &World) -> Vec<(&'static str, String)> {
     let message = world
         .send_with(&json!({"eventType": "invoice.paid", "payload": {"amount": 1}, "tags": ["eu"]}))
         .await;
-    world.wait_for_attempts(&message, 2).await;
+    let attempts = world.wait_for_attempts(&message, 2).await;
     let app = format!("/app/{}", world.application);
     let (webhook, instance) =
         (format!("{app}/endpoint/{good}"), format!("/environment/{ENVIRONMENT_DEFAULT}"));
@@ -61,6 +61,7 @@ async fn pages(world: &World) -> Vec<(&'static str, String)> {
         ("logs", format!("{app}/log")),
         ("nothing in the log", format!("{app}/log?event=nothing")),
         ("message", format!("{app}/msg/{message}")),
+        ("attempt", format!("{app}/msg/{message}/attempt/{}", text(&attempts[0]["id"]))),
         ("members", format!("{app}/member")),
         ("application", format!("{app}/settings")),
         ("notifications", format!("{app}/settings/notifications")),

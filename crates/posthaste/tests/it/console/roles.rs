@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// The routes of an application with the least role that may use each.
-const OF_APPLICATION: [(&str, &str, Role); 50] = [
+const OF_APPLICATION: [(&str, &str, Role); 51] = [
     ("GET", "/endpoint", Role::Viewer),
     ("GET", "/settings/webhooks", Role::Viewer),
     ("GET", "/endpoint/new", Role::Manager),
@@ -50,6 +50,7 @@ const OF_APPLICATION: [(&str, &str, Role); 50] = [
     ("GET", "/log", Role::Viewer),
     ("HEAD", "/log/live", Role::Viewer),
     ("GET", "/msg/{message_id}", Role::Viewer),
+    ("GET", "/msg/{message_id}/attempt/{attempt_id}", Role::Viewer),
     ("POST", "/msg/{message_id}/resend/{endpoint_id}", Role::Member),
     ("GET", "/member", Role::Administrator),
     ("POST", "/member", Role::Administrator),
@@ -133,6 +134,7 @@ const FORM: [(&str, &str); 12] = [
 struct Things {
     application: String,
     message: String,
+    attempt: String,
     user: String,
 }
 
@@ -141,12 +143,12 @@ async fn things(world: &World) -> Things {
     world.call("POST", "/api/v1/event-type", &event_type).await;
     world.endpoint("/first").await;
     let message = world.send().await;
-    world.wait_for_attempts(&message, 1).await;
+    let attempt = crate::server::text(&world.wait_for_attempts(&message, 1).await[0]["id"]).to_owned();
     let seats = [Some(&*world.application), None].map(|application| Seat { application, role: Role::Viewer });
     super::link_of(world, "somebody@acme.example", &seats).await;
     let user = world.app().users().await.expect("users");
     let user = user.iter().find(|user| user.email.starts_with("somebody")).expect("somebody").id.clone();
-    Things { application: world.application.clone(), message, user }
+    Things { application: world.application.clone(), message, attempt, user }
 }
 
 /// A request of this route, to a webhook that is there for it alone.
@@ -160,6 +162,7 @@ async fn ask(
     let path = path
         .replace("{endpoint_id}", &endpoint)
         .replace("{message_id}", &things.message)
+        .replace("{attempt_id}", &things.attempt)
         .replace("{task_id}", "qtask_00000000000000000000000000z")
         .replace("{user_id}", &things.user)
         .replace("{key_id}", "key_00000000000000000000000000z")

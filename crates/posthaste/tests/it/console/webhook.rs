@@ -111,7 +111,44 @@ async fn headers_are_added_kept_and_taken_away(store: Store) {
     world.stop().await;
 }
 
+async fn an_attempt_shows_the_very_request_that_was_sent(store: Store) {
+    let world = World::start(store).await;
+    let ada = Person::of(&world, "ada@acme.example", &[EVERYWHERE]).await;
+    let given = json!({
+        "url": world.receiver.url("/hook"), "format": "envelope", "auth": {"type": "bearer", "token": "canary"},
+        "signatures": ["standard", {"type": "hmac", "key": "mine", "header": "X-Mine"}],
+    });
+    let endpoint = world.endpoint_with(&given).await;
+    let message = world.send().await;
+    let attempts = world.wait_for_attempts(&message, 1).await;
+    let attempt = crate::server::text(&attempts[0]["id"]).to_owned();
+    world.clock.advance_ms(90_000);
+    let path = format!("/app/{}/msg/{message}/attempt/{attempt}", world.application);
+    let page = text_of(&ada.get(&path).await);
+    let shown = super::unescaped(between(&page, "id=\"request\">", "</pre>").expect("a request"));
+    let sent = &world.receiver.wait_for_path("/hook", 1, WITHIN).await[0];
+    for name in [
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
+        "x-mine",
+        "content-type",
+        "x-event-type",
+        "user-agent",
+    ] {
+        assert!(shown.contains(&format!("{name}: {}\n", sent.header(name))), "{name}: {shown}");
+    }
+    assert!(shown.contains("authorization: …\n") && !page.contains("canary"), "{shown}");
+    let body = between(&page, "data-copy=\"", "\"").map(super::unescaped).expect("a body");
+    assert_eq!(body.as_bytes(), &sent.body[..]);
+    assert!(!page.contains("was changed since"));
+    world.change(&endpoint, &json!({"format": "raw"})).await;
+    assert!(text_of(&ada.get(&path).await).contains("was changed since"));
+    world.stop().await;
+}
+
 each_store!(
+    an_attempt_shows_the_very_request_that_was_sent,
     a_transformation_is_tried_on_a_real_event_before_it_is_saved,
     the_settings_of_a_webhook_are_all_there_and_secrets_stay_where_they_are_left_empty,
     a_secret_is_shown_to_those_who_ask_and_replaced_with_an_overlap,
