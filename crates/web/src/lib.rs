@@ -39,6 +39,7 @@ mod event_type_form;
 mod form;
 mod highlight;
 mod home;
+mod live;
 mod log;
 mod member;
 mod message;
@@ -130,6 +131,7 @@ pub fn router(app: App, settings: WebSettings) -> Router {
                 .merge(event_type::of_application())
                 .merge(docs::of_application())
                 .merge(log::router())
+                .merge(live::router())
                 .merge(message::router())
                 .merge(member::of_application())
                 .merge(setting::router())

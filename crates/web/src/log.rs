@@ -6,41 +6,33 @@ use crate::refusal::Answer;
 use crate::shell::{Section, Shell};
 use crate::visitor::Signed;
 use crate::when::{When, took};
-use app::attempt::{AttemptFilter, AttemptQuery, ShownAttempt};
+use app::attempt::{AttemptFilter, AttemptQuery, AttemptState, ShownAttempt};
 use app::list::Listing;
 use app::message::MessageFilter;
 use app::sign_in::Opened;
-use app::{App, AppError, Place, Principal};
+use app::{App, AppError, Place};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query, State};
-use axum::response::IntoResponse;
-use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::routing::get;
 use domain::attempt::{Disposition, Outcome, Trigger};
 use domain::clock::Timestamp;
+use domain::delivery::DeliveryState;
 use domain::health::LastAnswer;
-use domain::id::{AttemptId, MessageId};
 use domain::message::Message;
 use domain::page::{From, Order, Page as Wanted};
-use futures_util::stream;
 use std::collections::HashMap;
-use std::convert::Infallible;
-use std::time::Duration;
+use std::sync::Arc;
+use url::form_urlencoded;
 
 pub(crate) fn router() -> Router<Console> {
-    Router::new()
-        .route("/log", get(list))
-        .route("/log/live", get(live))
-        .route("/endpoint/{endpoint_id}/live", get(live_of_endpoint))
+    Router::new().route("/log", get(list))
 }
 
 /// Messages of a page.
 const SHOWN: u16 = 50;
-/// Between two looks for what is new.
-const LOOK_EVERY: Duration = Duration::from_millis(700);
-/// Rows that one look brings at most.
-const NEW_MAX: u16 = 50;
+/// Webhooks that are offered to choose from.
+const OFFERED: u16 = 200;
 
 /// An attempt as a row.
 #[derive(Template)]
@@ -67,7 +59,7 @@ impl Page for Row {}
 /// A message as a row.
 #[derive(Template)]
 #[template(path = "log/message_row.html")]
-struct MessageRow {
+pub(crate) struct MessageRow {
     id: String,
     link: String,
     event_type: String,
@@ -77,18 +69,35 @@ struct MessageRow {
     when: When,
 }
 
+/// What the log is narrowed down to, as it stands in the form.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Narrow {
+    event_type: String,
+    tag: String,
+    channel: String,
+    endpoint: String,
+    /// Of a webhook: what became of the event there.
+    state: String,
+    /// Of a webhook: the class of its answer.
+    code: String,
+    /// In hours; empty is any time.
+    hours: String,
+}
+
 #[derive(Template)]
 #[template(path = "log/list.html")]
 struct List {
     shell: Shell,
     base: String,
     rows: Vec<MessageRow>,
-    event_type: String,
-    tag: String,
-    channel: String,
+    narrow: Narrow,
+    /// Id and name of webhooks to choose from.
+    webhooks: Vec<(String, String)>,
     is_filtered: bool,
     live: Option<String>,
+    /// The query of the next page, and of the first one.
     next: Option<String>,
+    first: String,
     is_first: bool,
 }
 
@@ -100,7 +109,7 @@ pub(crate) fn rows_of(console: &Console, opened: &Opened, attempts: Vec<ShownAtt
     attempts.into_iter().map(|attempt| row(&console.app, (&opened.application.id, now), attempt)).collect()
 }
 
-fn row(app: &App, (application, now): (&str, Timestamp), shown: ShownAttempt) -> Row {
+pub(crate) fn row(app: &App, (application, now): (&str, Timestamp), shown: ShownAttempt) -> Row {
     let record = &shown.attempt.record;
     let message = app.ids().message(record.message);
     let (result, class) = result(record.outcome, record.disposition, record.status);
@@ -154,7 +163,7 @@ fn again(number: u32, trigger: Trigger) -> String {
     }
 }
 
-fn message_row(app: &App, (application, now): (&str, Timestamp), message: &Message) -> MessageRow {
+pub(crate) fn message_row(app: &App, (application, now): (&str, Timestamp), message: &Message) -> MessageRow {
     let id = app.ids().message(message.id);
     MessageRow {
         link: format!("/app/{application}/msg/{id}"),
@@ -167,6 +176,146 @@ fn message_row(app: &App, (application, now): (&str, Timestamp), message: &Messa
     }
 }
 
+impl Narrow {
+    fn of(query: &HashMap<String, String>) -> Self {
+        let text = |name: &str| query.get(name).map(|text| text.trim().to_owned()).unwrap_or_default();
+        Self {
+            event_type: text("event"),
+            tag: text("tag"),
+            channel: text("channel"),
+            endpoint: text("webhook"),
+            state: text("state"),
+            code: text("code"),
+            hours: text("hours"),
+        }
+    }
+
+    /// The same as a query.
+    fn query(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in [
+            ("event", &self.event_type),
+            ("tag", &self.tag),
+            ("channel", &self.channel),
+            ("webhook", &self.endpoint),
+            ("state", &self.state),
+            ("code", &self.code),
+            ("hours", &self.hours),
+        ] {
+            if !value.is_empty() {
+                query.append_pair(name, value);
+            }
+        }
+        query.finish()
+    }
+
+    fn after(&self, now: Timestamp) -> Option<Timestamp> {
+        let hours: i64 = self.hours.parse().ok()?;
+        Some(now.plus_ms(-hours.clamp(1, 24 * 90) * 3_600_000))
+    }
+
+    fn messages(&self, now: Timestamp) -> MessageFilter {
+        MessageFilter {
+            event_types: given(&self.event_type).into_iter().collect(),
+            channel: given(&self.channel),
+            tag: given(&self.tag),
+            after: self.after(now),
+            ..MessageFilter::default()
+        }
+    }
+
+    fn attempts(&self, now: Timestamp) -> AttemptFilter {
+        AttemptFilter {
+            event_types: given(&self.event_type).into_iter().collect(),
+            channel: given(&self.channel),
+            tag: given(&self.tag),
+            after: self.after(now),
+            status_class: self.code.parse().ok(),
+            ..AttemptFilter::default()
+        }
+    }
+
+    fn delivery(&self) -> Option<DeliveryState> {
+        match &*self.state {
+            "delivered" => Some(DeliveryState::Succeeded),
+            "waiting" => Some(DeliveryState::Pending),
+            "failed" => Some(DeliveryState::Failed),
+            "canceled" => Some(DeliveryState::Canceled),
+            _ => None,
+        }
+    }
+}
+
+fn given(text: &str) -> Option<String> {
+    Some(text.to_owned()).filter(|text| !text.is_empty())
+}
+
+/// A page of the log, and where the next one begins.
+struct Found {
+    messages: Vec<Arc<Message>>,
+    next: Option<String>,
+}
+
+/// A page of messages: all of the application, or those of one webhook by what became of them there.
+async fn found(
+    console: &Console,
+    (opened, narrow): (&Opened, &Narrow),
+    after: Option<&String>,
+) -> Result<Found, AppError> {
+    let (id, now, ids) = (&opened.application.id, console.app.now(), console.app.ids());
+    let place = Place { principal: &opened.principal, application: id, id: &narrow.endpoint };
+    if !narrow.endpoint.is_empty() && !narrow.code.is_empty() {
+        return by_answer(console, (place, narrow), after).await;
+    }
+    let page = page(after.and_then(|after| ids.read_message(after)));
+    let (messages, is_done): (Vec<_>, _) = if narrow.endpoint.is_empty() {
+        let listing = Listing { filter: narrow.messages(now), page };
+        let slice = console.app.message_list(&opened.principal, id, listing).await?;
+        (slice.items.into_iter().map(Arc::new).collect(), slice.done)
+    } else {
+        let listing = Listing { filter: narrow.attempts(now), page };
+        let slice = console.app.messages_of_endpoint(place, (narrow.delivery(), true), listing).await?;
+        (slice.items.into_iter().map(|one| Arc::new(one.message)).collect(), slice.done)
+    };
+    let next = messages.last().filter(|_| !is_done).map(|last| ids.message(last.id));
+    Ok(Found { messages, next })
+}
+
+/// Those to which a webhook once answered so.
+async fn by_answer(
+    console: &Console,
+    (place, narrow): (Place<'_>, &Narrow),
+    after: Option<&String>,
+) -> Result<Found, AppError> {
+    let ids = console.app.ids();
+    let query = AttemptQuery {
+        state: match narrow.delivery() {
+            None => None,
+            Some(DeliveryState::Succeeded) => Some(AttemptState::Succeeded),
+            Some(DeliveryState::Failed | DeliveryState::Pending) => Some(AttemptState::Failed),
+            Some(_) => Some(AttemptState::None),
+        },
+        endpoint: None,
+        with_messages: true,
+        filter: narrow.attempts(console.app.now()),
+        page: page(after.and_then(|after| ids.read_attempt(after))),
+    };
+    let slice = console.app.attempt_list_by_endpoint(place, query).await?;
+    let last = slice.items.last().filter(|_| !slice.done);
+    let next = last.map(|last| ids.attempt(last.attempt.id));
+    let mut messages: Vec<Arc<Message>> = Vec::new();
+    for message in slice.items.into_iter().filter_map(|shown| shown.message) {
+        if !messages.iter().any(|known| known.id == message.id) {
+            messages.push(message);
+        }
+    }
+    Ok(Found { messages, next })
+}
+
+fn page<K>(after: Option<K>) -> Wanted<K> {
+    Wanted { items: SHOWN, order: Order::Descending, from: after.map_or(From::Start, From::After) }
+}
+
 async fn list(
     State(console): State<Console>,
     Signed(visitor): Signed,
@@ -174,121 +323,26 @@ async fn list(
     Query(query): Query<HashMap<String, String>>,
 ) -> Answer {
     let opened = console.app.open(&visitor, &id)?;
-    let text = |name: &str| query.get(name).map(|text| text.trim().to_owned()).unwrap_or_default();
-    let (event_type, tag, channel) = (text("event"), text("tag"), text("channel"));
-    let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    let filter = MessageFilter {
-        event_types: given(&event_type).into_iter().collect(),
-        channel: given(&channel),
-        tag: given(&tag),
-        ..MessageFilter::default()
-    };
-    let after = query.get("after").and_then(|after| console.app.ids().read_message(after));
-    let from = after.map_or(From::Start, From::After);
-    let is_first = from == From::Start;
-    let is_filtered = filter != MessageFilter::default();
-    let page = Wanted { items: SHOWN, order: Order::Descending, from };
-    let slice = console.app.message_list(&opened.principal, &id, Listing { filter, page }).await?;
+    let narrow = Narrow::of(&query);
+    let after = query.get("after");
+    let found = found(&console, (&opened, &narrow), after).await?;
+    let is_first = after.is_none();
+    let offered = Wanted::first(OFFERED, Order::Ascending);
+    let webhooks = console.app.endpoint_list(&opened.principal, &id, offered).await?.items;
     let now = console.app.now();
-    let last = slice.items.last().filter(|_| !slice.done);
-    let next = last.map(|last| console.app.ids().message(last.id));
+    let is_filtered = narrow != Narrow::default();
+    let first = narrow.query();
     Ok(List {
         shell: Shell::of_application((&visitor, &opened), Section::Logs, "Logs"),
         base: format!("/app/{id}/log"),
-        rows: slice.items.iter().map(|message| message_row(&console.app, (&id, now), message)).collect(),
-        event_type,
-        tag,
-        channel,
+        rows: found.messages.iter().map(|message| message_row(&console.app, (&id, now), message)).collect(),
+        webhooks: webhooks.iter().map(|endpoint| (endpoint.id.clone(), endpoint.name())).collect(),
+        narrow,
         is_filtered,
         live: (is_first && !is_filtered).then(|| format!("/app/{id}/log/live")),
-        next,
+        next: found.next.map(|last| format!("{first}&after={last}")),
+        first,
         is_first,
     }
     .ok())
-}
-
-/// Who looks on, at what, and how far they have seen.
-struct Tail<K> {
-    app: App,
-    principal: Principal,
-    application: String,
-    endpoint: String,
-    seen: K,
-}
-
-/// Rows as they come, until the server stops. A browser that was cut off comes back by itself (HTML, section 9.2).
-fn tail<K: Send + 'static, F>(
-    tail: Tail<K>,
-    look: impl Fn(Tail<K>) -> F + Send + 'static,
-) -> impl IntoResponse
-where
-    F: Future<Output = Result<(Vec<String>, Tail<K>), AppError>> + Send,
-{
-    let events = stream::unfold((Some(tail), look), |(tail, look)| async move {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let tail = tail.filter(|tail| !tail.app.health().stopping)?;
-        let (rows, tail) = look(tail).await.ok()?;
-        let events = rows.into_iter().map(|row| Ok::<_, Infallible>(Event::default().event("row").data(row)));
-        Some((stream::iter(events.collect::<Vec<_>>()), (Some(tail), look)))
-    });
-    Sse::new(futures_util::StreamExt::flatten(events)).keep_alive(KeepAlive::default())
-}
-
-async fn live(State(console): State<Console>, Signed(visitor): Signed, Path(id): Path<String>) -> Answer {
-    let opened = console.app.open(&visitor, &id)?;
-    let seen = MessageId(domain::id::floor_of(console.app.now()));
-    let begun = Tail {
-        app: console.app.clone(),
-        principal: opened.principal,
-        application: id,
-        endpoint: String::new(),
-        seen,
-    };
-    let look = |mut tail: Tail<MessageId>| async move {
-        let page = Wanted { items: NEW_MAX, order: Order::Ascending, from: From::After(tail.seen) };
-        let listing = Listing { filter: MessageFilter::default(), page };
-        let found = tail.app.message_list(&tail.principal, &tail.application, listing).await?;
-        let now = tail.app.now();
-        let rows = found
-            .items
-            .iter()
-            .filter_map(|message| message_row(&tail.app, (&tail.application, now), message).render().ok());
-        let rows = rows.collect();
-        tail.seen = found.items.last().map_or(tail.seen, |message| message.id);
-        Ok((rows, tail))
-    };
-    Ok(self::tail(begun, look).into_response())
-}
-
-async fn live_of_endpoint(
-    State(console): State<Console>,
-    Signed(visitor): Signed,
-    Path((id, endpoint)): Path<(String, String)>,
-) -> Answer {
-    let opened = console.app.open(&visitor, &id)?;
-    let place = Place { principal: &opened.principal, application: &id, id: &endpoint };
-    console.app.endpoint_get(place).await?;
-    let seen = AttemptId(domain::id::floor_of(console.app.now()));
-    let begun =
-        Tail { app: console.app.clone(), principal: opened.principal, application: id, endpoint, seen };
-    let look = |mut tail: Tail<AttemptId>| async move {
-        let query = AttemptQuery {
-            state: None,
-            endpoint: None,
-            with_messages: true,
-            filter: AttemptFilter::default(),
-            page: Wanted { items: NEW_MAX, order: Order::Ascending, from: From::After(tail.seen) },
-        };
-        let place = Place { principal: &tail.principal, application: &tail.application, id: &tail.endpoint };
-        let found = tail.app.attempt_list_by_endpoint(place, query).await?;
-        let now = tail.app.now();
-        tail.seen = found.items.last().map_or(tail.seen, |shown| shown.attempt.id);
-        let rows = found
-            .items
-            .into_iter()
-            .filter_map(|shown| row(&tail.app, (&tail.application, now), shown).render().ok());
-        let rows = rows.collect();
-        Ok((rows, tail))
-    };
-    Ok(self::tail(begun, look).into_response())
 }
