@@ -28,6 +28,7 @@ pub mod event_type;
 pub mod example;
 mod filter;
 mod flight;
+mod forgotten;
 pub mod glance;
 pub mod header;
 pub mod health;
@@ -36,6 +37,8 @@ pub mod ingest;
 pub mod jwt;
 mod knocks;
 pub mod list;
+mod mail;
+pub mod member;
 mod memory;
 pub mod message;
 pub mod notice;
@@ -58,6 +61,7 @@ mod window;
 pub use error::{AppError, Problem, Problems, Result};
 pub use principal::{Place, Principal, Right, Scope};
 
+use courier::Courier;
 use domain::clock::{Clock, Timestamp};
 use domain::environment::SignatureHeaders;
 use domain::notify::Recipients;
@@ -69,6 +73,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use store::Store;
 use store::handoff::Handoff;
+use tokio_util::task::TaskTracker;
 
 /// What an [`App`] is made of.
 pub struct AppParts {
@@ -86,8 +91,8 @@ pub struct AppParts {
     pub random: Arc<dyn Random>,
     /// The ids of messages and attempts.
     pub ids: IdCodec,
-    /// By which key browsers know this instance's pushes, in base64url.
-    pub push_key: String,
+    /// Takes mails to people; browsers know its pushes by its key.
+    pub courier: Arc<Courier>,
     /// What the operator chose.
     pub settings: AppSettings,
 }
@@ -125,6 +130,7 @@ struct Inner {
     recipients: Recipients,
     passwords: password::Passwords,
     knocks: knocks::Knocks,
+    mails: TaskTracker,
     stopping: AtomicBool,
 }
 
@@ -150,6 +156,7 @@ impl App {
             recipients,
             passwords: password::Passwords::default(),
             knocks: knocks::Knocks::default(),
+            mails: TaskTracker::new(),
             stopping: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }

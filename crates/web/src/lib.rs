@@ -31,6 +31,7 @@ mod endpoint_list;
 mod endpoint_read;
 mod endpoint_write;
 mod event_type;
+mod forgotten;
 mod form;
 mod highlight;
 mod home;
@@ -100,6 +101,7 @@ pub fn router(app: App, settings: WebSettings) -> Router {
     let pages = Router::new()
         .merge(home::router())
         .merge(sign_in::router())
+        .merge(forgotten::router())
         .merge(account::router())
         .merge(operator::router())
         .nest(

@@ -8,6 +8,7 @@ use crate::shell::{Section, Shell};
 use crate::submitted::Submitted;
 use crate::visitor::Signed;
 use crate::when::When;
+use app::member::Invited;
 use app::sign_in::Visitor;
 use app::user::Newcomer;
 use app::{AppError, Principal};
@@ -49,6 +50,13 @@ struct Row {
     since: When,
 }
 
+/// An invitation that no mail has brought.
+struct ByHand {
+    name: String,
+    link: String,
+    was_tried: bool,
+}
+
 #[derive(Template)]
 #[template(path = "member/list.html")]
 struct List {
@@ -56,8 +64,8 @@ struct List {
     base: String,
     rows: Vec<Row>,
     roles: [(&'static str, &'static str); 4],
-    /// Of whom a link is shown by which they choose their password.
-    invited: Option<(String, String)>,
+    /// Who is given the link by which they choose their password.
+    invited: Option<ByHand>,
     email: String,
     name: String,
     role: String,
@@ -129,10 +137,10 @@ async fn add(console: &Console, place: Place, form: &crate::form::Form) -> Answe
     if let Some(role) = role {
         let membership = Membership { application: place.of, role };
         match console.app.member_add(&place.principal, newcomer.clone(), membership).await {
-            Ok((_, None)) => return Ok(see(&format!("{}?told=member", place.base))),
-            Ok((user, Some(link))) => {
-                let link = format!("{}/password/{link}", console.settings.public_url);
-                invited = Some((user.called().to_owned(), link));
+            Ok(Invited::Member(_)) => return Ok(see(&format!("{}?told=member", place.base))),
+            Ok(Invited::Mailed(_)) => return Ok(see(&format!("{}?told=invited", place.base))),
+            Ok(Invited::ByHand { user, link, was_tried }) => {
+                invited = Some(ByHand { name: user.called().to_owned(), link, was_tried });
             }
             Err(AppError::Invalid(problems)) => mistakes = Mistakes::of(problems),
             Err(AppError::Refused { detail, .. } | AppError::Conflict { detail, .. }) => {

@@ -87,7 +87,7 @@ impl Shell {
             links.push(link("Members", format!("{base}/member"), ("people", section == Section::Members)));
         }
         Self {
-            place: name_of(&opened.application),
+            place: opened.application.called().to_owned(),
             home: base,
             is_below: visitor.user.role_everywhere().is_some() || visitor.user.memberships.len() > 1,
             links,
@@ -141,14 +141,4 @@ impl Shell {
 
 fn link(label: &'static str, url: String, (icon, is_here): (&'static str, bool)) -> Link {
     Link { label, url, icon, is_here }
-}
-
-/// What an application is called on pages.
-pub(crate) fn name_of(application: &domain::application::Application) -> String {
-    let fields = &application.fields;
-    match (&*fields.name, &fields.uid) {
-        ("", Some(uid)) => uid.clone(),
-        ("", None) => application.id.clone(),
-        (name, _) => name.to_owned(),
-    }
 }

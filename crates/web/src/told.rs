@@ -1,7 +1,7 @@
 //! What has just happened, told on the next page: a word in its address, and the sentence that it stands for.
 
 /// Words and their sentences.
-const SENTENCES: [(&str, &str); 22] = [
+const SENTENCES: [(&str, &str); 23] = [
     ("created", "The webhook is there. Events go to it from now on."),
     ("saved", "Saved."),
     ("deleted", "The webhook is deleted. What was on its way to it is canceled."),
@@ -22,6 +22,10 @@ const SENTENCES: [(&str, &str); 22] = [
     ("password", "Your password is changed. Everywhere else you are signed out."),
     ("renamed", "Your name is changed."),
     ("member", "They are a member now."),
+    (
+        "invited",
+        "They are invited: the link by which they choose their password is on its way to them by e-mail.",
+    ),
     ("role", "The role is changed."),
     ("removed", "They are no member any more."),
     ("event-type", "The event type is saved."),

@@ -32,6 +32,7 @@ async fn pages(world: &World) -> Vec<(&'static str, String)> {
         (format!("{app}/endpoint/{good}"), format!("/environment/{ENVIRONMENT_DEFAULT}"));
     vec![
         ("log-in", "/login".to_owned()),
+        ("forgotten password", "/forgot".to_owned()),
         ("applications", format!("{instance}/application")),
         ("applications found", format!("{instance}/application?find=acm")),
         ("new application", format!("{instance}/application/new")),

@@ -66,11 +66,12 @@ const OF_INSTANCE: [(&str, &str, Role); 7] = [
     ("POST", "/{env_id}/member/{user_id}", Role::Administrator),
 ];
 /// Those that are for anybody, or for oneself alone: each has a test of its own.
-const FOR_ANYBODY: [&str; 16] = [
+const FOR_ANYBODY: [&str; 17] = [
     "/",
     "/app/{app_id}",
     "/login",
     "/logout",
+    "/forgot",
     "/setup/{link}",
     "/password/{link}",
     "/sign-in/{link}",
