@@ -55,6 +55,7 @@ pub mod session;
 pub mod sign_in;
 pub mod task;
 pub mod task_count;
+pub mod totp;
 pub mod user;
 mod window;
 

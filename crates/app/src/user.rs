@@ -119,14 +119,10 @@ impl App {
     /// `Invalid`, also when the current one is wrong; `TooMany`.
     pub async fn password_change(&self, visitor: &Visitor, passwords: OwnPassword) -> Result<()> {
         let email = &visitor.user.email;
-        let here = &visitor.browser.address;
-        self.inner.knocks.knock(here, email, self.now())?;
-        let hash = self.store().user_proofs(email).await?.password;
         // Who came by a link has none to show.
-        if hash.is_some() && !self.inner.passwords.fits(&passwords.current, hash).await? {
-            return Err(AppError::invalid("current", "is not your password"));
+        if self.store().user_proofs(email).await?.password.is_some() {
+            self.own_password(visitor, ("current", &passwords.current)).await?;
         }
-        self.inner.knocks.welcome(here, email);
         check_password(&passwords.new, email).map_err(|what| AppError::invalid("new", what))?;
         let password = Some(self.hashed(&passwords.new).await?);
         self.store().user_change(visitor.user.key, UserChange { password, ..UserChange::default() }).await?;
@@ -141,6 +137,25 @@ impl App {
         check_name(name.trim()).map_err(|what| AppError::invalid("name", what))?;
         let change = UserChange { name: Some(name.trim().to_owned()), ..UserChange::default() };
         self.store().user_change(visitor.user.key, change).await?;
+        Ok(())
+    }
+
+    /// Checks a visitor's own password.
+    ///
+    /// # Errors
+    /// `Invalid` in this field, also when they have none; `TooMany`.
+    pub(crate) async fn own_password(
+        &self,
+        visitor: &Visitor,
+        (field, password): (&'static str, &str),
+    ) -> Result<()> {
+        let (email, here) = (&visitor.user.email, &visitor.browser.address);
+        self.inner.knocks.knock(here, email, self.now())?;
+        let hash = self.store().user_proofs(email).await?.password;
+        if !self.inner.passwords.fits(password, hash).await? {
+            return Err(AppError::invalid(field, "is not your password"));
+        }
+        self.inner.knocks.welcome(here, email);
         Ok(())
     }
 

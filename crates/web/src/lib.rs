@@ -42,12 +42,14 @@ mod mistakes;
 mod operator;
 mod page;
 mod policy;
+mod qr;
 mod refusal;
 mod shell;
 mod sign_in;
 mod snippet;
 mod submitted;
 mod told;
+mod totp;
 mod visitor;
 mod when;
 
@@ -103,6 +105,7 @@ pub fn router(app: App, settings: WebSettings) -> Router {
         .merge(sign_in::router())
         .merge(forgotten::router())
         .merge(account::router())
+        .merge(totp::router())
         .merge(operator::router())
         .nest(
             "/app/{app_id}",

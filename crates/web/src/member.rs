@@ -46,6 +46,7 @@ struct Row {
     email: String,
     role: String,
     is_invited: bool,
+    has_totp: bool,
     is_self: bool,
     since: When,
 }
@@ -105,6 +106,7 @@ async fn list(console: &Console, place: Place, told: Option<&str>) -> Result<Lis
         Row {
             role: role.map_or("", |membership| membership.role.word()).to_owned(),
             is_invited: !user.has_password,
+            has_totp: user.has_totp,
             is_self: user.id == place.visitor.user.id,
             since: When::of(user.created_at, now),
             id: user.id,

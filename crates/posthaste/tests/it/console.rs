@@ -7,6 +7,7 @@ mod people;
 mod roles;
 mod sign_in;
 mod story;
+mod totp;
 
 use crate::server::World;
 use app::user::Newcomer;

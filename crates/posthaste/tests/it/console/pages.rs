@@ -58,6 +58,7 @@ async fn pages(world: &World) -> Vec<(&'static str, String)> {
         ("message", format!("{app}/msg/{message}")),
         ("members", format!("{app}/member")),
         ("account", "/account".to_owned()),
+        ("second factor", "/account/totp".to_owned()),
     ]
 }
 

@@ -66,10 +66,11 @@ const OF_INSTANCE: [(&str, &str, Role); 7] = [
     ("POST", "/{env_id}/member/{user_id}", Role::Administrator),
 ];
 /// Those that are for anybody, or for oneself alone: each has a test of its own.
-const FOR_ANYBODY: [&str; 17] = [
+const FOR_ANYBODY: [&str; 21] = [
     "/",
     "/app/{app_id}",
     "/login",
+    "/login/code",
     "/logout",
     "/forgot",
     "/setup/{link}",
@@ -78,10 +79,13 @@ const FOR_ANYBODY: [&str; 17] = [
     "/account",
     "/account/name",
     "/account/password",
+    "/account/totp",
+    "/account/totp/off",
     "/static/{hash}/{name}",
     "/favicon.ico",
     "/operator/user",
     "/operator/user/link",
+    "/operator/user/reset-totp",
     "/environment",
     "/app",
 ];
