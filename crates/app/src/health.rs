@@ -38,8 +38,10 @@ impl App {
         self.inner.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until the work of requests whose clients went away has ended. Called after the last request.
+    /// Waits until the work that goes on after its answer, or whose client went away, has ended. Called after the last request.
     pub async fn finish(&self) {
         self.inner.idempotency.flights.finish().await;
+        self.inner.mails.close();
+        self.inner.mails.wait().await;
     }
 }

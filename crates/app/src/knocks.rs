@@ -16,6 +16,13 @@ const BOTH_MAX: u32 = 10;
 const PLACE_MAX: u32 = 60;
 /// Wrong tries for one account, wherever they come from.
 const ACCOUNT_MAX: u32 = 100;
+/// Wrong codes of one account's second factor in an hour, wherever they come from: of a million codes three are right at a time. Who
+/// tries them has the password, so nobody else can keep a person out by trying.
+const CODES_MAX: u32 = 10;
+const CODES_WINDOW_MS: i64 = 3_600_000;
+/// Mails to one address that anybody can ask for, in an hour.
+const MAILS_MAX: u32 = 3;
+const MAILS_WINDOW_MS: i64 = 3_600_000;
 /// What is counted at the same time; beyond it everything begins anew.
 const COUNTED_MAX: usize = 50_000;
 
@@ -25,12 +32,14 @@ enum Of {
     Both(String, String),
     Place(String),
     Account(String),
+    Mail(String),
+    Code(String),
 }
 
 /// The tries that were wrong.
 #[derive(Default)]
 pub(crate) struct Knocks {
-    counted: Mutex<HashMap<Of, (u32, Timestamp)>>,
+    counted: Mutex<Counted>,
 }
 
 fn all(place: &str, account: &str) -> [(Of, u32); 3] {
@@ -41,6 +50,36 @@ fn all(place: &str, account: &str) -> [(Of, u32); 3] {
     ]
 }
 
+type Counted = HashMap<Of, (u32, Timestamp)>;
+
+fn make_room(counted: &mut Counted, now: Timestamp) {
+    if counted.len() >= COUNTED_MAX {
+        counted.retain(|_, (_, until)| *until > now);
+    }
+    if counted.len() >= COUNTED_MAX {
+        counted.clear();
+    }
+}
+
+/// One more, from now on in a window of this length if the last one has ended; how many there are in it.
+fn count(counted: &mut Counted, of: Of, (now, window_ms): (Timestamp, i64)) -> u32 {
+    let entry = counted.entry(of).or_insert((0, now.plus_ms(window_ms)));
+    if entry.1 <= now {
+        *entry = (0, now.plus_ms(window_ms));
+    }
+    entry.0 = entry.0.saturating_add(1);
+    entry.0
+}
+
+fn check(counted: &Counted, of: &Of, (most, now): (u32, Timestamp)) -> Result<()> {
+    let Some((_, until)) = counted.get(of).filter(|(count, until)| *until > now && *count >= most) else {
+        return Ok(());
+    };
+    let minutes = (until.0 - now.0 + 59_999) / 60_000;
+    let unit = if minutes == 1 { "minute" } else { "minutes" };
+    Err(AppError::TooMany(format!("There were too many tries. Wait {minutes} {unit}, then try again.")))
+}
+
 impl Knocks {
     /// Counts a try before it is looked at, so that many at once count too.
     ///
@@ -48,31 +87,39 @@ impl Knocks {
     /// `TooMany`, with how long to wait.
     pub(crate) fn knock(&self, place: &str, account: &str, now: Timestamp) -> Result<()> {
         let mut counted = self.counted.lock();
-        if counted.len() >= COUNTED_MAX {
-            counted.retain(|_, (_, until)| *until > now);
-        }
-        if counted.len() >= COUNTED_MAX {
-            counted.clear();
-        }
+        make_room(&mut counted, now);
         for (of, most) in all(place, account) {
-            if let Some((count, until)) = counted.get(&of).filter(|(_, until)| *until > now)
-                && *count >= most
-            {
-                let minutes = (until.0 - now.0 + 59_999) / 60_000;
-                let unit = if minutes == 1 { "minute" } else { "minutes" };
-                return Err(AppError::TooMany(format!(
-                    "There were too many tries. Wait {minutes} {unit}, then try again."
-                )));
-            }
+            check(&counted, &of, (most, now))?;
         }
         for (of, _) in all(place, account) {
-            let entry = counted.entry(of).or_insert((0, now.plus_ms(WINDOW_MS)));
-            if entry.1 <= now {
-                *entry = (0, now.plus_ms(WINDOW_MS));
-            }
-            entry.0 += 1;
+            count(&mut counted, of, (now, WINDOW_MS));
         }
         Ok(())
+    }
+
+    /// Counts a code of a second factor before it is looked at.
+    ///
+    /// # Errors
+    /// `TooMany`, with how long to wait.
+    pub(crate) fn knock_with_code(&self, account: &str, now: Timestamp) -> Result<()> {
+        let mut counted = self.counted.lock();
+        make_room(&mut counted, now);
+        let of = Of::Code(account.to_owned());
+        check(&counted, &of, (CODES_MAX, now))?;
+        count(&mut counted, of, (now, CODES_WINDOW_MS));
+        Ok(())
+    }
+
+    /// The code was right: the wrong ones before it count no more.
+    pub(crate) fn welcome_with_code(&self, account: &str) {
+        self.counted.lock().remove(&Of::Code(account.to_owned()));
+    }
+
+    /// Counts a mail that somebody asked for; whether this address gets it. Nobody is flooded by others who know their address.
+    pub(crate) fn may_write(&self, email: &str, now: Timestamp) -> bool {
+        let mut counted = self.counted.lock();
+        make_room(&mut counted, now);
+        count(&mut counted, Of::Mail(email.to_owned()), (now, MAILS_WINDOW_MS)) <= MAILS_MAX
     }
 
     /// The try was right: it counts no more, and nothing from this place for this account does.
@@ -118,6 +165,30 @@ mod tests {
             knocks.knock(&n.to_string(), "ada", NOW).unwrap();
         }
         assert!(knocks.knock("new", "ada", NOW).is_err());
+    }
+
+    #[test]
+    fn ten_wrong_codes_are_enough_for_an_hour_wherever_they_come_from() {
+        let knocks = Knocks::default();
+        for _ in 0..CODES_MAX {
+            knocks.knock_with_code("ada", NOW).unwrap();
+        }
+        assert!(knocks.knock_with_code("ada", NOW.plus_ms(CODES_WINDOW_MS - 1)).is_err());
+        knocks.knock_with_code("bob", NOW).unwrap();
+        knocks.knock_with_code("ada", NOW.plus_ms(CODES_WINDOW_MS)).unwrap();
+        knocks.welcome_with_code("ada");
+        for _ in 0..CODES_MAX {
+            knocks.knock_with_code("ada", NOW).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_address_gets_three_mails_in_an_hour_whoever_asks() {
+        let knocks = Knocks::default();
+        let asked = [0, 1, 2, 3, 3_599_999, 3_600_000];
+        let got = asked.map(|ms| knocks.may_write("ada", NOW.plus_ms(ms)));
+        assert_eq!(got, [true, true, true, false, false, true]);
+        assert!(knocks.may_write("bob", NOW));
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub mod event_type;
 pub mod example;
 mod filter;
 mod flight;
+mod forgotten;
 pub mod glance;
 pub mod header;
 pub mod health;
@@ -37,6 +38,8 @@ pub mod ingest;
 pub mod jwt;
 mod knocks;
 pub mod list;
+mod mail;
+pub mod member;
 mod memory;
 pub mod message;
 pub mod notice;
@@ -53,12 +56,14 @@ pub mod session;
 pub mod sign_in;
 pub mod task;
 pub mod task_count;
+pub mod totp;
 pub mod user;
 mod window;
 
 pub use error::{AppError, Problem, Problems, Result};
 pub use principal::{Place, Principal, Right, Scope};
 
+use courier::Courier;
 use domain::clock::{Clock, Timestamp};
 use domain::environment::SignatureHeaders;
 use domain::notify::Recipients;
@@ -70,6 +75,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use store::Store;
 use store::handoff::Handoff;
+use tokio_util::task::TaskTracker;
 
 /// What an [`App`] is made of.
 pub struct AppParts {
@@ -87,8 +93,8 @@ pub struct AppParts {
     pub random: Arc<dyn Random>,
     /// The ids of messages and attempts.
     pub ids: IdCodec,
-    /// By which key browsers know this instance's pushes, in base64url.
-    pub push_key: String,
+    /// Takes mails to people; browsers know its pushes by its key.
+    pub courier: Arc<Courier>,
     /// What the operator chose.
     pub settings: AppSettings,
 }
@@ -126,6 +132,7 @@ struct Inner {
     recipients: Recipients,
     passwords: password::Passwords,
     knocks: knocks::Knocks,
+    mails: TaskTracker,
     stopping: AtomicBool,
 }
 
@@ -151,6 +158,7 @@ impl App {
             recipients,
             passwords: password::Passwords::default(),
             knocks: knocks::Knocks::default(),
+            mails: TaskTracker::new(),
             stopping: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }

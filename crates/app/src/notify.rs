@@ -199,7 +199,7 @@ impl App {
     /// By which key browsers know this instance's pushes, in base64url.
     #[must_use]
     pub fn push_key(&self) -> String {
-        self.inner.parts.push_key.clone()
+        self.inner.parts.courier.push_key()
     }
 }
 

@@ -7,6 +7,7 @@ use crate::App;
 use crate::error::{AppError, Result};
 use crate::principal::{Principal, Scope};
 use crate::session::{hex, sha256, subject};
+use crate::totp::Entered;
 use domain::application::Application;
 use domain::clock::Timestamp;
 use domain::environment::Environment;
@@ -44,6 +45,15 @@ pub struct Visitor {
     pub form_token: String,
 }
 
+/// A password that is chosen by a link.
+#[derive(Clone, Debug, Default)]
+pub struct ChosenPassword {
+    /// The password.
+    pub password: String,
+    /// The code of their second factor, if they have one.
+    pub code: String,
+}
+
 /// An application as a visitor opens it.
 #[derive(Clone, Debug)]
 pub struct Opened {
@@ -60,11 +70,11 @@ impl Visitor {
 }
 
 impl App {
-    /// Signs a person in; answers what the cookie holds.
+    /// Signs a person in, or asks for their second factor.
     ///
     /// # Errors
     /// `Unauthenticated` when address and password are no pair; `TooMany`.
-    pub async fn sign_in(&self, email: &str, password: &str, from: From) -> Result<String> {
+    pub async fn sign_in(&self, email: &str, password: &str, from: From) -> Result<Entered> {
         let (email, now) = (normal_email(email), self.now());
         self.inner.knocks.knock(&from.address, &email, now)?;
         let proofs = match self.store().user_proofs(&email).await {
@@ -76,20 +86,20 @@ impl App {
         let fits = self.inner.passwords.fits(password, hash).await?;
         let Proofs { user, password, .. } = proofs.filter(|_| fits).ok_or(AppError::Unauthenticated)?;
         self.inner.knocks.welcome(&from.address, &email);
-        match self.keep_browser(&user, password, from).await {
+        match self.enter(&user, password, from).await {
             // The password was replaced while it was looked at.
             Err(AppError::NotFound) => Err(AppError::Unauthenticated),
             kept => kept,
         }
     }
 
-    /// Signs the holder of a link in: those that [`App::sign_in_link`] makes.
+    /// Signs the holder of a link in, or asks for their second factor: those that [`App::sign_in_link`] makes.
     ///
     /// # Errors
     /// `NotFound` when it is none, or does not hold any more; `TooMany`.
-    pub async fn sign_in_by_link(&self, link: &str, from: From) -> Result<String> {
+    pub async fn sign_in_by_link(&self, link: &str, from: From) -> Result<Entered> {
         let user = self.holder(link, TicketPurpose::SignIn, &from).await?;
-        self.welcome(&user, from).await
+        self.enter(&user, None, from).await
     }
 
     /// Whose link this is, by which a password is chosen.
@@ -100,13 +110,18 @@ impl App {
         self.holder(link, TicketPurpose::Password, from).await
     }
 
-    /// Chooses a password by a link, and signs in. Every other browser of theirs is signed out.
+    /// Chooses a password by a link, and signs in. Every other browser of theirs is signed out. Who has a second factor gives its
+    /// code with it: a link that came by e-mail changes nothing without.
     ///
     /// # Errors
     /// As [`App::password_link`]; `Invalid`.
-    pub async fn password_by_link(&self, link: &str, password: &str, from: From) -> Result<String> {
+    pub async fn password_by_link(&self, link: &str, chosen: ChosenPassword, from: From) -> Result<String> {
         let user = self.password_link(link, &from).await?;
+        let password = &chosen.password;
         check_password(password, &user.email).map_err(|what| AppError::invalid("password", what))?;
+        if user.has_totp {
+            self.code_checked(&user, ("code", &chosen.code)).await?;
+        }
         let hash = self.hashed(password).await?;
         let user = self.store().ticket_use(sha256(link.as_bytes()), hash).await?;
         self.welcome(&user, from).await
@@ -235,7 +250,12 @@ impl App {
         self.keep_browser(user, None, from).await
     }
 
-    async fn keep_browser(&self, user: &User, password: Option<String>, from: From) -> Result<String> {
+    pub(crate) async fn keep_browser(
+        &self,
+        user: &User,
+        password: Option<String>,
+        from: From,
+    ) -> Result<String> {
         let cookie = self.new_token();
         let agent = from.agent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS_MAX).collect();
         let new = NewBrowser {
@@ -256,7 +276,7 @@ impl App {
         hex(&self.random::<32>())
     }
 
-    async fn holder(&self, link: &str, purpose: TicketPurpose, from: &From) -> Result<User> {
+    pub(crate) async fn holder(&self, link: &str, purpose: TicketPurpose, from: &From) -> Result<User> {
         self.inner.knocks.knock(&from.address, "", self.now())?;
         if link.len() != TOKEN_CHARS {
             return Err(AppError::NotFound);

@@ -2,11 +2,9 @@
 
 use crate::App;
 use crate::error::{AppError, Problems, Result};
-use crate::principal::{Principal, Right, Scope};
 use crate::session::{hex, sha256};
 use crate::sign_in::{From, Visitor};
 use domain::environment::ENVIRONMENT_DEFAULT;
-use domain::id::ApplicationKey;
 use domain::name::check_name;
 use domain::notify::is_email;
 use domain::role::Role;
@@ -115,93 +113,16 @@ impl App {
         self.link(&user, TicketPurpose::SignIn, holds_ms).await
     }
 
-    /// The members of an application, or of the whole instance.
-    ///
-    /// # Errors
-    /// `Forbidden` below the role of an administrator there.
-    pub async fn members(&self, principal: &Principal, of: Option<ApplicationKey>) -> Result<Vec<User>> {
-        administers(principal, of)?;
-        Ok(self.store().user_list(of).await?)
-    }
-
-    /// Gives somebody a role; who is no user yet becomes one. Answers the user, and, when they have no password, a link by which
-    /// they choose one.
-    ///
-    /// # Errors
-    /// `Forbidden`, `Invalid`; `Refused` when no administrator would be left.
-    pub async fn member_add(
-        &self,
-        principal: &Principal,
-        newcomer: Newcomer,
-        membership: Membership,
-    ) -> Result<(User, Option<String>)> {
-        administers(principal, membership.application)?;
-        let email = normal_email(&newcomer.email);
-        let user = match self.store().user_proofs(&email).await {
-            Ok(proofs) => {
-                self.store().membership_put(proofs.user.key, membership).await?;
-                self.store().user_get(&proofs.user.id).await?
-            }
-            Err(StoreError::NotFound) => {
-                let new = self.user_new(Newcomer { password: None, ..newcomer }, membership).await?;
-                taken_email(self.store().user_create(new).await)?
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if user.has_password {
-            return Ok((user, None));
-        }
-        let link = self.link(&user, TicketPurpose::Password, INVITATION_MS).await?;
-        Ok((user, Some(link)))
-    }
-
-    /// Changes a member's role.
-    ///
-    /// # Errors
-    /// `Forbidden`, `NotFound`; `Refused` when no administrator would be left.
-    pub async fn member_change(
-        &self,
-        principal: &Principal,
-        user: &str,
-        membership: Membership,
-    ) -> Result<()> {
-        administers(principal, membership.application)?;
-        let user = self.member(user, membership.application).await?;
-        Ok(self.store().membership_put(user.key, membership).await?)
-    }
-
-    /// Takes a member's role away. Who is a member of nothing else is deleted.
-    ///
-    /// # Errors
-    /// As [`App::member_change`].
-    pub async fn member_remove(
-        &self,
-        principal: &Principal,
-        user: &str,
-        of: Option<ApplicationKey>,
-    ) -> Result<()> {
-        administers(principal, of)?;
-        let user = self.member(user, of).await?;
-        if user.memberships.len() == 1 {
-            return Ok(self.store().user_delete(user.key).await?);
-        }
-        Ok(self.store().membership_delete(user.key, of).await?)
-    }
-
     /// Changes a visitor's own password. Every other browser of theirs is signed out.
     ///
     /// # Errors
     /// `Invalid`, also when the current one is wrong; `TooMany`.
     pub async fn password_change(&self, visitor: &Visitor, passwords: OwnPassword) -> Result<()> {
         let email = &visitor.user.email;
-        let here = &visitor.browser.address;
-        self.inner.knocks.knock(here, email, self.now())?;
-        let hash = self.store().user_proofs(email).await?.password;
         // Who came by a link has none to show.
-        if hash.is_some() && !self.inner.passwords.fits(&passwords.current, hash).await? {
-            return Err(AppError::invalid("current", "is not your password"));
+        if self.store().user_proofs(email).await?.password.is_some() {
+            self.own_password(visitor, ("current", &passwords.current)).await?;
         }
-        self.inner.knocks.welcome(here, email);
         check_password(&passwords.new, email).map_err(|what| AppError::invalid("new", what))?;
         let password = Some(self.hashed(&passwords.new).await?);
         self.store().user_change(visitor.user.key, UserChange { password, ..UserChange::default() }).await?;
@@ -219,20 +140,33 @@ impl App {
         Ok(())
     }
 
-    async fn member(&self, id: &str, of: Option<ApplicationKey>) -> Result<User> {
-        let user = self.store().user_get(id).await?;
-        let is_member = user.memberships.iter().any(|membership| membership.application == of);
-        if is_member { Ok(user) } else { Err(AppError::NotFound) }
+    /// Checks a visitor's own password.
+    ///
+    /// # Errors
+    /// `Invalid` in this field, also when they have none; `TooMany`.
+    pub(crate) async fn own_password(
+        &self,
+        visitor: &Visitor,
+        (field, password): (&'static str, &str),
+    ) -> Result<()> {
+        let (email, here) = (&visitor.user.email, &visitor.browser.address);
+        self.inner.knocks.knock(here, email, self.now())?;
+        let hash = self.store().user_proofs(email).await?.password;
+        if !self.inner.passwords.fits(password, hash).await? {
+            return Err(AppError::invalid(field, "is not your password"));
+        }
+        self.inner.knocks.welcome(here, email);
+        Ok(())
     }
 
-    async fn link(&self, user: &User, purpose: TicketPurpose, holds_ms: i64) -> Result<String> {
+    pub(crate) async fn link(&self, user: &User, purpose: TicketPurpose, holds_ms: i64) -> Result<String> {
         let token = self.new_token();
         let expires_at = self.now().plus_ms(holds_ms);
         self.store().ticket_create(sha256(token.as_bytes()), (user.key, purpose), expires_at).await?;
         Ok(token)
     }
 
-    async fn user_new(&self, newcomer: Newcomer, membership: Membership) -> Result<NewUser> {
+    pub(crate) async fn user_new(&self, newcomer: Newcomer, membership: Membership) -> Result<NewUser> {
         let email = normal_email(&newcomer.email);
         let mut problems = Problems::default();
         if !is_email(&email) {
@@ -269,15 +203,7 @@ const fn administrator() -> Membership {
     Membership { application: None, role: Role::Administrator }
 }
 
-/// Members of a place are the matter of those who administer it. Who administers an application alone has no say over others.
-fn administers(principal: &Principal, of: Option<ApplicationKey>) -> Result<()> {
-    match (&principal.scope, of) {
-        (Scope::Application { key, .. }, Some(of)) if *key == of => principal.may(Right::Administer),
-        _ => principal.may_in_environment(Right::Administer),
-    }
-}
-
-fn taken_email(made: Result<User, StoreError>) -> Result<User> {
+pub(crate) fn taken_email(made: Result<User, StoreError>) -> Result<User> {
     made.map_err(|error| match error {
         StoreError::Taken(_) => AppError::conflict("There is a user with this address already."),
         error => error.into(),

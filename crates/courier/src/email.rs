@@ -1,7 +1,6 @@
 //! E-mails, through the operator's mail server (SMTP, RFC 5321).
 
 use crate::Refusal;
-use crate::letter::Letter;
 use lettre::Message;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
@@ -44,6 +43,19 @@ pub struct Email {
     credentials: Option<Credentials>,
     from: Mailbox,
     timeout: Duration,
+}
+
+/// What an e-mail says.
+#[derive(Clone, Debug)]
+pub(crate) struct Content<'a> {
+    /// On one line.
+    pub(crate) subject: String,
+    pub(crate) text: String,
+    pub(crate) html: String,
+    /// The same for every try of the same e-mail.
+    pub(crate) id: &'a str,
+    /// Where its recipient says that they want no more of these.
+    pub(crate) unsubscribe: Option<&'a str>,
 }
 
 /// A connection whose e-mail is taken, whatever comes now.
@@ -120,8 +132,8 @@ impl Email {
     }
 
     /// Hands an e-mail over; what remains is to say goodbye.
-    pub(crate) async fn send(&self, to: &str, letter: &Letter) -> Result<Goodbye, Refusal> {
-        let message = self.message(to, letter).map_err(Refusal::Never)?;
+    pub(crate) async fn send(&self, to: &str, content: Content<'_>) -> Result<Goodbye, Refusal> {
+        let message = self.message(to, content).map_err(Refusal::Never)?;
         match self.hand_over(&message).await {
             Ok(connection) => Ok(Goodbye(connection)),
             Err(Failed::Letter(error)) if error.is_permanent() => Err(Refusal::Never(told(&error))),
@@ -159,23 +171,23 @@ impl Email {
         Ok(connection)
     }
 
-    fn message(&self, to: &str, letter: &Letter) -> Result<Message, String> {
+    fn message(&self, to: &str, content: Content<'_>) -> Result<Message, String> {
         let to: Mailbox = to.parse().map_err(|_| format!("`{to}` is not an e-mail address"))?;
         let domain = self.from.email.domain();
         let mut message = Message::builder()
             .from(self.from.clone())
             .to(to)
-            .subject(letter.subject())
+            .subject(content.subject)
             // The same on every try: a server that took it without our hearing of it can tell.
-            .message_id(Some(format!("<{}@{domain}>", letter.id)))
+            .message_id(Some(format!("<{}@{domain}>", content.id)))
             .raw_header(header("Auto-Submitted", "auto-generated"));
-        if let Some(unsubscribe) = &letter.unsubscribe {
+        if let Some(unsubscribe) = content.unsubscribe {
             // RFC 8058: one click in the mail program.
             message = message
                 .raw_header(header("List-Unsubscribe", &format!("<{unsubscribe}>")))
                 .raw_header(header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"));
         }
-        let body = MultiPart::alternative_plain_html(letter.text(), letter.html());
+        let body = MultiPart::alternative_plain_html(content.text, content.html);
         message.multipart(body).map_err(|error| error.to_string())
     }
 }
@@ -208,6 +220,7 @@ fn percent_decoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Letter;
 
     fn settings(url: &str) -> EmailSettings {
         EmailSettings { url: url.into(), certificate_authority: None, from: "Acme <ops@example.com>".into() }
@@ -244,7 +257,7 @@ mod tests {
             id: "n-1".into(),
             ..Letter::default()
         };
-        let message = email.message("ops@customer.example", &letter).unwrap().formatted();
+        let message = email.message("ops@customer.example", letter.content()).unwrap().formatted();
         let message = String::from_utf8(message).unwrap();
         for part in [
             "From: Acme <ops@example.com>\r\n",

@@ -1,9 +1,15 @@
 //! What is told, in plain words, and as each channel writes it.
 
+use crate::email::Content;
 use domain::html::escaped;
 use domain::notice::TOLD_MAX;
 use serde_json::{Value, json};
 use std::fmt::Write;
+
+/// How every e-mail of ours begins in HTML.
+pub(crate) const HTML_BEGIN: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+     <meta name=\"color-scheme\" content=\"light dark\"></head>\
+     <body style=\"font-family: system-ui, sans-serif; font-size: 15px; line-height: 1.5; max-width: 40em\">";
 
 /// One thing that is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,11 +92,7 @@ impl Letter {
     /// As HTML that every mail program shows.
     #[must_use]
     pub fn html(&self) -> String {
-        let mut html = String::from(
-            "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-             <meta name=\"color-scheme\" content=\"light dark\"></head>\
-             <body style=\"font-family: system-ui, sans-serif; font-size: 15px; line-height: 1.5; max-width: 40em\">",
-        );
+        let mut html = String::from(HTML_BEGIN);
         for Item { title, text, link } in &self.items {
             let (title, text, link) = (escaped(title), escaped(text), escaped(link));
             let _ = write!(
@@ -113,6 +115,17 @@ impl Letter {
         }
         html.push_str("</p></body></html>");
         html
+    }
+
+    /// As an e-mail.
+    pub(crate) fn content(&self) -> Content<'_> {
+        Content {
+            subject: self.subject(),
+            text: self.text(),
+            html: self.html(),
+            id: &self.id,
+            unsubscribe: self.unsubscribe.as_deref(),
+        }
     }
 
     /// As Slack and what is compatible with it take it: `text` with its links (api.slack.com, "Formatting text").

@@ -6,16 +6,19 @@
 mod email;
 mod encryption;
 mod letter;
+mod mail;
 mod push;
 mod slack;
 
 pub use email::{Email, EmailSettings};
 pub use encryption::{PUBLIC_KEY_BYTES, Unusable, check_keys};
 pub use letter::{Item, Letter};
+pub use mail::Mail;
 pub use push::{PushTo, Vapid};
 
 use domain::clock::Timestamp;
 use domain::notice::Channel;
+use email::Content;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -70,23 +73,37 @@ impl Courier {
     ) -> Result<(), Refusal> {
         let deadline = Instant::now() + self.deadline;
         match channel {
-            Channel::Email => {
-                let Some(email) = &self.email else {
-                    // Another node may have one by now.
-                    return Err(Refusal::Later("no mail server is set (POSTHASTE_SMTP_URL)".into()));
-                };
-                let Ok(sent) = tokio::time::timeout_at(deadline, email.send(to, letter)).await else {
-                    let seconds = self.deadline.as_secs_f64();
-                    return Err(Refusal::Later(format!(
-                        "the mail server did not take it within {seconds} s"
-                    )));
-                };
-                sent?.say().await;
-                Ok(())
-            }
+            Channel::Email => self.hand_over(to, letter.content(), self.deadline).await,
             Channel::Slack => slack::send(&self.client, deadline, to, letter).await,
             Channel::Push => push::send(&self.client, (&self.vapid, now), deadline, (to, letter)).await,
         }
+    }
+
+    /// Whether there is a mail server.
+    #[must_use]
+    pub const fn has_mail_server(&self) -> bool {
+        self.email.is_some()
+    }
+
+    /// Hands a mail for one person to the mail server, once, within this time.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn mail(&self, to: &str, mail: &Mail, within: Duration) -> Result<(), Refusal> {
+        self.hand_over(to, mail.content(), within).await
+    }
+
+    async fn hand_over(&self, to: &str, content: Content<'_>, within: Duration) -> Result<(), Refusal> {
+        let Some(email) = &self.email else {
+            // Another node may have one by now.
+            return Err(Refusal::Later("no mail server is set (POSTHASTE_SMTP_URL)".into()));
+        };
+        let Ok(sent) = tokio::time::timeout(within, email.send(to, content)).await else {
+            let seconds = within.as_secs_f64();
+            return Err(Refusal::Later(format!("the mail server did not take it within {seconds} s")));
+        };
+        sent?.say().await;
+        Ok(())
     }
 }
 

@@ -35,6 +35,16 @@ pub struct Application {
 }
 
 impl Application {
+    /// What it is called for people: its name, else the client's own id, else its wire id.
+    #[must_use]
+    pub fn called(&self) -> &str {
+        match (&*self.fields.name, &self.fields.uid) {
+            ("", Some(uid)) => uid,
+            ("", None) => &self.id,
+            (name, _) => name,
+        }
+    }
+
     /// Whether it is the one whose endpoints are operational webhooks.
     #[must_use]
     pub fn is_operational(&self) -> bool {

@@ -35,6 +35,7 @@ pub mod sign_in;
 pub mod signature;
 pub mod task;
 pub mod throttle;
+pub mod totp;
 pub mod user;
 pub mod wire_id;
 pub mod word;

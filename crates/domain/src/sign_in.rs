@@ -13,12 +13,17 @@ pub const INVITATION_MS: i64 = 7 * 86_400_000;
 /// How long a link holds by which a forgotten password is replaced, in milliseconds (1 hour).
 pub const RESET_MS: i64 = 3_600_000;
 
+/// How long whoever gave the right password may take to give the code of their second factor, in milliseconds (5 minutes).
+pub const SECOND_FACTOR_MS: i64 = 300_000;
+
 worded!(
-    /// What a link that was given to a person is for.
+    /// What a link that was given to a person is for; or what stands in a form between two steps.
     TicketPurpose {
         /// To choose a password, once: an invitation, or a forgotten one.
         Password = "password",
         /// To sign in, for as long as it holds: what `dev` prints.
         SignIn = "sign_in",
+        /// To show the second factor: the first one was right. It stands in a form, not in a link.
+        SecondFactor = "second_factor",
     }
 );

@@ -27,6 +27,8 @@ pub struct User {
     pub name: String,
     /// Whether they have a password: who was invited has none yet.
     pub has_password: bool,
+    /// Whether they show a second factor when they sign in.
+    pub has_totp: bool,
     /// Where they may do what; by application, the instance first.
     pub memberships: Vec<Membership>,
     /// When they were added.
@@ -97,6 +99,7 @@ mod tests {
             email: "ada@acme.example".into(),
             name: String::new(),
             has_password: true,
+            has_totp: false,
             memberships: memberships.iter().map(of).collect(),
             created_at: Timestamp(0),
         }

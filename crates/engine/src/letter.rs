@@ -28,7 +28,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// What telling needs.
 pub(crate) struct Telling {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) courier: Courier,
+    pub(crate) courier: Arc<Courier>,
     pub(crate) egress: egress::Client,
     pub(crate) recipients: Recipients,
     pub(crate) clock: Arc<dyn Clock>,

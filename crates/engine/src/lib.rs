@@ -66,7 +66,7 @@ pub struct Parts {
     /// The only way out.
     pub egress: egress::Client,
     /// Takes letters to people.
-    pub courier: Courier,
+    pub courier: Arc<Courier>,
     /// Writes the ids that requests carry.
     pub ids: IdCodec,
     /// Where the present comes from.

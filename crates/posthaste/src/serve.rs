@@ -46,7 +46,7 @@ pub struct Core {
     store: Arc<dyn Store>,
     app: App,
     egress: egress::Client,
-    courier: Courier,
+    courier: Arc<Courier>,
     ids: IdCodec,
     handoff: HandoffReceiver,
     clock: Arc<dyn Clock>,
@@ -78,7 +78,7 @@ impl Core {
         let policy = Policy::new(config.egress_allow.clone(), config.https_only);
         let egress = egress::Client::new(policy, Limits::default(), Arc::new(SystemResolver::new()));
         let sandbox = Sandbox::new(config.script_worker.clone());
-        let courier = courier(config, &egress, &*store)?;
+        let courier = Arc::new(courier(config, &egress, &*store)?);
         let app = App::new(AppParts {
             sandbox: sandbox.clone(),
             store: Arc::clone(&store),
@@ -87,7 +87,7 @@ impl Core {
             clock: Arc::clone(&clock),
             random: Arc::new(SystemRandom),
             ids: ids.clone(),
-            push_key: courier.push_key(),
+            courier: Arc::clone(&courier),
             settings: AppSettings {
                 jwt: keys.jwt(config)?,
                 signature_headers: config.signature_headers,

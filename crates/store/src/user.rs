@@ -98,6 +98,8 @@ pub trait Users: Send + Sync {
     ) -> Result<()>;
     /// Whose link this is, while it holds and has this purpose. `NotFound`.
     async fn ticket_find(&self, sha256: [u8; 32], purpose: TicketPurpose) -> Result<User>;
+    /// Ends a link, or what a form holds. One that is not there is ended.
+    async fn ticket_end(&self, sha256: [u8; 32]) -> Result<()>;
     /// Sets the password of the user whose link (to choose one) this is; with it end all their links and sessions. `NotFound`,
     /// also when it was used meanwhile.
     async fn ticket_use(&self, sha256: [u8; 32], password: String) -> Result<User>;

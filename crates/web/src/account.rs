@@ -41,6 +41,7 @@ struct Account {
     name: String,
     email: String,
     has_password: bool,
+    has_totp: bool,
     browsers: Vec<Seen>,
     mistakes: Mistakes,
 }
@@ -65,6 +66,7 @@ async fn page(
         name: visitor.user.name.clone(),
         email: visitor.user.email.clone(),
         has_password: visitor.user.has_password,
+        has_totp: visitor.user.has_totp,
         browsers: browsers.collect(),
         mistakes,
     })

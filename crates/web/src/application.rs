@@ -4,7 +4,7 @@ use crate::Console;
 use crate::mistakes::Mistakes;
 use crate::page::{Page, answer, see};
 use crate::refusal::Answer;
-use crate::shell::{Section, Shell, name_of};
+use crate::shell::{Section, Shell};
 use crate::submitted::Submitted;
 use crate::visitor::Signed;
 use crate::when::When;
@@ -130,7 +130,7 @@ fn rows(console: &Console, applications: &[Application]) -> Vec<Row> {
     let row = |application: &Application| {
         let (webhooks, disabled) = console.app.endpoint_numbers(application.key);
         Row {
-            name: name_of(application),
+            name: application.called().to_owned(),
             uid: application.fields.uid.clone().unwrap_or_default(),
             id: application.id.clone(),
             webhooks,

@@ -3,7 +3,7 @@
 use crate::Console;
 use crate::page::{Page, see};
 use crate::refusal::Answer;
-use crate::shell::{Shell, name_of};
+use crate::shell::Shell;
 use crate::visitor::Signed;
 use askama::Template;
 use axum::Router;
@@ -34,8 +34,9 @@ async fn show(State(console): State<Console>, Signed(visitor): Signed) -> Answer
     if let [(application, _)] = &*own {
         return Ok(see(&format!("/app/{}/endpoint", application.id)));
     }
-    let applications =
-        own.iter().map(|(application, role)| (application.id.clone(), name_of(application), role.word()));
+    let applications = own
+        .iter()
+        .map(|(application, role)| (application.id.clone(), application.called().to_owned(), role.word()));
     let shell = Shell::of_visitor(&visitor, "Your applications");
     Ok(Own { shell, applications: applications.collect() }.ok())
 }

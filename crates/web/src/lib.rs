@@ -36,6 +36,7 @@ mod endpoint_write;
 mod environment;
 mod event_type;
 mod event_type_form;
+mod forgotten;
 mod form;
 mod highlight;
 mod home;
@@ -48,6 +49,7 @@ mod notify;
 mod operator;
 mod page;
 mod policy;
+mod qr;
 mod refusal;
 mod setting;
 mod shell;
@@ -55,6 +57,7 @@ mod sign_in;
 mod snippet;
 mod submitted;
 mod told;
+mod totp;
 mod visitor;
 mod when;
 
@@ -114,7 +117,9 @@ pub fn router(app: App, settings: WebSettings) -> Router {
     let pages = Router::new()
         .merge(home::router())
         .merge(sign_in::router())
+        .merge(forgotten::router())
         .merge(account::router())
+        .merge(totp::router())
         .merge(operator::router())
         .merge(docs::of_anybody())
         .nest(

@@ -8,6 +8,7 @@ use crate::shell::{Section, Shell, Tab, tabs_of_application, tabs_of_environment
 use crate::submitted::Submitted;
 use crate::visitor::Signed;
 use crate::when::When;
+use app::member::Invited;
 use app::sign_in::Visitor;
 use app::user::Newcomer;
 use app::{AppError, Principal};
@@ -45,8 +46,16 @@ struct Row {
     email: String,
     role: String,
     is_invited: bool,
+    has_totp: bool,
     is_self: bool,
     since: When,
+}
+
+/// An invitation that no mail has brought.
+struct ByHand {
+    name: String,
+    link: String,
+    was_tried: bool,
 }
 
 #[derive(Template)]
@@ -57,8 +66,8 @@ struct List {
     base: String,
     rows: Vec<Row>,
     roles: [(&'static str, &'static str); 4],
-    /// Of whom a link is shown by which they choose their password.
-    invited: Option<(String, String)>,
+    /// Who is given the link by which they choose their password.
+    invited: Option<ByHand>,
     email: String,
     name: String,
     role: String,
@@ -101,6 +110,7 @@ async fn list(console: &Console, place: Place, told: Option<&str>) -> Result<Lis
         Row {
             role: role.map_or("", |membership| membership.role.word()).to_owned(),
             is_invited: !user.has_password,
+            has_totp: user.has_totp,
             is_self: user.id == place.visitor.user.id,
             since: When::of(user.created_at, now),
             id: user.id,
@@ -134,10 +144,10 @@ async fn add(console: &Console, place: Place, form: &crate::form::Form) -> Answe
     if let Some(role) = role {
         let membership = Membership { application: place.of, role };
         match console.app.member_add(&place.principal, newcomer.clone(), membership).await {
-            Ok((_, None)) => return Ok(see(&format!("{}?told=member", place.base))),
-            Ok((user, Some(link))) => {
-                let link = format!("{}/password/{link}", console.settings.public_url);
-                invited = Some((user.called().to_owned(), link));
+            Ok(Invited::Member(_)) => return Ok(see(&format!("{}?told=member", place.base))),
+            Ok(Invited::Mailed(_)) => return Ok(see(&format!("{}?told=invited", place.base))),
+            Ok(Invited::ByHand { user, link, was_tried }) => {
+                invited = Some(ByHand { name: user.called().to_owned(), link, was_tried });
             }
             Err(AppError::Invalid(problems)) => mistakes = Mistakes::of(problems),
             Err(AppError::Refused { detail, .. } | AppError::Conflict { detail, .. }) => {

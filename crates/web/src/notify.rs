@@ -126,7 +126,7 @@ async fn save(
     let lines = form.get("emails").lines().map(str::trim).filter(|line| !line.is_empty());
     let emails: Vec<String> = lines.map(str::to_owned).collect();
     let slack = form.trimmed("slackUrl");
-    let kinds: Vec<NoticeKind> = form.all("kinds").filter_map(|word| NoticeKind::from_word(word)).collect();
+    let kinds: Vec<NoticeKind> = form.all("kinds").filter_map(NoticeKind::from_word).collect();
     let input = NotifyInput {
         emails: Change::Set(emails),
         slack_url: if slack.is_empty() { Change::Clear } else { Change::Set(slack.clone()) },

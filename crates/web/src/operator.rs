@@ -18,7 +18,10 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use serde_json::{Value, json};
 
 pub(crate) fn router() -> Router<Console> {
-    Router::new().route("/operator/user", get(list).post(create)).route("/operator/user/link", post(link))
+    Router::new()
+        .route("/operator/user", get(list).post(create))
+        .route("/operator/user/link", post(link))
+        .route("/operator/user/reset-totp", post(reset_totp))
 }
 
 fn check(console: &Console, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -60,6 +63,7 @@ fn shown(user: &User) -> Value {
         "role": user.role_everywhere().map(Role::word),
         "applications": user.memberships.iter().filter(|one| one.application.is_some()).count(),
         "hasPassword": user.has_password,
+        "hasTotp": user.has_totp,
     })
 }
 
@@ -93,6 +97,16 @@ async fn link(State(console): State<Console>, headers: HeaderMap, body: Bytes) -
             let link = format!("{}/password/{link}", console.settings.public_url);
             Ok(answered(StatusCode::CREATED, &json!({"link": link})))
         }
+        Err(error) => refused(error),
+    }
+}
+
+async fn reset_totp(State(console): State<Console>, headers: HeaderMap, body: Bytes) -> Answer {
+    check(&console, &headers)?;
+    let given: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let email = given.get("email").and_then(Value::as_str).unwrap_or_default();
+    match console.app.totp_reset(email).await {
+        Ok(()) => Ok(answered(StatusCode::OK, &json!({}))),
         Err(error) => refused(error),
     }
 }

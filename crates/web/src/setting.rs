@@ -142,7 +142,7 @@ fn question(console: &Console, (visitor, opened): (&Visitor, &Opened), mistakes:
         shell: Shell::of_application((visitor, opened), Section::Settings, "Delete this application?"),
         base: format!("/app/{}", opened.application.id),
         webhooks: console.app.endpoint_numbers(opened.application.key).0,
-        name: crate::shell::name_of(&opened.application),
+        name: opened.application.called().to_owned(),
         mistakes,
     }
 }

@@ -86,7 +86,7 @@ impl Shell {
             link("Settings", format!("{base}/settings"), ("settings", section == Section::Settings)),
         ];
         Self {
-            place: name_of(&opened.application),
+            place: opened.application.called().to_owned(),
             home: base,
             is_below: visitor.user.role_everywhere().is_some() || visitor.user.memberships.len() > 1,
             links,
@@ -187,14 +187,4 @@ pub(crate) fn tabs_of_environment(principal: &Principal, here: &str) -> Vec<Tab>
             ("API keys", "keys", administers),
         ],
     )
-}
-
-/// What an application is called on pages.
-pub(crate) fn name_of(application: &domain::application::Application) -> String {
-    let fields = &application.fields;
-    match (&*fields.name, &fields.uid) {
-        ("", Some(uid)) => uid.clone(),
-        ("", None) => application.id.clone(),
-        (name, _) => name.to_owned(),
-    }
 }

@@ -1,4 +1,4 @@
-//! Into the console and out of it: by password, by a link, and the very first time.
+//! Into the console and out of it: by password, with the code of a second factor, by a link, and the very first time.
 
 use crate::Console;
 use crate::client::Client;
@@ -8,6 +8,8 @@ use crate::refusal::Answer;
 use crate::shell::Shell;
 use crate::submitted::{Submitted, Unsigned};
 use app::AppError;
+use app::sign_in::ChosenPassword;
+use app::totp::Entered;
 use app::user::Newcomer;
 use askama::Template;
 use axum::Router;
@@ -21,6 +23,7 @@ use std::collections::HashMap;
 pub(crate) fn router() -> Router<Console> {
     Router::new()
         .route("/login", get(show).post(enter))
+        .route("/login/code", post(code))
         .route("/logout", post(leave))
         .route("/setup/{link}", get(setup_show).post(setup))
         .route("/password/{link}", get(password_show).post(password))
@@ -38,6 +41,16 @@ struct Login {
     told: Option<&'static str>,
 }
 
+/// Asks for the code of the second factor. What stands in its form is from the first step, holds for five minutes, and opens nothing.
+#[derive(Template)]
+#[template(path = "sign_in/code.html")]
+struct Code {
+    shell: Shell,
+    ticket: String,
+    next: String,
+    wrong: Option<String>,
+}
+
 #[derive(Template)]
 #[template(path = "sign_in/setup.html")]
 struct Setup {
@@ -52,6 +65,7 @@ struct Setup {
 struct Password {
     shell: Shell,
     email: String,
+    has_totp: bool,
     mistakes: Mistakes,
 }
 
@@ -63,6 +77,7 @@ struct DeadLink {
 }
 
 impl Page for Login {}
+impl Page for Code {}
 impl Page for Setup {}
 impl Page for Password {}
 impl Page for DeadLink {}
@@ -80,7 +95,7 @@ async fn show(Query(query): Query<HashMap<String, String>>) -> Answer {
 async fn enter(State(console): State<Console>, Client(from): Client, Unsigned(form): Unsigned) -> Answer {
     let (email, next) = (form.trimmed("email"), form.get("next").to_owned());
     match console.app.sign_in(&email, form.get("password"), from).await {
-        Ok(cookie) => Ok(welcome(&console, &cookie, &next)),
+        Ok(entered) => Ok(entering(&console, entered, next)),
         Err(error @ (AppError::Unauthenticated | AppError::TooMany(_))) => {
             let (status, wrong) = match error {
                 AppError::TooMany(why) => (StatusCode::TOO_MANY_REQUESTS, why),
@@ -91,6 +106,25 @@ async fn enter(State(console): State<Console>, Client(from): Client, Unsigned(fo
         }
         Err(error) => Err(error.into()),
     }
+}
+
+async fn code(State(console): State<Console>, Client(from): Client, Unsigned(form): Unsigned) -> Answer {
+    let (ticket, next) = (form.get("ticket").to_owned(), form.get("next").to_owned());
+    let (status, wrong) = match console.app.second_factor(&ticket, form.get("code"), from).await {
+        Ok(cookie) => return Ok(welcome(&console, &cookie, &next)),
+        Err(AppError::NotFound) => {
+            let wrong = Some("That took too long: log in once more.".to_owned());
+            let page = Login { shell: Shell::bare(LOG_IN), email: String::new(), next, wrong, told: None };
+            return Ok(answer(StatusCode::UNAUTHORIZED, &page));
+        }
+        Err(AppError::Invalid(problems)) => {
+            let why = problems.into_iter().map(|problem| problem.message).collect::<String>();
+            (StatusCode::UNAUTHORIZED, format!("The code {why}."))
+        }
+        Err(AppError::TooMany(why)) => (StatusCode::TOO_MANY_REQUESTS, why),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(answer(status, &Code { shell: Shell::bare(LOG_IN), ticket, next, wrong: Some(wrong) }))
 }
 
 async fn leave(State(console): State<Console>, submitted: Submitted) -> Answer {
@@ -104,7 +138,7 @@ async fn leave(State(console): State<Console>, submitted: Submitted) -> Answer {
 
 async fn by_link(State(console): State<Console>, Client(from): Client, Path(link): Path<String>) -> Answer {
     match console.app.sign_in_by_link(&link, from).await {
-        Ok(cookie) => Ok(welcome(&console, &cookie, "/")),
+        Ok(entered) => Ok(entering(&console, entered, "/".to_owned())),
         Err(AppError::NotFound) => Ok(dead("It is not complete, or it does not hold any more.")),
         Err(error) => Err(error.into()),
     }
@@ -171,6 +205,7 @@ async fn password_show(
     match console.app.password_link(&link, &from).await {
         Ok(user) => Ok(Password {
             shell: Shell::bare(NEW_PASSWORD),
+            has_totp: user.has_totp,
             email: user.email,
             mistakes: Mistakes::default(),
         }
@@ -185,12 +220,14 @@ async fn password(
     Path(link): Path<String>,
     Unsigned(form): Unsigned,
 ) -> Answer {
-    match console.app.password_by_link(&link, form.get("password"), from.clone()).await {
+    let chosen =
+        ChosenPassword { password: form.get("password").to_owned(), code: form.get("code").to_owned() };
+    match console.app.password_by_link(&link, chosen, from.clone()).await {
         Ok(cookie) => Ok(welcome(&console, &cookie, "/")),
         Err(AppError::Invalid(problems)) => {
-            let email = console.app.password_link(&link, &from).await?.email;
-            let mistakes = Mistakes::of(problems);
-            let page = Password { shell: Shell::bare(NEW_PASSWORD), email, mistakes };
+            let user = console.app.password_link(&link, &from).await?;
+            let (email, has_totp, mistakes) = (user.email, user.has_totp, Mistakes::of(problems));
+            let page = Password { shell: Shell::bare(NEW_PASSWORD), email, has_totp, mistakes };
             Ok(answer(StatusCode::UNPROCESSABLE_ENTITY, &page))
         }
         Err(error) => dead_password(error),
@@ -208,6 +245,14 @@ fn dead_password(error: AppError) -> Answer {
 
 fn dead(text: &'static str) -> Response {
     answer(StatusCode::NOT_FOUND, &DeadLink { shell: Shell::bare("This link leads nowhere"), text })
+}
+
+/// Keeps the cookie, or asks for the second factor.
+fn entering(console: &Console, entered: Entered, next: String) -> Response {
+    match entered {
+        Entered::In(cookie) => welcome(console, &cookie, &next),
+        Entered::CodeWanted(ticket) => Code { shell: Shell::bare(LOG_IN), ticket, next, wrong: None }.ok(),
+    }
 }
 
 /// Keeps the cookie, and goes on to where they wanted to go: a page of ours, whatever the link said.

@@ -1,7 +1,7 @@
 //! What has just happened, told on the next page: a word in its address, and the sentence that it stands for.
 
 /// Words and their sentences.
-const SENTENCES: [(&str, &str); 23] = [
+const SENTENCES: &[(&str, &str)] = &[
     ("created", "The webhook is there. Events go to it from now on."),
     ("saved", "Saved."),
     ("deleted", "The webhook is deleted. What was on its way to it is canceled."),
@@ -20,8 +20,17 @@ const SENTENCES: [(&str, &str); 23] = [
     ("canceled", "The work was stopped. What was sent already stays sent."),
     ("application", "The application is there."),
     ("password", "Your password is changed. Everywhere else you are signed out."),
+    (
+        "totp-on",
+        "The second factor is on: from now on you are asked for a code. Everywhere else you are signed out.",
+    ),
+    ("totp-off", "The second factor is off."),
     ("renamed", "Your name is changed."),
     ("member", "They are a member now."),
+    (
+        "invited",
+        "They are invited: the link by which they choose their password is on its way to them by e-mail.",
+    ),
     ("role", "The role is changed."),
     ("removed", "They are no member any more."),
     ("revoked", "The key is revoked: it opens nothing any more."),

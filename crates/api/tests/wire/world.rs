@@ -7,6 +7,7 @@ use app::{App, AppParts, AppSettings};
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
+use courier::{Courier, Vapid};
 use domain::attempt::{Disposition, NewAttempt, Outcome, Trigger};
 use domain::clock::{Clock, ManualClock, Timestamp};
 use domain::delivery::Next;
@@ -17,6 +18,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 use store::Store;
 use store::delivery::{Deliveries, Held, Record};
 use store::handoff::{self, HandoffReceiver};
@@ -169,15 +171,14 @@ impl World {
 fn use_cases(store: &Arc<Sqlite>, clock: Arc<dyn Clock>, api_rate_limit: u32) -> (App, HandoffReceiver) {
     let (sender, handoff) = handoff::channel();
     let policy = egress::Policy::new(vec!["10.1.0.0/16".parse().unwrap()], true);
+    let resolver = Arc::new(egress::SystemResolver::new());
+    let egress = egress::Client::new(policy, egress::Limits::default(), resolver);
+    let vapid = Vapid::new([7; 32], "mailto:ops@posthaste.test".into());
     let app = App::new(AppParts {
-        push_key: "push-key".into(),
+        courier: Arc::new(Courier::new(None, egress.clone(), vapid, Duration::from_secs(5))),
         store: Arc::clone(store) as _,
         handoff: sender,
-        egress: egress::Client::new(
-            policy,
-            egress::Limits::default(),
-            Arc::new(egress::SystemResolver::new()),
-        ),
+        egress,
         sandbox: shape::Sandbox::new(None),
         clock,
         random: Arc::new(SystemRandom),

@@ -1,4 +1,4 @@
-//! `posthaste user create|list|link`
+//! `posthaste user create|list|link|reset-totp`
 //!
 //! As with API keys, the work goes through a server that has the store open, or is done by the same code in this process.
 
@@ -21,6 +21,8 @@ pub(super) enum Verb {
     List,
     /// Print a link by which a user chooses a new password: they have forgotten theirs.
     Link(Link),
+    /// Switch a user's second factor off: they have lost their phone.
+    ResetTotp(Link),
 }
 
 /// The arguments of `user create`.
@@ -40,7 +42,7 @@ pub(super) struct Create {
     password_stdin: bool,
 }
 
-/// The arguments of `user link`.
+/// The arguments of `user link` and `user reset-totp`.
 #[derive(Debug, Args)]
 pub(super) struct Link {
     /// The address that they sign in with.
@@ -69,6 +71,7 @@ async fn work(api: &ApiClient, verb: Verb) -> Result<(), Failure> {
         Verb::Create(create) => created(api, create).await,
         Verb::List => listed(api).await,
         Verb::Link(link) => linked(api, &link.email).await,
+        Verb::ResetTotp(link) => totp_reset(api, &link.email).await,
     };
     done.map_err(|error| Failure::Refused(error.to_string()))
 }
@@ -91,6 +94,12 @@ async fn linked(api: &ApiClient, email: &str) -> Result<(), CallError> {
     let made = api.call(Method::POST, "/operator/user/link", Some(&json!({"email": email}))).await?;
     println!("{}", made.get("link").and_then(Value::as_str).unwrap_or_default());
     eprintln!("by this link they choose their password; it holds for 7 days, and once");
+    Ok(())
+}
+
+async fn totp_reset(api: &ApiClient, email: &str) -> Result<(), CallError> {
+    api.call(Method::POST, "/operator/user/reset-totp", Some(&json!({"email": email}))).await?;
+    eprintln!("{email} is asked for no second factor any more; they can set it up anew in their account");
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod canary;
 mod log;
+mod mails;
 mod pages;
 mod people;
 mod roles;
@@ -9,6 +10,7 @@ mod settings;
 mod sign_in;
 mod snippets;
 mod story;
+mod totp;
 mod webhook;
 
 use crate::server::World;

@@ -83,7 +83,7 @@ impl Life {
             store: Arc::clone(&store),
             handoff: accepted,
             sandbox: shape::Sandbox::new(None),
-            courier: Courier::new(None, client.clone(), vapid, Duration::from_secs(5)),
+            courier: Arc::new(Courier::new(None, client.clone(), vapid, Duration::from_secs(5))),
             egress: client,
             ids: ids.clone(),
             clock: Arc::clone(&clock) as _,

@@ -40,11 +40,11 @@ CREATE INDEX browser_user ON browser (user_key, seen_at);
 CREATE INDEX browser_seen ON browser (seen_at);
 CREATE INDEX browser_ends ON browser (ends_at);
 
--- Links that were given to people, under the SHA-256 of what each holds.
+-- Links that were given to people, and what a form holds between a password and a code, under the SHA-256 of each.
 CREATE TABLE ticket (
     sha256     bytea PRIMARY KEY,
     user_key   bigint NOT NULL REFERENCES users (key) ON DELETE CASCADE,
-    purpose    text COLLATE "C" NOT NULL CHECK (purpose IN ('password', 'sign_in')),
+    purpose    text COLLATE "C" NOT NULL CHECK (purpose IN ('password', 'sign_in', 'second_factor')),
     expires_at bigint NOT NULL
 );
 CREATE INDEX ticket_user ON ticket (user_key);

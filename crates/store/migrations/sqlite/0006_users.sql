@@ -36,11 +36,11 @@ CREATE INDEX browser_user ON browser (user_key, seen_at);
 CREATE INDEX browser_seen ON browser (seen_at);
 CREATE INDEX browser_ends ON browser (ends_at);
 
--- Links that were given to people, under the SHA-256 of what each holds.
+-- Links that were given to people, and what a form holds between a password and a code, under the SHA-256 of each.
 CREATE TABLE ticket (
     sha256     BLOB PRIMARY KEY,
     user_key   INTEGER NOT NULL REFERENCES users (key) ON DELETE CASCADE,
-    purpose    TEXT NOT NULL CHECK (purpose IN ('password', 'sign_in')),
+    purpose    TEXT NOT NULL CHECK (purpose IN ('password', 'sign_in', 'second_factor')),
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX ticket_user ON ticket (user_key);

@@ -24,8 +24,8 @@ use domain::user::{Membership, User};
 use domain::word::Worded;
 use tokio_postgres::Row;
 
-/// Columns of a user that [`read`] reads; the next one is the ninth.
-pub(super) const COLUMNS_READ: usize = 8;
+/// Columns of a user that [`read`] reads; the next one is the tenth.
+pub(super) const COLUMNS_READ: usize = 9;
 
 /// The columns that [`read`] reads, with the memberships that stand in a table.
 pub(super) fn columns(memberships: &str) -> String {
@@ -35,14 +35,14 @@ pub(super) fn columns(memberships: &str) -> String {
         )
     };
     format!(
-        "users.key, users.id, users.email, users.name, users.password IS NOT NULL, users.created_at, {}, {}",
+        "users.key, users.id, users.email, users.name, users.password IS NOT NULL, users.sealed_totp IS NOT NULL, users.created_at, {}, {}",
         all("application"),
         all("role")
     )
 }
 
 pub(super) fn read(row: &Row) -> Result<User> {
-    let (places, roles): (Vec<i64>, Vec<&str>) = (row.get(6), row.get(7));
+    let (places, roles): (Vec<i64>, Vec<&str>) = (row.get(7), row.get(8));
     let memberships = places.iter().zip(roles).map(|(place, role)| read_membership(*place, role));
     Ok(User {
         key: UserKey(row.get(0)),
@@ -50,8 +50,9 @@ pub(super) fn read(row: &Row) -> Result<User> {
         email: row.get(2),
         name: row.get(3),
         has_password: row.get(4),
+        has_totp: row.get(5),
         memberships: memberships.collect::<Result<_>>()?,
-        created_at: Timestamp(row.get(5)),
+        created_at: Timestamp(row.get(6)),
     })
 }
 
@@ -243,6 +244,10 @@ impl Users for Postgres {
         let condition = "JOIN ticket ON ticket.user_key = users.key
                          WHERE ticket.sha256 = $1 AND ticket.purpose = $2 AND ticket.expires_at > $3";
         self.user_where(condition, &[&&sha256[..], &purpose.word(), &self.node.now().0]).await
+    }
+
+    async fn ticket_end(&self, sha256: [u8; 32]) -> Result<()> {
+        self.readers.execute("DELETE FROM ticket WHERE sha256 = $1", &[&&sha256[..]]).await.map(|_| ())
     }
 
     async fn ticket_use(&self, sha256: [u8; 32], password: String) -> Result<User> {

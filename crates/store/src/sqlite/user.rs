@@ -17,8 +17,7 @@ use domain::user::{Membership, User};
 use domain::word::Worded;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-const COLUMNS: &str =
-    "users.key, users.id, users.email, users.name, users.password IS NOT NULL, users.created_at";
+const COLUMNS: &str = "users.key, users.id, users.email, users.name, users.password IS NOT NULL, users.sealed_totp IS NOT NULL, users.created_at";
 
 /// Reads [`COLUMNS`], and where they may do what.
 fn read(c: &Connection, row: &Row<'_>) -> Result<User> {
@@ -35,8 +34,9 @@ fn read(c: &Connection, row: &Row<'_>) -> Result<User> {
         email: row.get(2)?,
         name: row.get(3)?,
         has_password: row.get(4)?,
+        has_totp: row.get(5)?,
         memberships,
-        created_at: Timestamp(row.get(5)?),
+        created_at: Timestamp(row.get(6)?),
     })
 }
 
@@ -134,7 +134,7 @@ impl Users for Sqlite {
             ))?;
             let mut rows = statement.query([email])?;
             let row = rows.next()?.ok_or(StoreError::NotFound)?;
-            Ok((read(c, row)?, row.get(6)?, row.get::<_, Option<Vec<u8>>>(7)?, row.get::<_, i64>(8)?))
+            Ok((read(c, row)?, row.get(7)?, row.get::<_, Option<Vec<u8>>>(8)?, row.get::<_, i64>(9)?))
         };
         let (user, password, sealed, step) = self.readers.read(look).await?;
         let totp = sealed.map(|sealed| open_totp(&sealed, step, &self.sealer)).transpose()?;
@@ -262,6 +262,14 @@ impl Users for Sqlite {
             find(c, condition, params![&sha256[..], purpose.word(), now.0])
         };
         self.readers.read(look).await
+    }
+
+    async fn ticket_end(&self, sha256: [u8; 32]) -> Result<()> {
+        let end = move |c: &Connection| {
+            c.prepare_cached("DELETE FROM ticket WHERE sha256 = ?1")?.execute([&sha256[..]])?;
+            Ok(())
+        };
+        self.writer.write(move |c, _| end(c), |_, ()| {}).await
     }
 
     async fn ticket_use(&self, sha256: [u8; 32], password: String) -> Result<User> {

@@ -3,7 +3,7 @@
 use crate::harness::{Engine, Fixture, START};
 use crate::user::{ADMINISTRATOR, browser, user};
 use domain::id::UserKey;
-use domain::sign_in::TicketPurpose::{Password, SignIn};
+use domain::sign_in::TicketPurpose::{Password, SecondFactor, SignIn};
 use domain::user::User;
 use store::StoreError;
 use store::user::UserChange;
@@ -56,6 +56,24 @@ async fn a_link_is_used_once_and_with_it_end_all_links_and_sessions_of_its_user(
     assert_eq!(f.store.browser_find([3; 32], START).await.unwrap().1, bob);
 }
 
+async fn what_a_form_holds_between_two_steps_is_no_link_and_ends_with_the_second(engine: Engine) {
+    let f = Fixture::new(engine).await;
+    let ada = user(&f, "ada@acme.example", &[ADMINISTRATOR]).await;
+    for n in [1, 2] {
+        f.store.ticket_create([n; 32], (ada.key, SecondFactor), START.plus_ms(1_000)).await.unwrap();
+    }
+    assert_eq!(f.store.ticket_find([1; 32], SecondFactor).await.unwrap(), ada);
+    for purpose in [Password, SignIn] {
+        assert_eq!(f.store.ticket_find([1; 32], purpose).await, Err(StoreError::NotFound));
+    }
+    assert_eq!(f.store.ticket_use([1; 32], "hash".into()).await, Err(StoreError::NotFound));
+    for _ in 0..2 {
+        f.store.ticket_end([1; 32]).await.unwrap();
+    }
+    assert_eq!(f.store.ticket_find([1; 32], SecondFactor).await, Err(StoreError::NotFound));
+    assert_eq!(f.store.ticket_find([2; 32], SecondFactor).await.unwrap(), ada);
+}
+
 async fn of_links_of_one_user_that_are_used_at_once_one_wins(engine: Engine) {
     let f = Fixture::new(engine).await;
     let ada = user(&f, "ada@acme.example", &[]).await;
@@ -92,6 +110,7 @@ async fn with_a_password_that_is_changed_its_links_end_and_nothing_else(engine: 
 }
 
 each_engine!(
+    what_a_form_holds_between_two_steps_is_no_link_and_ends_with_the_second,
     a_link_holds_for_its_purpose_until_it_expires,
     a_link_is_used_once_and_with_it_end_all_links_and_sessions_of_its_user,
     of_links_of_one_user_that_are_used_at_once_one_wins,

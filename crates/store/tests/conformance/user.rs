@@ -66,6 +66,7 @@ async fn a_user_is_what_was_given_and_found_by_id_and_address(engine: Engine) {
         email: "ada@acme.example".into(),
         name: "Ada".into(),
         has_password: false,
+        has_totp: false,
         memberships: vec![
             ADMINISTRATOR,
             in_place(Some(one), Role::Manager),
@@ -128,6 +129,7 @@ async fn what_is_not_changed_of_a_user_stays(engine: Engine) {
     let known = User { has_password: true, ..moved };
     assert_eq!(change(password).await.unwrap(), known);
     change(UserChange { totp: Some(Some(totp(7))), ..UserChange::default() }).await.unwrap();
+    let known = User { has_totp: true, ..known };
     assert_eq!(change(UserChange::default()).await.unwrap(), known);
     let proofs = f.store.user_proofs("ada@other.example").await.unwrap();
     assert_eq!((proofs.user, proofs.password, proofs.totp), (known, Some("hash".into()), Some(totp(7))));

@@ -37,6 +37,7 @@ async fn pages(world: &World) -> Vec<(&'static str, String)> {
         (format!("{app}/endpoint/{good}"), format!("/environment/{ENVIRONMENT_DEFAULT}"));
     vec![
         ("log-in", "/login".to_owned()),
+        ("forgotten password", "/forgot".to_owned()),
         ("applications", format!("{instance}/application")),
         ("applications found", format!("{instance}/application?find=acm")),
         ("new application", format!("{instance}/application/new")),
@@ -76,6 +77,7 @@ async fn pages(world: &World) -> Vec<(&'static str, String)> {
         ("new event type", format!("{instance}/event-type/new")),
         ("event type", format!("{instance}/event-type/invoice.paid/edit")),
         ("account", "/account".to_owned()),
+        ("second factor", "/account/totp".to_owned()),
     ]
 }
 

@@ -90,6 +90,8 @@ async fn users_are_made_on_the_command_line_beside_a_server_and_without_one() {
     assert_eq!(user(&["link", "ada@acme.example"]).code, Some(0));
     let nobody = user(&["link", "bob@acme.example"]);
     assert!(nobody.err.contains("no user with this address"), "{}", nobody.err);
+    assert_eq!(user(&["reset-totp", "Ada@acme.example"]).code, Some(0));
+    assert!(user(&["reset-totp", "bob@acme.example"]).err.contains("no user with this address"));
     // Without its credential the route is not there.
     let asked = client.send(http::Method::GET, "/operator/user", &[("authorization", "Bearer x")], "").await;
     assert_eq!(asked.expect("an answer").status, 404);
