@@ -17,6 +17,15 @@ const WITHIN: Duration = Duration::from_secs(60);
 /// Name, width and whether it is dark.
 const LOOKS: [(&str, u32, bool); 3] = [("light", 1280, false), ("dark", 1280, true), ("phone", 390, false)];
 
+/// What the pages are about.
+struct Filled {
+    application: String,
+    endpoint: String,
+    failing: String,
+    message: String,
+    attempt: String,
+}
+
 struct Instance {
     client: HttpClient,
     token: String,
@@ -32,7 +41,7 @@ async fn main() {
     let data = tempfile::tempdir().expect("a temporary folder");
     let instance = start(data.path()).await;
     let receiver = Receiver::start().await;
-    let (application, endpoint, message) = fill(&instance, &receiver).await;
+    let Filled { application, endpoint, failing, message, attempt } = fill(&instance, &receiver).await;
     let browser = Chromium::start().await;
     let app = format!("/app/{application}");
     let webhook = format!("{app}/endpoint/{endpoint}");
@@ -47,6 +56,8 @@ async fn main() {
         ("create-webhook", format!("{app}/endpoint/new")),
         ("webhook", webhook.clone()),
         ("webhook-settings", format!("{webhook}/settings")),
+        ("webhook-failing", format!("{app}/endpoint/{failing}")),
+        ("webhook-transformation", format!("{webhook}/transformation")),
         ("webhook-verify", format!("{webhook}/verify")),
         ("webhook-headers", format!("{webhook}/headers")),
         ("webhook-check", format!("{webhook}/check")),
@@ -56,7 +67,18 @@ async fn main() {
         ("event", format!("{app}/event-type/invoice.paid")),
         ("logs", format!("{app}/log")),
         ("message", format!("{app}/msg/{message}")),
+        ("attempt", format!("{app}/msg/{message}/attempt/{attempt}")),
+        ("docs", format!("{app}/docs")),
+        ("settings", format!("{app}/settings")),
+        ("notifications", format!("{app}/settings/notifications")),
+        ("keys", format!("{app}/settings/keys")),
         ("members", format!("{app}/member")),
+        ("environment", format!("/environment/{}/settings", "org_00000000000000000000default")),
+        ("catalogue", format!("/environment/{}/event-type", "org_00000000000000000000default")),
+        (
+            "event-type",
+            format!("/environment/{}/event-type/invoice.paid/edit", "org_00000000000000000000default"),
+        ),
         ("account", "/account".to_owned()),
         ("not-found", "/app/app_nowhere/endpoint".to_owned()),
     ];
@@ -104,9 +126,9 @@ impl Instance {
 }
 
 /// An application as a customer has it: webhooks of several kinds, one that fails, events of several types.
-async fn fill(instance: &Instance, receiver: &Receiver) -> (String, String, String) {
-    receiver.answer("/billing", Answer::status(200));
-    receiver.answer("/crm", Answer::status(503));
+async fn fill(instance: &Instance, receiver: &Receiver) -> Filled {
+    receiver.answer_always("/billing", Answer::status(200).body("{\"ok\": true}"));
+    receiver.answer_always("/crm", Answer::status(503).body("upstream is down"));
     for (name, description) in [
         ("invoice.paid", "An invoice was paid in full."),
         ("invoice.overdue", "An invoice is past its date."),
@@ -132,7 +154,7 @@ async fn fill(instance: &Instance, receiver: &Receiver) -> (String, String, Stri
     let billing = json!({"url": receiver.url("/billing"), "name": "Billing", "eventTypes": ["invoice.paid", "invoice.overdue"], "headers": {"X-Team": "billing"}});
     let billing = instance.post(&endpoints, &billing).await;
     let crm = json!({"url": receiver.url("/crm"), "name": "CRM", "retrySchedule": [3600, 7200], "auth": {"type": "bearer", "token": "secret"}});
-    instance.post(&endpoints, &crm).await;
+    let crm = instance.post(&endpoints, &crm).await;
     let paused = json!({"url": receiver.url("/archive"), "name": "Archive", "paused": true, "eventTypes": ["customer.created"]});
     instance.post(&endpoints, &paused).await;
     let mut last = String::new();
@@ -145,6 +167,16 @@ async fn fill(instance: &Instance, receiver: &Receiver) -> (String, String, Stri
             last = sent["id"].as_str().expect("an id").to_owned();
         }
     }
-    receiver.wait_for_path("/billing", 10, WITHIN).await;
-    (id, billing["id"].as_str().expect("an id").to_owned(), last)
+    receiver.wait_for_path("/billing", 16, WITHIN).await;
+    let path = format!("/api/v1/app/{id}/attempt/msg/{last}");
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    let attempt = loop {
+        tick.tick().await;
+        let (_, attempts) = instance.client.get(&path, &instance.token).await;
+        if let Some(attempt) = attempts["data"][0]["id"].as_str() {
+            break attempt.to_owned();
+        }
+    };
+    let of = |made: &Value| made["id"].as_str().expect("an id").to_owned();
+    Filled { application: id, endpoint: of(&billing), failing: of(&crm), message: last, attempt }
 }

@@ -262,10 +262,14 @@ fn trouble(health: &EndpointHealth, now: Timestamp) -> Option<Trouble> {
         });
     }
     let episode = health.episode.as_ref().filter(|_| !endpoint.fields.disabled)?;
-    let times = if episode.failures.count == 1 { "once" } else { "again and again" };
+    let began = When::of(episode.since, now).ago;
+    let text = match episode.failures.count {
+        1 => format!("It failed {began}, and nothing was sent since."),
+        _ => format!("It began to fail {began}, and nothing has worked since."),
+    };
     Some(Trouble {
         title: "This webhook does not work right now",
-        text: format!("It has failed {times} since {}.", When::of(episode.since, now).ago),
+        text,
         advice:
             "Events that fail are tried again by themselves. Find out what is wrong, and mend the receiver."
                 .to_owned(),

@@ -60,6 +60,8 @@ struct Destination {
     state: &'static str,
     class: &'static str,
     next: Option<When>,
+    /// It goes as soon as it can.
+    is_due: bool,
     attempts: Vec<Attempt>,
     may_resend: bool,
 }
@@ -179,7 +181,8 @@ fn destination(
         method: endpoint.fields.options.method.word(),
         state,
         class,
-        next: shown.delivery.next_attempt.map(|at| When::of(at, now)),
+        next: shown.delivery.next_attempt.filter(|at| *at > now).map(|at| When::of(at, now)),
+        is_due: shown.delivery.next_attempt.is_some_and(|at| at <= now),
         may_resend: may_send && !endpoint.fields.disabled,
         attempts,
     }
