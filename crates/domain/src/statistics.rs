@@ -3,6 +3,8 @@
 //! Durations are kept as counts in classes whose bounds grow by a fifth, so that hours add up, and a quantile of any number of them is
 //! right to within ten percent.
 
+use crate::clock::Timestamp;
+use crate::word::worded;
 use std::fmt::Write;
 
 /// An hour in milliseconds.
@@ -136,9 +138,60 @@ impl Tally {
     }
 }
 
+worded!(
+    /// How far back statistics look, and in which steps.
+    Period {
+        /// 24 hours, by the hour.
+        Day = "day",
+        /// 7 days, by six hours.
+        Week = "week",
+        /// 28 days, by the day.
+        Month = "month",
+    }
+);
+
+impl Period {
+    /// Points of a series.
+    #[must_use]
+    pub const fn points(self) -> i64 {
+        match self {
+            Self::Day => 24,
+            Self::Week | Self::Month => 28,
+        }
+    }
+
+    /// Hours of one point. It begins at a multiple of them, in UTC.
+    #[must_use]
+    pub const fn hours(self) -> i64 {
+        match self {
+            Self::Day => 1,
+            Self::Week => 6,
+            Self::Month => 24,
+        }
+    }
+
+    /// The hours from the first to the last at this moment, the one that is not over included; in hours since 1970.
+    #[must_use]
+    pub const fn range(self, now: Timestamp) -> (i64, i64) {
+        let end = (now.0.div_euclid(HOUR_MS).div_euclid(self.hours()) + 1) * self.hours();
+        (end - self.points() * self.hours(), end - 1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_period_ends_with_the_stretch_that_is_not_over() {
+        // 2027-01-15T08:00:00Z is the hour 500,000.
+        let at = |ms: i64| Timestamp(1_800_000_000_000 + ms);
+        assert_eq!(Period::Day.range(at(0)), (499_977, 500_000));
+        assert_eq!(Period::Day.range(at(-1)), (499_976, 499_999));
+        // From 06:00 to 12:00, and the whole of the 15th.
+        assert_eq!(Period::Week.range(at(0)), (499_998 - 27 * 6, 500_003));
+        assert_eq!(Period::Month.range(at(0)), (499_992 - 27 * 24, 500_015));
+    }
 
     fn of(durations: impl IntoIterator<Item = u32>) -> Durations {
         let mut all = Durations::default();
