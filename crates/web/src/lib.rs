@@ -18,6 +18,7 @@
 mod account;
 mod application;
 mod assets;
+mod chart;
 mod client;
 mod cookie;
 mod endpoint;
@@ -39,6 +40,7 @@ mod member;
 mod message;
 mod mistakes;
 mod operator;
+mod overview;
 mod page;
 mod policy;
 mod refusal;
@@ -105,6 +107,7 @@ pub fn router(app: App, settings: WebSettings) -> Router {
         .nest(
             "/app/{app_id}",
             Router::new()
+                .merge(overview::of_application())
                 .merge(endpoint_list::router())
                 .merge(endpoint_form::router())
                 .merge(endpoint::router())
@@ -121,6 +124,7 @@ pub fn router(app: App, settings: WebSettings) -> Router {
         .nest(
             "/environment",
             Router::new()
+                .merge(overview::of_environment())
                 .merge(application::router())
                 .merge(member::of_instance())
                 .fallback(refusal::no_page),

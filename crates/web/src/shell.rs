@@ -9,6 +9,7 @@ use domain::role::Role;
 /// A section of an application or of an environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Section {
+    Overview,
     Webhooks,
     Events,
     Logs,
@@ -79,6 +80,7 @@ impl Shell {
         let base = format!("/app/{}", opened.application.id);
         let administers = opened.principal.role == Role::Administrator;
         let mut links = vec![
+            link("Overview", format!("{base}/overview"), ("overview", section == Section::Overview)),
             link("Webhooks", format!("{base}/endpoint"), ("webhook", section == Section::Webhooks)),
             link("Events", format!("{base}/event-type"), ("event", section == Section::Events)),
             link("Logs", format!("{base}/log"), ("log", section == Section::Logs)),
@@ -103,8 +105,15 @@ impl Shell {
         title: impl Into<String>,
     ) -> Self {
         let base = format!("/environment/{}", principal.environment.id);
-        let is_here = section == Section::Applications;
-        let mut links = vec![link("Applications", format!("{base}/application"), ("application", is_here))];
+        let is_here = |of: Section| section == of;
+        let mut links = vec![
+            link("Overview", format!("{base}/overview"), ("overview", is_here(Section::Overview))),
+            link(
+                "Applications",
+                format!("{base}/application"),
+                ("application", is_here(Section::Applications)),
+            ),
+        ];
         if principal.role == Role::Administrator {
             links.push(link("Members", format!("{base}/member"), ("people", section == Section::Members)));
         }

@@ -1,6 +1,7 @@
 //! The console, as people use it: by its pages and forms, and in a real browser.
 
 mod canary;
+mod overview;
 mod pages;
 mod people;
 mod roles;

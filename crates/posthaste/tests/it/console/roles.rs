@@ -9,7 +9,9 @@ use std::fs;
 use std::path::Path;
 
 /// The routes of an application with the least role that may use each.
-const OF_APPLICATION: [(&str, &str, Role); 44] = [
+const OF_APPLICATION: [(&str, &str, Role); 46] = [
+    ("GET", "/overview", Role::Viewer),
+    ("GET", "/overview?period=month", Role::Viewer),
     ("GET", "/endpoint", Role::Viewer),
     ("GET", "/settings/webhooks", Role::Viewer),
     ("GET", "/endpoint/new", Role::Manager),
@@ -56,8 +58,9 @@ const OF_APPLICATION: [(&str, &str, Role); 44] = [
     ("GET", "/log?event=invoice.paid", Role::Viewer),
 ];
 /// Those of an environment: for members of the whole instance.
-const OF_INSTANCE: [(&str, &str, Role); 7] = [
+const OF_INSTANCE: [(&str, &str, Role); 8] = [
     ("GET", "/{env_id}", Role::Viewer),
+    ("GET", "/{env_id}/overview", Role::Viewer),
     ("GET", "/{env_id}/application", Role::Viewer),
     ("GET", "/{env_id}/application/new", Role::Administrator),
     ("POST", "/{env_id}/application", Role::Administrator),
