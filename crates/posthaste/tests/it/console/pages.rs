@@ -69,6 +69,7 @@ async fn counted(world: &World) {
     let person = super::Person::of(world, "eve@acme.example", &[super::EVERYWHERE]).await;
     let overview = format!("/app/{}/overview", world.application);
     let shows = async || {
+        world.clock.advance_ms(200);
         let page = super::text_of(&person.get(&overview).await);
         (page.contains("<figure") && page.contains("Needs attention")).then_some(())
     };
