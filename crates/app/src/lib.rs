@@ -54,6 +54,7 @@ pub mod schema;
 pub mod secret;
 pub mod session;
 pub mod sign_in;
+pub mod statistics;
 pub mod task;
 pub mod task_count;
 pub mod totp;

@@ -1,21 +1,22 @@
 //! `posthaste serve` on a throw-away store: started, set up through its public API, killed, started again.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::{Cluster, Durability, HttpClient, Process, free_port};
+use testkit::{Cluster, Durability, HttpClient, Process, Reply, free_port};
 
 use crate::Outcome;
 use crate::options::{Options, Store};
 
 const SECRET: &str = "a secret of the benchmark, for nothing else";
-const ENVIRONMENT: &str = "org_2benchBENCHbenchBENCHbench00";
+pub(crate) const ENVIRONMENT: &str = "org_2benchBENCHbenchBENCHbench00";
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
 const READY_PAUSE: Duration = Duration::from_millis(2);
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
@@ -78,7 +79,7 @@ impl Posthaste {
     pub(crate) async fn resume(&mut self, settings: &[(String, String)]) -> Outcome<Duration> {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let begin = Instant::now();
-        let process = Process::start(self.command(address, settings));
+        let process = Process::start(self.command(&["serve"], address, settings));
         let api = HttpClient::new(format!("http://{address}/api/v1"));
         self.running = Some(Running { process, address, api });
         self.wait_until_ready(begin).await?;
@@ -148,6 +149,31 @@ impl Posthaste {
         }
     }
 
+    /// What a page of the console, or a form of it, answers.
+    pub(crate) async fn page(
+        &self,
+        method: http::Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        form: String,
+    ) -> Outcome<Reply> {
+        let console = HttpClient::sharing(&self.running()?.api, format!("http://{}", self.address()?));
+        Ok(console.send(method, path, headers, form).await?)
+    }
+
+    /// Makes a user who administers the instance.
+    pub(crate) async fn user_create(&self, email: &str, password: &str) -> Outcome<()> {
+        let mut command = self.command(&["user", "create", email, "--password-stdin"], self.address()?, &[]);
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        child.stdin.take().ok_or("it has an input")?.write_all(password.as_bytes())?;
+        // The server answers meanwhile: it is another process.
+        let output = child.wait_with_output()?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(format!("no user was made: {}", String::from_utf8_lossy(&output.stderr)).into()),
+        }
+    }
+
     /// What a POST answers.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Outcome<Value> {
         match self.running()?.api.post(path, &self.token, body).await {
@@ -168,11 +194,11 @@ impl Posthaste {
         self.running.as_ref().ok_or_else(|| "posthaste is not running".into())
     }
 
-    fn command(&self, address: SocketAddr, settings: &[(String, String)]) -> Command {
+    fn command(&self, verb: &[&str], address: SocketAddr, settings: &[(String, String)]) -> Command {
         let folder = self.folder.path();
         let mut command = Command::new(&self.binary);
         command
-            .arg("serve")
+            .args(verb)
             .current_dir(folder)
             .env_clear()
             .env("POSTHASTE_LISTEN", address.to_string())

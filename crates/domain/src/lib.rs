@@ -33,6 +33,7 @@ pub mod retry;
 pub mod role;
 pub mod sign_in;
 pub mod signature;
+pub mod statistics;
 pub mod task;
 pub mod throttle;
 pub mod totp;

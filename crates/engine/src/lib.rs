@@ -10,6 +10,7 @@
 //! | [`health`] | what attempts tell | episodes of failing endpoints; disables them | once a second, in small steps |
 //! | [`notice`] | notices, and what expires soon ([`expiring`]) | letters to people ([`letter`]), events for operational webhooks ([`operational`]) | once an episode; a message a minute for each recipient |
 //! | [`task`] | background tasks | runs of their own, step by step | cut short, it goes on; nothing is sent twice |
+//! | [`statistics`] | the log, behind its end | what each hour brought | each row once; small steps |
 //! | [`prune`] | the clock | drops what is past its retention | small steps |
 //!
 //! Two doors lead into dispatch: the handoff (fresh, from memory) and the claim (due rows). All else is the same.
@@ -34,6 +35,7 @@ mod queue;
 mod record;
 mod request;
 mod retries;
+mod statistics;
 mod task;
 mod throttle;
 mod token;
@@ -137,6 +139,7 @@ impl Engine {
         tasks.spawn(health::run(Arc::clone(&parts.store), health, Arc::clone(&parts.clock), stop.clone()));
         tasks.spawn(notice::run(telling, tasks.clone(), stop.clone()));
         tasks.spawn(task::run(Arc::clone(&parts.store), Arc::clone(&parts.clock), stop.clone()));
+        tasks.spawn(statistics::run(Arc::clone(&parts.store), Arc::clone(&parts.clock), stop.clone()));
         tasks.spawn(prune::run(parts.store, parts.clock, retention_days, stop.clone()));
         tasks.close();
         Self { stop, tasks, metrics }

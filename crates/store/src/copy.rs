@@ -79,7 +79,7 @@ const fn table(name: &'static str, columns: &'static str) -> Table {
 }
 
 /// All tables, each after what it refers to.
-pub(crate) const TABLES: [Table; 23] = [
+pub(crate) const TABLES: [Table; 25] = [
     table("environment", "key, id, signature_headers, created_at, settings, version"),
     table(
         "application",
@@ -121,6 +121,9 @@ pub(crate) const TABLES: [Table; 23] = [
         "task",
         "id, environment, application, endpoint, kind, plan, status, position, looked, queued, error, created_at, updated_at",
     ),
+    table("statistics", "application, environment, hour, accepted, delivered, failed, given_up, durations"),
+    // Ids stay what they are, so counting goes on where it was.
+    table("statistics_position", "one, message, attempt"),
     table("notice", "key, application, endpoint, kind, episode, subject, at, is_for_people, facts, told"),
     table("letter", "key, notice, channel, recipient, sealed_to, state, written_at, error"),
     table("recipient", "channel, recipient, next_at, waiting, tries, error"),

@@ -97,6 +97,8 @@ pub trait Deliveries: Send + Sync {
     ) -> Result<Vec<(EndpointKey, i64)>>;
     /// Each endpoint that has a pending row due before `until`, with the oldest due time.
     async fn due_endpoints(&self, until: Timestamp) -> Result<Vec<(EndpointKey, Timestamp)>>;
+    /// For each of these endpoints that has a pending row: when the oldest was due.
+    async fn waiting_since(&self, endpoints: Vec<EndpointKey>) -> Result<Vec<(EndpointKey, Timestamp)>>;
     /// Pending rows altogether, and the oldest due time.
     async fn backlog(&self) -> Result<(u64, Option<Timestamp>)>;
 }

@@ -50,6 +50,8 @@ pub trait Healths: Send + Sync {
     async fn episodes_end(&self, after: EndpointKey, limit: u32) -> Result<Looked>;
     /// The endpoint's episode, if it fails.
     async fn episode(&self, endpoint: EndpointKey) -> Result<Option<Episode>>;
+    /// The episodes of these endpoints, those that began first; of the first `limit`, those that are not over.
+    async fn episodes(&self, endpoints: Vec<EndpointKey>, limit: u32) -> Result<Vec<Episode>>;
 }
 
 /// What people were told of in an episode, so that they are told of its end.

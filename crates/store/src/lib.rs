@@ -32,6 +32,7 @@ pub mod routing;
 pub mod seal;
 mod shared;
 pub mod sqlite;
+pub mod statistics;
 pub mod task;
 pub mod task_look;
 pub mod user;
@@ -62,6 +63,7 @@ pub trait Store:
     + notify::Notifies
     + prune::Prune
     + reseal::Reseal
+    + statistics::Statistics
     + task::Tasks
     + user::Users
 {

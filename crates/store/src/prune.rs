@@ -4,6 +4,7 @@ use crate::error::Result;
 use async_trait::async_trait;
 use domain::clock::Timestamp;
 use domain::notice::NOTICE_KEPT_MS;
+use domain::statistics::{HOUR_MS, STATISTICS_KEPT_HOURS};
 
 /// What one step of prune did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Pruned {
     pub tasks: u64,
     /// Notices dropped, with their letters.
     pub notices: u64,
+    /// Hours of statistics dropped.
+    pub hours: u64,
 }
 
 impl Pruned {
@@ -38,6 +41,11 @@ pub(crate) const NOTICES_MAX: u32 = 10;
 /// Before when notices go: they are kept for 30 days at least, so that what was told is not told again.
 pub(crate) fn notices_end(horizon: Timestamp, now: Timestamp) -> Timestamp {
     horizon.min(now.plus_ms(-NOTICE_KEPT_MS))
+}
+
+/// Before which hour statistics go.
+pub(crate) const fn hours_end(now: Timestamp) -> i64 {
+    now.0.div_euclid(HOUR_MS) - STATISTICS_KEPT_HOURS
 }
 
 /// What the store does to stay within its retention.

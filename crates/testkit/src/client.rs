@@ -74,6 +74,12 @@ impl HttpClient {
         Self { base: base.into().trim_end_matches('/').to_owned(), inner }
     }
 
+    /// A client of the same server at another base, over the same connections.
+    #[must_use]
+    pub fn sharing(other: &Self, base: impl Into<String>) -> Self {
+        Self { base: base.into().trim_end_matches('/').to_owned(), inner: other.inner.clone() }
+    }
+
     /// GET; an empty `bearer` sends no Authorization.
     pub async fn get(&self, path: &str, bearer: &str) -> (u16, Value) {
         self.json(Method::GET, path, bearer, None).await

@@ -19,6 +19,7 @@ mod account;
 mod api_key;
 mod application;
 mod assets;
+mod chart;
 mod client;
 mod cookie;
 mod docs;
@@ -47,6 +48,7 @@ mod message;
 mod mistakes;
 mod notify;
 mod operator;
+mod overview;
 mod page;
 mod policy;
 mod qr;
@@ -125,6 +127,7 @@ pub fn router(app: App, settings: WebSettings) -> Router {
         .nest(
             "/app/{app_id}",
             Router::new()
+                .merge(overview::of_application())
                 .merge(endpoint_list::router())
                 .merge(endpoint_form::router())
                 .merge(endpoint::router())
@@ -147,6 +150,7 @@ pub fn router(app: App, settings: WebSettings) -> Router {
         .nest(
             "/environment",
             Router::new()
+                .merge(overview::of_environment())
                 .merge(application::router())
                 .merge(member::of_instance())
                 .merge(environment::router())

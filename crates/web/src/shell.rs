@@ -9,6 +9,7 @@ use domain::role::Role;
 /// A section of an application or of an environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Section {
+    Overview,
     Webhooks,
     Events,
     Logs,
@@ -79,6 +80,7 @@ impl Shell {
     ) -> Self {
         let base = format!("/app/{}", opened.application.id);
         let links = vec![
+            link("Overview", format!("{base}/overview"), ("overview", section == Section::Overview)),
             link("Webhooks", format!("{base}/endpoint"), ("webhook", section == Section::Webhooks)),
             link("Events", format!("{base}/event-type"), ("event", section == Section::Events)),
             link("Logs", format!("{base}/log"), ("log", section == Section::Logs)),
@@ -104,6 +106,7 @@ impl Shell {
         let base = format!("/environment/{}", principal.environment.id);
         let is_here = section == Section::Applications;
         let links = vec![
+            link("Overview", format!("{base}/overview"), ("overview", section == Section::Overview)),
             link("Applications", format!("{base}/application"), ("application", is_here)),
             link("Events", format!("{base}/event-type"), ("event", section == Section::Events)),
             link("Settings", format!("{base}/settings"), ("settings", section == Section::Settings)),

@@ -25,6 +25,17 @@ impl When {
     }
 }
 
+/// A moment as a day and a time, for scales: "15 Jan" and "08:00".
+pub(crate) fn moment(at: Timestamp) -> (String, String) {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let text = at.to_string();
+    let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
+    let month = part(5, 7).parse::<usize>().ok().and_then(|month| MONTHS.get(month.wrapping_sub(1)));
+    let day = format!("{} {}", part(8, 10).trim_start_matches('0'), month.unwrap_or(&""));
+    (day, part(11, 16).to_owned())
+}
+
 fn ago(ms: i64) -> String {
     let (amount, is_past) = (ms.abs() / 1_000, ms >= 0);
     let (count, unit) = match amount {
@@ -56,6 +67,7 @@ mod tests {
         assert_eq!(ago(-300_000), "in 5 minutes");
         let when = When::of(Timestamp(1_800_000_000_123), Timestamp(1_800_000_000_123));
         assert_eq!(when.date(), "2027-01-15 08:00:00 UTC");
+        assert_eq!(moment(Timestamp(1_800_000_000_123)), ("15 Jan".to_owned(), "08:00".to_owned()));
         assert_eq!([took(999), took(1_400)], ["999 ms", "1.4 s"]);
     }
 }

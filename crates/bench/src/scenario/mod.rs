@@ -2,6 +2,7 @@
 
 mod backlog;
 mod churn;
+mod console;
 mod failing;
 mod fanout;
 mod full;
@@ -37,6 +38,8 @@ pub(crate) enum Name {
     Backlog,
     /// Stored attempts before the start, and list pages.
     History,
+    /// The console's pages over a full store.
+    Console,
     /// What the idempotency key of each POST costs.
     Idempotency,
     /// Templates, transformations, and a script that never ends.
@@ -103,6 +106,7 @@ async fn run_one(name: Name, context: &Context, report: &mut Report) -> Outcome<
         Name::Failing => failing::run(context, report).await,
         Name::Backlog => backlog::run(context, report).await,
         Name::History => history::run(context, report).await,
+        Name::Console => console::run(context, report).await,
         Name::Idempotency => idempotency::run(context, report).await,
         Name::Shaped => shaped::run(context, report).await,
         Name::Nodes => nodes::run(context, report).await,

@@ -3,6 +3,7 @@
 mod canary;
 mod log;
 mod mails;
+mod overview;
 mod pages;
 mod people;
 mod roles;

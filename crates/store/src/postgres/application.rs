@@ -112,19 +112,23 @@ impl Applications for Postgres {
                  told AS (DELETE FROM notify USING gone WHERE notify.application = gone.key),
                  pushed AS (DELETE FROM push_subscription USING gone WHERE push_subscription.application = gone.key),
                  unasked AS (DELETE FROM unsubscribed USING gone WHERE unsubscribed.application = gone.key),
-                 members AS (DELETE FROM membership USING gone WHERE membership.application = gone.key)
+                 members AS (DELETE FROM membership USING gone WHERE membership.application = gone.key),
+                 counted AS (DELETE FROM statistics USING gone WHERE statistics.application = gone.key)
                  SELECT key, pg_notify('posthaste_configuration', '') FROM gone",
                 &[&key.0, &now],
                 "uid",
             )
             .await?;
-        // Once more, with a snapshot of after the deletion: an endpoint may have been made, or a member, while the first one
+        // Once more, with a snapshot of after the deletion: an endpoint may have been made, or a member, or an hour counted, while the first one
         // waited. Also when there was nothing to delete any more: this part may be what failed the last time.
         self.configure(
             "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version),
              members AS (
                  DELETE FROM membership USING application
-                 WHERE application.key = $1 AND application.deleted_at IS NOT NULL AND membership.application = $1)
+                 WHERE application.key = $1 AND application.deleted_at IS NOT NULL AND membership.application = $1),
+             counted AS (
+                 DELETE FROM statistics USING application
+                 WHERE application.key = $1 AND application.deleted_at IS NOT NULL AND statistics.application = $1)
              UPDATE endpoint SET deleted_at = $2, uid = NULL, options = '{}', sealed_headers = '',
                             sealed_secrets = '', sealed_credentials = NULL,
                     version = change.version

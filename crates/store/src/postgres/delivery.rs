@@ -96,6 +96,16 @@ impl Deliveries for Postgres {
         Ok(rows.iter().map(|row| (EndpointKey(row.get(0)), Timestamp(row.get(1)))).collect())
     }
 
+    async fn waiting_since(&self, endpoints: Vec<EndpointKey>) -> Result<Vec<(EndpointKey, Timestamp)>> {
+        let sql = "SELECT wanted.endpoint, oldest.due_at FROM unnest($1::bigint[]) AS wanted (endpoint)
+                   JOIN LATERAL (SELECT due_at FROM delivery
+                                 WHERE delivery.endpoint = wanted.endpoint AND state = 0 AND lease IS NULL
+                                 ORDER BY due_at LIMIT 1) AS oldest ON true";
+        let keys: Vec<i64> = endpoints.iter().map(|key| key.0).collect();
+        let rows = self.readers.rows(sql, &[&keys]).await?;
+        Ok(rows.iter().map(|row| (EndpointKey(row.get(0)), Timestamp(row.get(1)))).collect())
+    }
+
     async fn backlog(&self) -> Result<(u64, Option<Timestamp>)> {
         let row = self
             .readers

@@ -130,4 +130,14 @@ impl Healths for Postgres {
         let sql = format!("SELECT {COLUMNS} FROM failing WHERE endpoint = $1 AND NOT {SUCCEEDED}");
         self.readers.row(&sql, &[&endpoint.0]).await?.as_ref().map(read).transpose()
     }
+
+    async fn episodes(&self, endpoints: Vec<EndpointKey>, limit: u32) -> Result<Vec<Episode>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM (
+                 SELECT * FROM failing WHERE endpoint = ANY($1) ORDER BY since, endpoint LIMIT $2) AS failing
+             WHERE NOT {SUCCEEDED} ORDER BY since, endpoint"
+        );
+        let keys: Vec<i64> = endpoints.iter().map(|key| key.0).collect();
+        self.readers.rows(&sql, &[&keys, &i64::from(limit)]).await?.iter().map(read).collect()
+    }
 }

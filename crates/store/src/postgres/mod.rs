@@ -51,6 +51,7 @@ mod row;
 mod schema;
 mod seal_check;
 mod session;
+mod statistics;
 mod sync;
 mod task;
 mod time;

@@ -4,7 +4,7 @@ use super::Postgres;
 use super::lease::{day_of, lowest_checkpoint};
 use super::partition::{day_of_id, days, drop_day, floor_of_day};
 use crate::error::Result;
-use crate::prune::{NOTICES_MAX, Prune, Pruned, notices_end};
+use crate::prune::{NOTICES_MAX, Prune, Pruned, hours_end, notices_end};
 use async_trait::async_trait;
 use domain::clock::Timestamp;
 use domain::id::floor_of;
@@ -20,6 +20,7 @@ impl Prune for Postgres {
         keys(client, now, rows_max, &mut pruned).await?;
         pruned.tasks = tasks(client, horizon, rows_max).await?;
         pruned.notices = notices(client, notices_end(horizon, now), rows_max.min(NOTICES_MAX)).await?;
+        pruned.hours = hours(client, hours_end(now), rows_max).await?;
         let log = match self.ended_day(client, horizon).await? {
             Some(ended) => log(client, ended, rows_max, &mut pruned).await,
             None => Ok(()),
@@ -122,6 +123,18 @@ async fn notices(client: &Client, horizon: Timestamp, rows_max: u32) -> Result<u
             "DELETE FROM recipient WHERE (channel, recipient) IN (
                  SELECT channel, recipient FROM recipient WHERE waiting = 0 AND next_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
             &[&horizon, &rows],
+        )
+        .await?;
+    Ok(gone)
+}
+
+/// Drops hours of statistics before this one.
+async fn hours(client: &Client, end: i64, rows_max: u32) -> Result<u64> {
+    let gone = client
+        .execute(
+            "DELETE FROM statistics WHERE (application, environment, hour) IN (
+                 SELECT application, environment, hour FROM statistics WHERE hour < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
+            &[&end, &i64::from(rows_max)],
         )
         .await?;
     Ok(gone)

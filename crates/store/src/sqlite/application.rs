@@ -124,7 +124,7 @@ impl Applications for Sqlite {
             .write(
                 move |c, _| {
                     c.prepare_cached("DELETE FROM endpoint WHERE application = ?1")?.execute([key.0])?;
-                    for table in ["notify", "push_subscription", "unsubscribed", "membership"] {
+                    for table in ["notify", "push_subscription", "unsubscribed", "membership", "statistics"] {
                         c.prepare_cached(&format!("DELETE FROM {table} WHERE application = ?1"))?
                             .execute([key.0])?;
                     }

@@ -199,6 +199,8 @@ fn key_of(table: &Table) -> &'static str {
         "browser" | "ticket" => "sha256",
         "failing" => "endpoint",
         "event_type" => "environment, name",
+        "statistics" => "application, environment, hour",
+        "statistics_position" => "one",
         "delivery" => "endpoint, message, run",
         "message_key" => "application, kind, key",
         "replay" => "hash",

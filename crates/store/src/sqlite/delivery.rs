@@ -11,7 +11,7 @@ use domain::attempt::Trigger;
 use domain::clock::Timestamp;
 use domain::delivery::{DeliveryKey, Next, RowState};
 use domain::id::{AttemptId, EndpointKey, MessageId};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
@@ -288,6 +288,21 @@ impl Deliveries for Sqlite {
                 Ok(found.into_iter().filter(|(_, due_at)| *due_at < until).collect())
             })
             .await
+    }
+
+    async fn waiting_since(&self, endpoints: Vec<EndpointKey>) -> Result<Vec<(EndpointKey, Timestamp)>> {
+        let look = move |c: &Connection| {
+            let mut oldest = c.prepare_cached(
+                "SELECT due_at FROM delivery WHERE endpoint = ?1 AND state = 0 ORDER BY due_at LIMIT 1",
+            )?;
+            let mut found = Vec::new();
+            for endpoint in endpoints {
+                let due_at: Option<i64> = oldest.query_row([endpoint.0], |row| row.get(0)).optional()?;
+                found.extend(due_at.map(|due_at| (endpoint, Timestamp(due_at))));
+            }
+            Ok(found)
+        };
+        self.readers.read(look).await
     }
 
     async fn backlog(&self) -> Result<(u64, Option<Timestamp>)> {

@@ -1,6 +1,7 @@
 //! Endpoints that fail, on SQLite.
 
 use super::Sqlite;
+use super::query::keys_column;
 use super::row::collect;
 use crate::error::Result;
 use crate::health::{Episode, Healths, Looked, Stored, TOLD_KINDS, Told};
@@ -158,5 +159,19 @@ impl Healths for Sqlite {
             found.transpose()
         };
         self.readers.read(find).await
+    }
+
+    async fn episodes(&self, endpoints: Vec<EndpointKey>, limit: u32) -> Result<Vec<Episode>> {
+        let list = move |c: &Connection| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM (
+                     SELECT * FROM failing WHERE endpoint IN (SELECT value FROM json_each(?1))
+                     ORDER BY since, endpoint LIMIT ?2) AS failing
+                 WHERE NOT {SUCCEEDED} ORDER BY since, endpoint"
+            );
+            let keys = keys_column(endpoints.into_iter());
+            collect(c.prepare_cached(&sql)?.query(params![keys, limit])?, read)
+        };
+        self.readers.read(list).await
     }
 }

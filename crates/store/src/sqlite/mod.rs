@@ -33,6 +33,7 @@ mod reseal;
 mod row;
 mod schema;
 mod seal_check;
+mod statistics;
 mod task;
 mod user;
 mod writer;

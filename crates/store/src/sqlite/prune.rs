@@ -3,7 +3,7 @@
 use super::Sqlite;
 use super::command::Memory;
 use crate::error::Result;
-use crate::prune::{NOTICES_MAX, Prune, Pruned, notices_end};
+use crate::prune::{NOTICES_MAX, Prune, Pruned, hours_end, notices_end};
 use async_trait::async_trait;
 use domain::clock::Timestamp;
 use domain::id::floor_of;
@@ -19,6 +19,7 @@ impl Prune for Sqlite {
                     expired(c, now, rows_max, &mut pruned)?;
                     pruned.tasks = tasks(c, horizon, rows_max)?;
                     pruned.notices = notices(c, notices_end(horizon, now), rows_max)?;
+                    pruned.hours = hours(c, hours_end(now), rows_max)?;
                     Ok(pruned)
                 },
                 |_, _| {},
@@ -84,6 +85,17 @@ fn notices(c: &Connection, horizon: Timestamp, rows_max: u32) -> Result<u64> {
              (SELECT channel, recipient FROM recipient WHERE waiting = 0 AND next_at < ?1 LIMIT ?2)",
     )?
     .execute(values)?;
+    Ok(gone as u64)
+}
+
+/// Drops hours of statistics before this one.
+fn hours(c: &Connection, end: i64, rows_max: u32) -> Result<u64> {
+    let gone = c
+        .prepare_cached(
+            "DELETE FROM statistics WHERE (application, environment, hour) IN
+                 (SELECT application, environment, hour FROM statistics WHERE hour < ?1 LIMIT ?2)",
+        )?
+        .execute(params![end, rows_max])?;
     Ok(gone as u64)
 }
 

@@ -31,6 +31,7 @@ use store::idempotency::Replay;
 use store::message::{Admission, MessageKey};
 use store::notice::{NewLetter, Sending};
 use store::postgres::Postgres;
+use store::statistics::Whose;
 use store::user::UserChange;
 use testkit::Cluster;
 
@@ -100,6 +101,10 @@ async fn filled() -> (Fixture, ApplicationKey, EndpointKey) {
         if number == 5 {
             f.store.resend(message.id, endpoint, Trigger::Resend).await.unwrap();
         }
+    }
+    // Some of it is counted, and some is not.
+    for _ in 0..3 {
+        f.store.statistics_step(2).await.unwrap();
     }
     (f, app.key, endpoint)
 }
@@ -250,6 +255,11 @@ async fn contents(f: &Fixture, app: ApplicationKey, endpoint: EndpointKey) -> St
         store.backlog().await.unwrap(),
         store.replay_get([7; 16]).await.unwrap(),
     );
+    for application in [Some(app), None] {
+        let hours = store.statistics(Whose { environment: env, application }, (0, i64::MAX)).await.unwrap();
+        assert!(!hours.is_empty());
+        out += &format!("{hours:#?}\n");
+    }
     out += &notices(f, app).await;
     out += &users(f, app).await;
     for number in [0, 1, 2, 9] {

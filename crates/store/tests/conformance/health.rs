@@ -134,7 +134,31 @@ async fn what_counts_begins_anew_when_an_endpoint_is_enabled_again(engine: Engin
     assert_eq!((again.since, again.failures), (at(0), failures(&[(20, true)])));
 }
 
+async fn the_episodes_of_some_endpoints_are_listed_by_their_age(engine: Engine) {
+    let f = Fixture::new(engine).await;
+    let app = f.application("one").await;
+    let mut keys = Vec::new();
+    for _ in 0..4 {
+        keys.push(f.endpoint(&app).await.key);
+    }
+    for (key, since) in [(keys[0], 30), (keys[1], 10), (keys[2], 20), (keys[3], 5)] {
+        add(&f, key, &[(since, true)]).await;
+    }
+    let listed = async |of: &[EndpointKey], limit| {
+        let episodes = f.store.episodes(of.to_vec(), limit).await.unwrap();
+        episodes.into_iter().map(|episode| (episode.endpoint, episode.since)).collect::<Vec<_>>()
+    };
+    let all = [(keys[1], at(10)), (keys[2], at(20)), (keys[0], at(30))];
+    assert_eq!(listed(&keys[..3], 10).await, all);
+    assert_eq!(listed(&keys[..3], 2).await, all[..2]);
+    assert_eq!(listed(&[], 10).await, []);
+    f.clock.advance_ms(50);
+    succeed(&f, &app, keys[1]).await;
+    assert_eq!(listed(&keys[..3], 10).await, all[1..]);
+}
+
 each_engine!(
+    the_episodes_of_some_endpoints_are_listed_by_their_age,
     failures_add_up_until_one_is_of_another_kind,
     a_success_ends_an_episode_and_one_before_it_does_not,
     looks_go_through_all_episodes_in_steps,

@@ -22,6 +22,7 @@ mod plans;
 mod protocol;
 mod prune;
 mod rescue;
+mod statistics;
 mod task;
 mod ticket;
 mod tls;

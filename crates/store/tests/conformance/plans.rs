@@ -21,6 +21,10 @@ const MEANT: &[(&str, &str)] = &[
     ),
     ("SELECT min(endpoint) FROM delivery", "the skip scan: one step into the index an endpoint"),
     ("FROM attempt INDEXED BY attempt_by_delivery WHERE", "sorts the tries of one delivery, a handful"),
+    (
+        "SELECT * FROM failing WHERE endpoint IN (SELECT value FROM json_each",
+        "sorts the episodes of one page",
+    ),
     ("FROM membership JOIN users", "sorts those who are members of one place"),
 ];
 

@@ -32,16 +32,20 @@ async fn pages(world: &World) -> Vec<(&'static str, String)> {
         .send_with(&json!({"eventType": "invoice.paid", "payload": {"amount": 1}, "tags": ["eu"]}))
         .await;
     let attempts = world.wait_for_attempts(&message, 2).await;
+    world.clock.advance_ms(60_000);
+    counted(world).await;
     let app = format!("/app/{}", world.application);
     let (webhook, instance) =
         (format!("{app}/endpoint/{good}"), format!("/environment/{ENVIRONMENT_DEFAULT}"));
     vec![
         ("log-in", "/login".to_owned()),
         ("forgotten password", "/forgot".to_owned()),
+        ("overview of the instance", format!("{instance}/overview?period=week")),
         ("applications", format!("{instance}/application")),
         ("applications found", format!("{instance}/application?find=acm")),
         ("new application", format!("{instance}/application/new")),
         ("members of the instance", format!("{instance}/member")),
+        ("overview", format!("{app}/overview")),
         ("webhooks", format!("{app}/endpoint")),
         ("new webhook", format!("{app}/endpoint/new")),
         ("webhook", webhook.clone()),
@@ -79,6 +83,18 @@ async fn pages(world: &World) -> Vec<(&'static str, String)> {
         ("account", "/account".to_owned()),
         ("second factor", "/account/totp".to_owned()),
     ]
+}
+
+/// Waits until the overview has numbers to show.
+async fn counted(world: &World) {
+    let person = super::Person::of(world, "eve@acme.example", &[super::EVERYWHERE]).await;
+    let overview = format!("/app/{}/overview", world.application);
+    let shows = async || {
+        world.clock.advance_ms(200);
+        let page = super::text_of(&person.get(&overview).await);
+        (page.contains("<figure") && page.contains("Needs attention")).then_some(())
+    };
+    crate::server::eventually("the overview", shows).await;
 }
 
 /// What shuts anybody out, jumps, is too large, or came from elsewhere.

@@ -10,6 +10,8 @@ use std::path::Path;
 
 /// The routes of an application with the least role that may use each.
 const OF_APPLICATION: &[(&str, &str, Role)] = &[
+    ("GET", "/overview", Role::Viewer),
+    ("GET", "/overview?period=month", Role::Viewer),
     ("GET", "/endpoint", Role::Viewer),
     ("GET", "/settings/webhooks", Role::Viewer),
     ("GET", "/endpoint/new", Role::Manager),
@@ -74,6 +76,7 @@ const FOR_OPERATORS: &[(&str, &str)] = &[
 /// Those of an environment: for members of the whole instance.
 const OF_INSTANCE: &[(&str, &str, Role)] = &[
     ("GET", "/{env_id}", Role::Viewer),
+    ("GET", "/{env_id}/overview", Role::Viewer),
     ("GET", "/{env_id}/application", Role::Viewer),
     ("GET", "/{env_id}/application/new", Role::Administrator),
     ("POST", "/{env_id}/application", Role::Administrator),
