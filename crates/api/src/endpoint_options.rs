@@ -35,7 +35,7 @@ macro_rules! words {
 
 pub(crate) use words;
 
-words!(Format, Method, Period, NotificationType, DisablePolicy);
+words!(Format, Method, Period, NotificationType, DisablePolicy, domain::portal::Capability);
 
 /// One of a type's words.
 pub(crate) fn word<T: Worded>(value: Value, at: &At, problems: &mut Problems) -> Option<T> {

@@ -45,6 +45,7 @@ mod openapi;
 mod operational;
 mod page;
 mod path;
+mod portal;
 mod query;
 mod received;
 mod resend;

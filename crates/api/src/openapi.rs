@@ -4,8 +4,8 @@ use crate::answer::Answer;
 use crate::guard::guard;
 use crate::{
     Api, api_key, application, attempt, credentials, destination, diagnose, endpoint, endpoint_health,
-    environment, event_type, header, health, message, notice, notify, operational, resend, secret, session,
-    stats, task, trial,
+    environment, event_type, header, health, message, notice, notify, operational, portal, resend, secret,
+    session, stats, task, trial,
 };
 use axum::Router;
 use axum::middleware::from_fn;
@@ -53,6 +53,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(resend::router())
         .merge(api_key::router())
         .merge(session::router())
+        .merge(portal::router())
         .merge(stats::router())
         .merge(health::router())
         .merge(task::router())

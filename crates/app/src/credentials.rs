@@ -257,7 +257,7 @@ impl App {
     /// # Errors
     /// `NotFound`, `Forbidden` below the role of a manager.
     pub async fn credentials_get(&self, at: Place<'_>) -> Result<Credentials> {
-        Ok(self.endpoint_of(at, Right::Manage).await?.credentials)
+        Ok(self.endpoint_of(at, Right::Reveal).await?.credentials)
     }
 
     /// Makes `key`, or a generated one, the current key of the signature in `header` (`standard-ed25519` for that one); the
@@ -272,7 +272,7 @@ impl App {
         header: &str,
         (key, grace_seconds): (Option<String>, Option<u64>),
     ) -> Result<()> {
-        let found = self.endpoint_of(at, Right::Manage).await?;
+        let found = self.endpoint_of(at, Right::Rotate).await?;
         let place = header.to_ascii_lowercase();
         let fits = |signature: &Signature| signature.place() == place;
         if place == "standard" || !found.credentials.signatures.iter().any(fits) {

@@ -7,7 +7,7 @@ use crate::error::{Problems, Result};
 use crate::list::{CHANNELS, Rule, unique};
 use crate::operational;
 use crate::options::{OptionsPatch, Proposed};
-use crate::principal::{Principal, Scope};
+use crate::principal::{Principal, Right, Scope};
 use domain::endpoint::{Endpoint, EndpointFields};
 use domain::header::Header;
 use domain::limit::{EVENT_TYPES_MAX, URL_BYTES_MAX};
@@ -51,6 +51,11 @@ impl App {
         let mut credentials = asked.before.map(|endpoint| endpoint.credentials.clone()).unwrap_or_default();
         asked.options.clone().apply_credentials(&mut credentials);
         let options = &fields.options;
+        if asked.options.transformation != Change::Keep
+            || asked.options.transformation_enabled != Change::Keep
+        {
+            self.check_transformation(asked)?;
+        }
         if asked.principal.scope == Scope::Operational {
             operational::check_options(fields, problems);
         }
@@ -77,6 +82,18 @@ impl App {
             self.check_known((asked.principal, &present), ("routes", &types), problems).await?;
         }
         Ok(())
+    }
+
+    /// What is sent back as it is there is no change.
+    fn check_transformation(&self, asked: Asked<'_>) -> Result<()> {
+        let before = asked.before.map(|endpoint| endpoint.fields.options.clone()).unwrap_or_default();
+        let mut after = before.clone();
+        asked.options.clone().apply(&mut after);
+        if after.transformation == before.transformation {
+            Ok(())
+        } else {
+            asked.principal.may(Right::Transform)
+        }
     }
 
     /// A URL that was good stays good when something else is changed, even if the policy is stricter by now.

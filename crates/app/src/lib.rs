@@ -47,6 +47,7 @@ pub mod notify;
 pub mod operational;
 pub mod options;
 mod password;
+pub mod portal;
 pub mod principal;
 pub mod random;
 mod rate;
@@ -175,6 +176,12 @@ impl App {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.inner.parts.clock.now()
+    }
+
+    /// The address under which people know this instance, without a slash at its end.
+    #[must_use]
+    pub fn public_url(&self) -> &str {
+        &self.settings().public_url
     }
 
     /// Days that messages are kept.

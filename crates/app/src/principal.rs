@@ -5,7 +5,9 @@ use crate::error::{AppError, Result};
 use domain::application::Application;
 use domain::environment::Environment;
 use domain::id::ApplicationKey;
+use domain::portal::Capability;
 use domain::role::Role;
+use domain::word::Worded;
 use std::sync::Arc;
 
 /// Who a credential speaks for.
@@ -21,6 +23,8 @@ pub struct Principal {
     pub subject: [u8; 16],
     /// Which flagged event types it sees; none sees all.
     pub feature_flags: Option<Vec<String>>,
+    /// What a portal link gives, one by one; none is all that the role may.
+    pub capabilities: Option<Vec<Capability>>,
 }
 
 /// How much of an environment a principal opens.
@@ -58,8 +62,14 @@ pub enum Right {
     Read,
     /// To send, resend and test.
     Send,
-    /// To change endpoints and to see secrets.
+    /// To change endpoints.
     Manage,
+    /// To see secrets.
+    Reveal,
+    /// To replace secrets.
+    Rotate,
+    /// To set transformations.
+    Transform,
     /// To change applications, event types and keys.
     Administer,
 }
@@ -71,8 +81,23 @@ impl Right {
         match self {
             Self::Read => Role::Viewer,
             Self::Send => Role::Member,
-            Self::Manage => Role::Manager,
+            Self::Manage | Self::Reveal | Self::Rotate | Self::Transform => Role::Manager,
             Self::Administer => Role::Administrator,
+        }
+    }
+}
+
+impl Right {
+    /// What gives it to whoever comes by a portal link; nothing gives it where there is none.
+    const fn capability(self) -> Option<Capability> {
+        match self {
+            Self::Read => Some(Capability::ViewBase),
+            Self::Send => Some(Capability::CreateAttempts),
+            Self::Manage => Some(Capability::ManageEndpoint),
+            Self::Reveal => Some(Capability::ViewEndpointSecret),
+            Self::Rotate => Some(Capability::ManageEndpointSecret),
+            Self::Transform => Some(Capability::ManageTransformations),
+            Self::Administer => None,
         }
     }
 }
@@ -83,11 +108,22 @@ impl Principal {
     /// # Errors
     /// `Forbidden`, with the role that is needed.
     pub fn may(&self, right: Right) -> Result<()> {
+        if let Some(capabilities) = &self.capabilities {
+            let has = |wanted: Capability| wanted == Capability::ViewBase || capabilities.contains(&wanted);
+            return match right.capability() {
+                Some(wanted) if has(wanted) => Ok(()),
+                Some(wanted) => {
+                    let word = wanted.word();
+                    Err(AppError::Forbidden(format!("This link does not give the capability {word}.")))
+                }
+                None => Err(AppError::Forbidden("This is not for whoever comes by a link.".to_owned())),
+            };
+        }
         let least = right.least_role();
         if self.role >= least {
             return Ok(());
         }
-        Err(AppError::Forbidden(format!("This key's role is {}; this needs {least} or more.", self.role)))
+        Err(AppError::Forbidden(format!("The role here is {}; this needs {least} or more.", self.role)))
     }
 
     /// Whether this principal may do what concerns the whole environment and needs `right`.

@@ -15,7 +15,7 @@ impl App {
     /// # Errors
     /// `NotFound`, `Forbidden` below the role of a manager.
     pub async fn secret_get(&self, at: Place<'_>) -> Result<String> {
-        let found = self.endpoint_of(at, Right::Manage).await?;
+        let found = self.endpoint_of(at, Right::Reveal).await?;
         let current = found.secrets.first().ok_or(AppError::NotFound)?;
         Ok(current.secret.reveal())
     }
@@ -30,7 +30,7 @@ impl App {
         key: Option<&str>,
         grace_seconds: Option<u64>,
     ) -> Result<()> {
-        let found = self.endpoint_of(at, Right::Manage).await?;
+        let found = self.endpoint_of(at, Right::Rotate).await?;
         let mut problems = Problems::default();
         let grace = grace_seconds.unwrap_or(SECRET_GRACE_SECONDS_DEFAULT.into());
         if grace > SECRET_GRACE_SECONDS_MAX.into() {

@@ -8,6 +8,7 @@
 use crate::App;
 use crate::error::{AppError, Result};
 use crate::jwt::{CannotSign, Grant, Verified};
+use crate::portal::PORTAL_PREFIX;
 use crate::principal::{Principal, Scope};
 use aws_lc_rs::digest::{SHA256, digest};
 use domain::api_key::ApiKey;
@@ -75,6 +76,11 @@ impl Sessions {
         self.known.write().retain(|_, session| !speaks(&session.principal.scope));
     }
 
+    /// Forgets all portal links: some were ended.
+    pub(crate) fn forget_portals(&self) {
+        self.known.write().retain(|credential, _| !credential.starts_with(PORTAL_PREFIX.as_bytes()));
+    }
+
     /// Forgets all API keys: one was revoked.
     pub(crate) fn forget_api_keys(&self) {
         self.known.write().retain(|credential, _| !credential.starts_with(API_KEY_PREFIX.as_bytes()));
@@ -94,7 +100,10 @@ impl App {
         if credential.len() > CREDENTIAL_BYTES_MAX {
             return Err(AppError::Unauthenticated);
         }
-        let (principal, ends_at) = if credential.starts_with(API_KEY_PREFIX.as_bytes()) {
+        let (principal, ends_at) = if credential.starts_with(PORTAL_PREFIX.as_bytes()) {
+            let (principal, ends_at) = self.portal_session(credential).await?;
+            (principal, ends_at.min(now.plus_ms(API_KEY_MS)))
+        } else if credential.starts_with(API_KEY_PREFIX.as_bytes()) {
             (self.key_session(credential).await?, now.plus_ms(API_KEY_MS))
         } else {
             self.token_session(credential, now).await?
@@ -135,7 +144,14 @@ impl App {
             }
         };
         let role = Role::Administrator;
-        Ok(Principal { environment, scope: Scope::Environment, role, subject, feature_flags: None })
+        Ok(Principal {
+            environment,
+            scope: Scope::Environment,
+            role,
+            subject,
+            feature_flags: None,
+            capabilities: None,
+        })
     }
 
     /// An application's token opens nothing while its environment or application is not there.
@@ -146,7 +162,14 @@ impl App {
         let key = application.ok_or(AppError::Unauthenticated)?.key;
         let scope = Scope::Application { key, id: Some(id) };
         let feature_flags = Some(verified.feature_flags);
-        Ok(Principal { environment, scope, role: Role::Administrator, subject, feature_flags })
+        Ok(Principal {
+            environment,
+            scope,
+            role: Role::Administrator,
+            subject,
+            feature_flags,
+            capabilities: None,
+        })
     }
 
     /// Once a minute, so that lists can tell. It is no reason to refuse anybody.
@@ -169,7 +192,7 @@ impl App {
         let ApiKey { application, role, .. } = key;
         let scope = application.map_or(Scope::Environment, |key| Scope::Application { key, id: None });
         let feature_flags = application.map(|_| Vec::new());
-        Ok(Principal { environment, scope, role, subject, feature_flags })
+        Ok(Principal { environment, scope, role, subject, feature_flags, capabilities: None })
     }
 }
 

@@ -12,6 +12,7 @@ use domain::application::Application;
 use domain::clock::Timestamp;
 use domain::environment::Environment;
 use domain::id::ApplicationKey;
+use domain::portal::Portal;
 use domain::role::Role;
 use domain::sign_in::{SESSION_IDLE_MS, SESSION_MS, SESSION_SEEN_MS, TicketPurpose};
 use domain::user::{User, check_password, normal_email};
@@ -43,6 +44,8 @@ pub struct Visitor {
     pub browser: Browser,
     /// What every form of theirs carries, so that no other site can send one.
     pub form_token: String,
+    /// The link by which they came, if they are no user.
+    pub portal: Option<Portal>,
 }
 
 /// A password that is chosen by a link.
@@ -65,7 +68,10 @@ pub struct Opened {
 
 impl Visitor {
     fn subject(&self) -> [u8; 16] {
-        subject(&["user", &self.user.id])
+        match &self.portal {
+            Some(_) => subject(&["portal", &hex(&self.browser.sha256)]),
+            None => subject(&["user", &self.user.id]),
+        }
     }
 }
 
@@ -143,8 +149,7 @@ impl App {
         if browser.seen_at.plus_ms(SESSION_SEEN_MS) <= now {
             self.store().browser_seen(hash).await?;
         }
-        let form_token = hex(&sha256(["form", cookie].join("\0").as_bytes())[..16]);
-        Ok(Visitor { user, browser, form_token })
+        Ok(Visitor { user, browser, form_token: form_token(cookie), portal: None })
     }
 
     /// Signs a visitor out, here or everywhere.
@@ -182,8 +187,12 @@ impl App {
         } else {
             Scope::Application { key: application.key, id: Some(application.id.clone()) }
         };
-        let feature_flags = (!is_everywhere).then(Vec::new);
-        let principal = Principal { environment, scope, role, subject: visitor.subject(), feature_flags };
+        let portal = visitor.portal.as_ref();
+        let flags = portal.map(|portal| portal.feature_flags.clone()).unwrap_or_default();
+        let feature_flags = (!is_everywhere).then_some(flags);
+        let capabilities = portal.map(|portal| portal.capabilities.clone());
+        let principal =
+            Principal { environment, scope, role, subject: visitor.subject(), feature_flags, capabilities };
         Ok(Opened { application, principal })
     }
 
@@ -205,6 +214,7 @@ impl App {
             role,
             subject: visitor.subject(),
             feature_flags: None,
+            capabilities: None,
         })
     }
 
@@ -220,6 +230,7 @@ impl App {
             role: Role::Viewer,
             subject: subject(&["anybody"]),
             feature_flags: Some(Vec::new()),
+            capabilities: None,
         })
     }
 
@@ -285,6 +296,11 @@ impl App {
         self.inner.knocks.welcome(&from.address, "");
         Ok(user)
     }
+}
+
+/// What the forms of whoever has this cookie carry.
+pub(crate) fn form_token(cookie: &str) -> String {
+    hex(&sha256(["form", cookie].join("\0").as_bytes())[..16])
 }
 
 const fn idle_since(now: Timestamp) -> Timestamp {

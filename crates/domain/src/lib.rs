@@ -29,6 +29,7 @@ pub mod operational;
 pub mod options;
 pub mod options_check;
 pub mod page;
+pub mod portal;
 pub mod retry;
 pub mod role;
 pub mod sign_in;

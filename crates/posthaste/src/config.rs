@@ -77,6 +77,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// The addresses that deliveries come from, as receivers are told them.
     pub sender_addresses: Vec<IpNet>,
+    /// Origins of pages that may show the portal within them.
+    pub embed_origins: Vec<String>,
     /// Anybody may read the docs of the console.
     pub public_docs: bool,
     /// The log filter.

@@ -239,6 +239,7 @@ fn web_settings(config: &Config, keys: &Keys) -> WebSettings {
         retry_schedule: config.schedule.seconds().to_vec(),
         sender_addresses: config.sender_addresses.iter().map(ToString::to_string).collect(),
         has_public_docs: config.public_docs,
+        embed_origins: config.embed_origins.clone(),
         operator_token: keys.operator_token(),
     }
 }

@@ -79,7 +79,7 @@ const fn table(name: &'static str, columns: &'static str) -> Table {
 }
 
 /// All tables, each after what it refers to.
-pub(crate) const TABLES: [Table; 25] = [
+pub(crate) const TABLES: [Table; 26] = [
     table("environment", "key, id, signature_headers, created_at, settings, version"),
     table(
         "application",
@@ -132,6 +132,7 @@ pub(crate) const TABLES: [Table; 25] = [
     table("unsubscribed", "application, recipient"),
     table("users", "key, id, email, name, password, sealed_totp, totp_step, created_at"),
     table("membership", "user_key, application, role"),
+    table("portal", "sha256, application, capabilities, feature_flags, session_id, expires_at"),
     table("browser", "sha256, user_key, created_at, seen_at, ends_at, address, agent"),
     table("ticket", "sha256, user_key, purpose, expires_at"),
     table("message_key", "application, kind, key, message, body_hash, expires_at"),

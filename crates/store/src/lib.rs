@@ -25,6 +25,7 @@ pub mod message;
 pub mod metrics;
 pub mod notice;
 pub mod notify;
+pub mod portal;
 pub mod postgres;
 pub mod prune;
 pub mod reseal;
@@ -61,6 +62,7 @@ pub trait Store:
     + message::Messages
     + notice::Notices
     + notify::Notifies
+    + portal::Portals
     + prune::Prune
     + reseal::Reseal
     + statistics::Statistics

@@ -14,7 +14,7 @@ use app::attempt::{AttemptFilter, AttemptQuery, AttemptState};
 use app::endpoint::EndpointHealth;
 use app::sign_in::{Opened, Visitor};
 use app::task::TaskFilter;
-use app::{AppError, Place};
+use app::{AppError, Place, Right};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query, State};
@@ -60,6 +60,9 @@ pub(crate) struct Head {
     pub(crate) is_disabled: bool,
     pub(crate) is_paused: bool,
     pub(crate) may_manage: bool,
+    pub(crate) may_reveal: bool,
+    pub(crate) may_rotate: bool,
+    pub(crate) may_transform: bool,
     pub(crate) may_send: bool,
     pub(crate) tab: Tab,
 }
@@ -73,8 +76,11 @@ impl Head {
             status,
             is_disabled: endpoint.fields.disabled,
             is_paused: endpoint.fields.paused,
-            may_manage: opened.principal.role.manages(),
-            may_send: opened.principal.role.sends(),
+            may_manage: opened.principal.may(Right::Manage).is_ok(),
+            may_reveal: opened.principal.may(Right::Reveal).is_ok(),
+            may_rotate: opened.principal.may(Right::Rotate).is_ok(),
+            may_transform: opened.principal.may(Right::Transform).is_ok(),
+            may_send: opened.principal.may(Right::Send).is_ok(),
             tab,
         }
     }
@@ -226,12 +232,12 @@ async fn show(
 async fn now_of(console: &Console, found: &Found, at: &(String, String)) -> Result<Now, AppError> {
     let health = console.app.endpoint_health(found.place(at)).await?;
     let now = console.app.now();
-    let role = found.opened.principal.role;
+    let principal = &found.opened.principal;
     Ok(Now {
         base: format!("/app/{}/endpoint/{}", at.0, found.endpoint.id),
         form_token: found.visitor.form_token.clone(),
-        may_manage: role.manages(),
-        may_send: role.sends(),
+        may_manage: principal.may(Right::Manage).is_ok(),
+        may_send: principal.may(Right::Send).is_ok(),
         trouble: trouble(&health, now),
         breaker: health.probe_at.map(|at| When::of(at, now)),
         waiting: health.waiting,
@@ -363,8 +369,9 @@ async fn verify(
     let found = Found::of(&console, visitor, &at).await?;
     let told = query.get("told").cloned();
     let age = console.app.now().0 - found.endpoint.created_at.0;
-    let is_new =
-        told.as_deref() == Some("created") && age < FRESH_MS && found.opened.principal.role.manages();
+    let is_new = told.as_deref() == Some("created")
+        && age < FRESH_MS
+        && found.opened.principal.may(Right::Reveal).is_ok();
     let secret = if is_new { Some(console.app.secret_get(found.place(&at)).await?) } else { None };
     Ok(verify_page(&console, found, (secret, is_new, told)).await?.ok())
 }

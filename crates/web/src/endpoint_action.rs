@@ -195,7 +195,7 @@ async fn test(
 
 async fn ask_rotate(State(console): State<Console>, Signed(visitor): Signed, Path(at): At) -> Answer {
     let found = Found::of(&console, visitor, &at).await?;
-    found.opened.principal.may(Right::Manage)?;
+    found.opened.principal.may(Right::Rotate)?;
     let ask = found.ask(&console, ("Replace the secret?", "rotate", "Make a new secret")).await?;
     let text = vec!["A new secret signs from now on. So that nothing breaks, the old one can sign as well until your receiver knows the new one.".to_owned()];
     let choices = vec![choice("overlap", "The old one signs", &OVERLAP)];

@@ -124,7 +124,7 @@ async fn list(
         rows: slice.items.iter().map(|endpoint| row(endpoint, &marks, now)).collect(),
         next,
         is_first,
-        may_manage: opened.principal.role.manages(),
+        may_manage: opened.principal.may(app::Right::Manage).is_ok(),
     }
     .ok())
 }

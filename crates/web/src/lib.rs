@@ -51,6 +51,7 @@ mod operator;
 mod overview;
 mod page;
 mod policy;
+mod portal;
 mod qr;
 mod refusal;
 mod setting;
@@ -66,7 +67,7 @@ mod when;
 use app::App;
 use axum::Router;
 use axum::extract::FromRef;
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use ipnet::IpNet;
 use std::sync::Arc;
 
@@ -83,6 +84,8 @@ pub struct WebSettings {
     pub sender_addresses: Vec<String>,
     /// Whether anybody may read the docs.
     pub has_public_docs: bool,
+    /// Origins of pages that may show the portal within them.
+    pub embed_origins: Vec<String>,
     /// With what commands on this machine may manage users; empty is none.
     pub operator_token: String,
 }
@@ -123,6 +126,7 @@ pub fn router(app: App, settings: WebSettings) -> Router {
         .merge(account::router())
         .merge(totp::router())
         .merge(operator::router())
+        .merge(portal::router())
         .merge(docs::of_anybody())
         .nest(
             "/app/{app_id}",
@@ -159,7 +163,7 @@ pub fn router(app: App, settings: WebSettings) -> Router {
                 .merge(api_key::of_environment())
                 .fallback(refusal::no_page),
         )
-        .layer(from_fn(policy::of_pages))
+        .layer(from_fn_with_state(console.clone(), policy::of_pages))
         .merge(assets::router());
     pages.with_state(console)
 }

@@ -1,7 +1,7 @@
 //! The headers of every page: what a browser may do with it, and that nobody keeps it.
 
-use crate::refusal;
-use axum::extract::Request;
+use crate::{Console, refusal};
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
@@ -10,11 +10,11 @@ use http::header::{
 };
 use std::panic::AssertUnwindSafe;
 
-/// Our own files and nothing else: what is stored could be a script, and would not run (CSP Level 3).
+/// Our own files and nothing else: what is stored could be a script, and would not run (CSP Level 3). Within which pages it may
+/// be shown is said after it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
-                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-const HEADERS: [(HeaderName, &str); 5] = [
-    (CONTENT_SECURITY_POLICY, POLICY),
+                      form-action 'self'; base-uri 'none'; frame-ancestors ";
+const HEADERS: [(HeaderName, &str); 4] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     // Links may hold what signs somebody in. (`no-referrer` would also take the origin off our own forms.)
     (REFERRER_POLICY, "same-origin"),
@@ -23,7 +23,8 @@ const HEADERS: [(HeaderName, &str); 5] = [
 ];
 
 /// The layer around all pages. A handler's panic is a page too, and nothing of it is told.
-pub(crate) async fn of_pages(request: Request, next: Next) -> Response {
+pub(crate) async fn of_pages(State(console): State<Console>, request: Request, next: Next) -> Response {
+    let policy = format!("{POLICY}{}", console.frames_of(&request));
     let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
         Err(_) => {
@@ -32,9 +33,25 @@ pub(crate) async fn of_pages(request: Request, next: Next) -> Response {
         }
     };
     let headers = response.headers_mut();
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+impl Console {
+    /// Within which pages a request's answer may be shown: a guest's within those that the operator names, any other within none.
+    fn frames_of(&self, request: &Request) -> String {
+        let is_guest =
+            self.cookie(request.headers()).is_none() && self.guest_cookie(request.headers()).is_some();
+        let origins = &self.settings.embed_origins;
+        if origins.is_empty() || !(is_guest || request.uri().path().starts_with("/portal/")) {
+            return "'none'".to_owned();
+        }
+        origins.join(" ")
+    }
 }

@@ -67,7 +67,10 @@ impl Shell {
     fn of(visitor: &Visitor, title: impl Into<String>) -> Self {
         Self {
             form_token: visitor.form_token.clone(),
-            who: Some((visitor.user.called().to_owned(), visitor.user.email.clone())),
+            who: visitor
+                .portal
+                .is_none()
+                .then(|| (visitor.user.called().to_owned(), visitor.user.email.clone())),
             ..Self::bare(title)
         }
     }

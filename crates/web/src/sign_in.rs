@@ -128,9 +128,13 @@ async fn code(State(console): State<Console>, Client(from): Client, Unsigned(for
 }
 
 async fn leave(State(console): State<Console>, submitted: Submitted) -> Answer {
-    console.app.sign_out(&submitted.visitor, submitted.form.has("everywhere")).await?;
+    let is_guest = submitted.visitor.portal.is_some();
+    if !is_guest {
+        console.app.sign_out(&submitted.visitor, submitted.form.has("everywhere")).await?;
+    }
     let mut response = see("/login?left");
-    if let Some(cookie) = console.drop_cookie() {
+    let cookie = if is_guest { console.drop_guest() } else { console.drop_cookie() };
+    if let Some(cookie) = cookie {
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
     Ok(response)
@@ -243,7 +247,8 @@ fn dead_password(error: AppError) -> Answer {
     }
 }
 
-fn dead(text: &'static str) -> Response {
+/// A link that leads nowhere.
+pub(crate) fn dead(text: &'static str) -> Response {
     answer(StatusCode::NOT_FOUND, &DeadLink { shell: Shell::bare("This link leads nowhere"), text })
 }
 

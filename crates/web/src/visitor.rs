@@ -4,9 +4,9 @@ use crate::Console;
 use crate::refusal::Refusal;
 use app::AppError;
 use app::sign_in::Visitor;
-use axum::extract::FromRequestParts;
-use http::Method;
+use axum::extract::{FromRequestParts, OriginalUri};
 use http::request::Parts;
+use http::{Method, Uri};
 
 /// A person who is signed in.
 #[derive(Clone, Debug)]
@@ -19,17 +19,34 @@ impl FromRequestParts<Console> for Signed {
         let cookie = console.cookie(&parts.headers).unwrap_or_default();
         match console.app.visitor(cookie).await {
             Ok(visitor) => Ok(Self(visitor)),
-            Err(AppError::Unauthenticated) => Err(Refusal::SignIn(way_back(parts))),
+            // Whoever is a user is not a guest.
+            Err(AppError::Unauthenticated) => {
+                let guest = console.guest_cookie(&parts.headers).unwrap_or_default();
+                match console.app.guest(guest).await {
+                    Ok(guest) if is_for_guests(parts) => Ok(Self(guest)),
+                    Ok(_) => Err(AppError::NotFound.into()),
+                    Err(AppError::Unauthenticated) => Err(Refusal::SignIn(way_back(parts))),
+                    Err(error) => Err(error.into()),
+                }
+            }
             Err(error) => Err(error.into()),
         }
     }
 }
 
+/// A guest has an application, and nothing else: no account, no environment.
+fn is_for_guests(parts: &Parts) -> bool {
+    let path = original(parts).path();
+    path == "/" || path == "/logout" || path.starts_with("/app/")
+}
+
+/// Nested routes are given the rest of the path only.
+fn original(parts: &Parts) -> &Uri {
+    parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0)
+}
+
 /// Where they wanted to go. What a form would have done is not done later by itself.
 fn way_back(parts: &Parts) -> Option<String> {
-    // Nested routes are given the rest of the path only.
-    let original =
-        parts.extensions.get::<axum::extract::OriginalUri>().map_or(&parts.uri, |original| &original.0);
-    let path = original.path_and_query().map(|path| path.as_str().to_owned());
+    let path = original(parts).path_and_query().map(|path| path.as_str().to_owned());
     path.filter(|path| parts.method == Method::GET && path != "/")
 }

@@ -229,6 +229,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         put: |config, text| value::put(&mut config.sender_addresses, value::subnets(text)),
     },
     Setting {
+        name: "EMBED_ORIGINS",
+        meaning: "Origins of pages that may show the customers' portal within them, like https://app.example.com, \
+                  separated by commas.",
+        secret: false,
+        fallback: Fallback::Text(""),
+        put: |config, text| value::put(&mut config.embed_origins, value::origins(text)),
+    },
+    Setting {
         name: "PUBLIC_DOCS",
         meaning: "Whether anybody may read the console's docs for receivers, at /docs/org_…, the events included.",
         secret: false,

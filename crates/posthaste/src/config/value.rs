@@ -209,6 +209,20 @@ pub(super) fn subnets(text: &str) -> Parsed<Vec<IpNet>> {
     items(text).map(subnet).collect()
 }
 
+pub(super) fn origins(text: &str) -> Parsed<Vec<String>> {
+    let origin = |text: &str| {
+        let url = Url::parse(text).ok()?;
+        let origin = url.origin().ascii_serialization();
+        (matches!(url.scheme(), "http" | "https") && origin == text.trim_end_matches('/')).then_some(origin)
+    };
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts
+        .map(|part| {
+            origin(part).ok_or_else(|| "origins like https://app.example.com, separated by commas".to_owned())
+        })
+        .collect()
+}
+
 pub(super) fn boolean(text: &str) -> Parsed<bool> {
     text.parse().map_err(|_| "must be true or false".to_owned())
 }

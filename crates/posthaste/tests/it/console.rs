@@ -6,6 +6,7 @@ mod mails;
 mod overview;
 mod pages;
 mod people;
+mod portal;
 mod roles;
 mod settings;
 mod sign_in;

@@ -112,6 +112,7 @@ impl Applications for Postgres {
                  told AS (DELETE FROM notify USING gone WHERE notify.application = gone.key),
                  pushed AS (DELETE FROM push_subscription USING gone WHERE push_subscription.application = gone.key),
                  unasked AS (DELETE FROM unsubscribed USING gone WHERE unsubscribed.application = gone.key),
+                 portals AS (DELETE FROM portal USING gone WHERE portal.application = gone.key),
                  members AS (DELETE FROM membership USING gone WHERE membership.application = gone.key),
                  counted AS (DELETE FROM statistics USING gone WHERE statistics.application = gone.key)
                  SELECT key, pg_notify('posthaste_configuration', '') FROM gone",

@@ -42,6 +42,7 @@ mod notify;
 mod open;
 mod outcome;
 mod partition;
+mod portal;
 mod prune;
 mod query;
 mod readers;

@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0005_notices.sql"),
     include_str!("../../migrations/postgres/0006_users.sql"),
     include_str!("../../migrations/postgres/0008_statistics.sql"),
+    include_str!("../../migrations/postgres/0009_portal.sql"),
 ];
 /// Indexes on tables that may be large by the time that a migration wants them: made beside nodes that run, which a migration's
 /// transaction would hold up.

@@ -124,7 +124,9 @@ impl Applications for Sqlite {
             .write(
                 move |c, _| {
                     c.prepare_cached("DELETE FROM endpoint WHERE application = ?1")?.execute([key.0])?;
-                    for table in ["notify", "push_subscription", "unsubscribed", "membership", "statistics"] {
+                    for table in
+                        ["notify", "push_subscription", "unsubscribed", "membership", "portal", "statistics"]
+                    {
                         c.prepare_cached(&format!("DELETE FROM {table} WHERE application = ?1"))?
                             .execute([key.0])?;
                     }

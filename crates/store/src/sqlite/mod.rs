@@ -26,6 +26,7 @@ mod lock;
 mod message;
 mod notice;
 mod notify;
+mod portal;
 mod prune;
 mod query;
 mod readers;

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0005_notices.sql"),
     include_str!("../../migrations/sqlite/0006_users.sql"),
     include_str!("../../migrations/sqlite/0008_statistics.sql"),
+    include_str!("../../migrations/sqlite/0009_portal.sql"),
 ];
 
 /// Brings the file up to date, one transaction a migration.

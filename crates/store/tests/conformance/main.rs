@@ -19,6 +19,7 @@ mod notice;
 mod notify;
 mod ordered;
 mod plans;
+mod portal;
 mod protocol;
 mod prune;
 mod rescue;

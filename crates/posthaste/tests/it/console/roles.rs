@@ -120,6 +120,7 @@ const FOR_ANYBODY: &[&str] = &[
     "/environment",
     "/app",
     "/docs/{env_id}",
+    "/portal/{token}",
 ];
 
 /// What every form holds, so that what refuses it is the role alone.
