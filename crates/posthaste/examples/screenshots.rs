@@ -48,7 +48,13 @@ async fn main() {
     browser.goto(&format!("{}/login", instance.base)).await;
     look(&browser, &folder, "login").await;
     browser.goto(&instance.link).await;
+    counted(&browser, &format!("{}{app}/overview", instance.base)).await;
     let pages = [
+        ("overview", format!("{app}/overview")),
+        (
+            "overview-of-all",
+            format!("/environment/{}/overview?period=week", "org_00000000000000000000default"),
+        ),
         ("applications", "/".to_owned()),
         ("new-application", format!("/environment/{}/application/new", "org_00000000000000000000default")),
         ("instance-members", format!("/environment/{}/member", "org_00000000000000000000default")),
@@ -85,6 +91,18 @@ async fn main() {
     for (name, path) in pages {
         browser.goto(&format!("{}{path}", instance.base)).await;
         look(&browser, &folder, name).await;
+    }
+}
+
+/// Waits until the overview has numbers: they are counted every ten seconds.
+async fn counted(browser: &Chromium, url: &str) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tick.tick().await;
+        browser.goto(url).await;
+        if browser.script("return document.querySelector('.tiles') !== null", &[]).await == true {
+            return;
+        }
     }
 }
 
