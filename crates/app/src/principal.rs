@@ -1,6 +1,7 @@
 //! Who is asking, and what they may do.
 
 use crate::App;
+use crate::audit::Acting;
 use crate::error::{AppError, Result};
 use domain::application::Application;
 use domain::environment::Environment;
@@ -21,6 +22,8 @@ pub struct Principal {
     pub subject: [u8; 16],
     /// Which flagged event types it sees; none sees all.
     pub feature_flags: Option<Vec<String>>,
+    /// Who acts, and from where: for the audit log.
+    pub acting: Acting,
 }
 
 /// How much of an environment a principal opens.
@@ -78,6 +81,13 @@ impl Right {
 }
 
 impl Principal {
+    /// The same, from this address.
+    #[must_use]
+    pub fn at(&self, address: &str) -> Self {
+        let acting = Acting { actor: self.acting.actor.clone(), address: address.to_owned() };
+        Self { acting, ..self.clone() }
+    }
+
     /// Whether this principal may do what needs `right`.
     ///
     /// # Errors

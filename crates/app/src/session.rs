@@ -6,11 +6,13 @@
 //! push them out.
 
 use crate::App;
+use crate::audit::Acting;
 use crate::error::{AppError, Result};
 use crate::jwt::{CannotSign, Grant, Verified};
 use crate::principal::{Principal, Scope};
 use aws_lc_rs::digest::{SHA256, digest};
 use domain::api_key::ApiKey;
+use domain::audit::Actor;
 use domain::clock::Timestamp;
 use domain::id::ApplicationKey;
 use domain::role::Role;
@@ -133,7 +135,8 @@ impl App {
             }
         };
         let role = Role::Administrator;
-        Ok(Principal { environment, scope: Scope::Environment, role, subject, feature_flags: None })
+        let acting = acting(Actor::token(&environment.id));
+        Ok(Principal { environment, scope: Scope::Environment, role, subject, feature_flags: None, acting })
     }
 
     /// An application's token opens nothing while its environment or application is not there.
@@ -142,9 +145,10 @@ impl App {
         let environment = routing.environment(&verified.environment).ok_or(AppError::Unauthenticated)?;
         let application = routing.application_by_id(&id).filter(|a| a.environment == environment.key);
         let key = application.ok_or(AppError::Unauthenticated)?.key;
+        let acting = acting(Actor::token(&id));
         let scope = Scope::Application { key, id: Some(id) };
         let feature_flags = Some(verified.feature_flags);
-        Ok(Principal { environment, scope, role: Role::Administrator, subject, feature_flags })
+        Ok(Principal { environment, scope, role: Role::Administrator, subject, feature_flags, acting })
     }
 
     async fn key_session(&self, text: &[u8]) -> Result<Principal> {
@@ -155,11 +159,17 @@ impl App {
         };
         let environment = Arc::new(self.store().environment_get(key.environment).await?);
         let subject = subject(&["key", &key.id]);
+        let acting = acting(Actor::api_key(&key));
         let ApiKey { application, role, .. } = key;
         let scope = application.map_or(Scope::Environment, |key| Scope::Application { key, id: None });
         let feature_flags = application.map(|_| Vec::new());
-        Ok(Principal { environment, scope, role, subject, feature_flags })
+        Ok(Principal { environment, scope, role, subject, feature_flags, acting })
     }
+}
+
+/// From where is known with each request.
+const fn acting(actor: Actor) -> Acting {
+    Acting { actor, address: String::new() }
 }
 
 /// SHA-256 of a credential's text: what the store keeps of an API key.

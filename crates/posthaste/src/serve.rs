@@ -95,6 +95,7 @@ impl Core {
                 api_rate_limit: config.api_rate_limit,
                 event_origin: config.event_origin.clone(),
                 public_url: config.public_url.clone(),
+                trusted_proxies: config.trusted_proxies.clone(),
             },
         });
         Ok(Self { store, app, egress, courier, ids, handoff, clock, sandbox })
@@ -233,11 +234,7 @@ impl Server {
 }
 
 fn web_settings(config: &Config, keys: &Keys) -> WebSettings {
-    WebSettings {
-        public_url: config.public_url.clone(),
-        trusted_proxies: config.trusted_proxies.clone(),
-        operator_token: keys.operator_token(),
-    }
+    WebSettings { public_url: config.public_url.clone(), operator_token: keys.operator_token() }
 }
 
 /// What takes letters to people.

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use async_trait::async_trait;
+use domain::audit::AUDIT_KEPT_MS;
 use domain::clock::Timestamp;
 use domain::notice::NOTICE_KEPT_MS;
 
@@ -22,6 +23,8 @@ pub struct Pruned {
     pub tasks: u64,
     /// Notices dropped, with their letters.
     pub notices: u64,
+    /// Entries of the audit log dropped.
+    pub entries: u64,
 }
 
 impl Pruned {
@@ -38,6 +41,11 @@ pub(crate) const NOTICES_MAX: u32 = 10;
 /// Before when notices go: they are kept for 30 days at least, so that what was told is not told again.
 pub(crate) fn notices_end(horizon: Timestamp, now: Timestamp) -> Timestamp {
     horizon.min(now.plus_ms(-NOTICE_KEPT_MS))
+}
+
+/// Before when entries of the audit log go: however long messages are kept.
+pub(crate) fn audit_end(now: Timestamp) -> i64 {
+    now.plus_ms(-AUDIT_KEPT_MS).0
 }
 
 /// What the store does to stay within its retention.

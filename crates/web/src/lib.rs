@@ -18,6 +18,7 @@
 mod account;
 mod application;
 mod assets;
+mod audit;
 mod client;
 mod cookie;
 mod endpoint;
@@ -57,7 +58,6 @@ use app::App;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::middleware::from_fn;
-use ipnet::IpNet;
 use std::sync::Arc;
 
 /// What the operator chose for the console.
@@ -65,8 +65,6 @@ use std::sync::Arc;
 pub struct WebSettings {
     /// The address under which people know this instance, without a slash at its end.
     pub public_url: String,
-    /// Proxies whose word about the client's address is believed.
-    pub trusted_proxies: Vec<IpNet>,
     /// With what commands on this machine may manage users; empty is none.
     pub operator_token: String,
 }
@@ -121,6 +119,7 @@ pub fn router(app: App, settings: WebSettings) -> Router {
                 .merge(log::router())
                 .merge(message::router())
                 .merge(member::of_application())
+                .merge(audit::of_application())
                 .fallback(refusal::no_page),
         )
         .nest(
@@ -128,6 +127,7 @@ pub fn router(app: App, settings: WebSettings) -> Router {
             Router::new()
                 .merge(application::router())
                 .merge(member::of_instance())
+                .merge(audit::of_instance())
                 .fallback(refusal::no_page),
         )
         .layer(from_fn(policy::of_pages))

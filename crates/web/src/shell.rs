@@ -13,6 +13,7 @@ pub(crate) enum Section {
     Events,
     Logs,
     Members,
+    Audit,
     Applications,
 }
 
@@ -85,6 +86,7 @@ impl Shell {
         ];
         if administers {
             links.push(link("Members", format!("{base}/member"), ("people", section == Section::Members)));
+            links.push(link("Audit log", format!("{base}/audit"), ("audit", section == Section::Audit)));
         }
         Self {
             place: opened.application.called().to_owned(),
@@ -107,6 +109,7 @@ impl Shell {
         let mut links = vec![link("Applications", format!("{base}/application"), ("application", is_here))];
         if principal.role == Role::Administrator {
             links.push(link("Members", format!("{base}/member"), ("people", section == Section::Members)));
+            links.push(link("Audit log", format!("{base}/audit"), ("audit", section == Section::Audit)));
         }
         Self {
             place: "All applications".to_owned(),

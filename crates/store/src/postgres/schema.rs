@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0004_failing.sql"),
     include_str!("../../migrations/postgres/0005_notices.sql"),
     include_str!("../../migrations/postgres/0006_users.sql"),
+    include_str!("../../migrations/postgres/0007_audit.sql"),
 ];
 /// Indexes on tables that may be large by the time that a migration wants them: made beside nodes that run, which a migration's
 /// transaction would hold up.

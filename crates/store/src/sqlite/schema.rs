@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0004_failing.sql"),
     include_str!("../../migrations/sqlite/0005_notices.sql"),
     include_str!("../../migrations/sqlite/0006_users.sql"),
+    include_str!("../../migrations/sqlite/0007_audit.sql"),
 ];
 
 /// Brings the file up to date, one transaction a migration.

@@ -57,6 +57,9 @@ async fn pages(world: &World) -> Vec<(&'static str, String)> {
         ("nothing in the log", format!("{app}/log?event=nothing")),
         ("message", format!("{app}/msg/{message}")),
         ("members", format!("{app}/member")),
+        ("audit log", format!("{app}/audit")),
+        ("audit log of the instance", format!("{instance}/audit")),
+        ("nothing in the audit log", format!("{app}/audit?who=nobody")),
         ("account", "/account".to_owned()),
         ("second factor", "/account/totp".to_owned()),
     ]

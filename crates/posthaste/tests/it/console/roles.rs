@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// The routes of an application with the least role that may use each.
-const OF_APPLICATION: [(&str, &str, Role); 44] = [
+const OF_APPLICATION: [(&str, &str, Role); 46] = [
     ("GET", "/endpoint", Role::Viewer),
     ("GET", "/settings/webhooks", Role::Viewer),
     ("GET", "/endpoint/new", Role::Manager),
@@ -52,11 +52,13 @@ const OF_APPLICATION: [(&str, &str, Role); 44] = [
     ("GET", "/member", Role::Administrator),
     ("POST", "/member", Role::Administrator),
     ("POST", "/member/{user_id}", Role::Administrator),
+    ("GET", "/audit", Role::Administrator),
+    ("GET", "/audit?who=operator&what=endpoint.created&after=9", Role::Administrator),
     ("GET", "/endpoint?after=ep_00000000000000000000000000z", Role::Viewer),
     ("GET", "/log?event=invoice.paid", Role::Viewer),
 ];
 /// Those of an environment: for members of the whole instance.
-const OF_INSTANCE: [(&str, &str, Role); 7] = [
+const OF_INSTANCE: [(&str, &str, Role); 8] = [
     ("GET", "/{env_id}", Role::Viewer),
     ("GET", "/{env_id}/application", Role::Viewer),
     ("GET", "/{env_id}/application/new", Role::Administrator),
@@ -64,6 +66,7 @@ const OF_INSTANCE: [(&str, &str, Role); 7] = [
     ("GET", "/{env_id}/member", Role::Administrator),
     ("POST", "/{env_id}/member", Role::Administrator),
     ("POST", "/{env_id}/member/{user_id}", Role::Administrator),
+    ("GET", "/{env_id}/audit", Role::Administrator),
 ];
 /// Those that are for anybody, or for oneself alone: each has a test of its own.
 const FOR_ANYBODY: [&str; 21] = [
