@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::principal::{Principal, Right};
 use domain::application::Application;
 use domain::audit::{Action, Actor, ActorKind, Difference, Entry, NewEntry, Subject};
+use domain::endpoint::Endpoint;
 use domain::page::{Page, Slice};
 use domain::user::User;
 use std::collections::HashMap;
@@ -85,6 +86,18 @@ impl App {
             place: application.map_or_else(String::new, |application| application.called().to_owned()),
             ..entry
         }
+    }
+
+    /// The entry of something that was done to an endpoint.
+    pub(crate) fn entry_of_endpoint(
+        &self,
+        principal: &Principal,
+        endpoint: &Endpoint,
+        (action, difference): (Action, Difference),
+    ) -> NewEntry {
+        let application = self.store().routing().application_by_key(endpoint.application);
+        let deed = Deed::new(action, &*endpoint.id, endpoint.name()).with(difference);
+        self.entry(principal, application.as_deref(), deed)
     }
 
     /// The entry of something that concerns no single environment: accounts, and who is signed in.

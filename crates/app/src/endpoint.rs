@@ -1,7 +1,6 @@
 //! Endpoints: where an application's events go. Their secrets and headers are in `secret` and `header`.
 
 use crate::App;
-use crate::audit::Deed;
 use crate::audit_shown;
 use crate::change::Change;
 use crate::endpoint_check::{Asked, check, each_once};
@@ -181,10 +180,8 @@ impl App {
     pub async fn endpoint_delete(&self, at: Place<'_>) -> Result<()> {
         let found = self.endpoint_of(at, Right::Manage).await?;
         let notice = self.teller(found.application).and_then(|teller| teller.deleted(&found));
-        let application = self.store().routing().application_by_key(found.application);
-        let deed = Deed::new(Action::EndpointDeleted, &*found.id, found.name())
-            .with(Difference::gone(&audit_shown::endpoint(&found, None)));
-        let entry = self.entry(at.principal, application.as_deref(), deed);
+        let gone = (Action::EndpointDeleted, Difference::gone(&audit_shown::endpoint(&found, None)));
+        let entry = self.entry_of_endpoint(at.principal, &found, gone);
         Ok(self.store().endpoint_delete(found.key, (notice, Some(entry))).await?)
     }
 
@@ -314,14 +311,14 @@ impl App {
             credentials,
         };
         let shown = Endpoint {
+            id: new.id.clone(),
             fields: new.fields.clone(),
             headers: new.headers.clone(),
             credentials: new.credentials.clone(),
             ..self.nobody(application.key, String::new())
         };
-        let deed = Deed::new(Action::EndpointCreated, &*new.id, shown.name())
-            .with(Difference::made(&audit_shown::endpoint(&shown, None)));
-        new.entry = Some(self.entry(principal, Some(application), deed));
+        let made = (Action::EndpointCreated, Difference::made(&audit_shown::endpoint(&shown, None)));
+        new.entry = Some(self.entry_of_endpoint(principal, &shown, made));
         Ok(self.store().endpoint_create(new).await?)
     }
 

@@ -126,11 +126,14 @@ impl App {
         (user, (before, after)): (&User, (Value, Value)),
     ) {
         let given = |value: Value| Some(value).filter(|value| !value.is_null());
-        let difference = Difference { before: given(before), after: given(after) };
-        if difference.before == difference.after {
-            return;
-        }
-        let deed = Deed::to_user(action, user).with(difference);
+        let deed = match (given(before), given(after)) {
+            // Who has no password is given another link.
+            (before, after) if before == after && action == Action::MemberAdded && !user.has_password => {
+                Deed::to_user(Action::LinkMade, user)
+            }
+            (before, after) if before == after => return,
+            (before, after) => Deed::to_user(action, user).with(Difference { before, after }),
+        };
         let application = of.and_then(|key| self.store().routing().application_by_key(key));
         match &application {
             Some(application) => self.note_deed(principal, Some(application), deed).await,

@@ -1,12 +1,11 @@
 //! Notices: what happened to an application's webhooks, and what operational webhooks are told of changes that people make.
 
 use crate::App;
-use crate::audit::Deed;
 use crate::audit_shown;
 use crate::error::Result;
 use crate::principal::{Principal, Right};
 use domain::application::Application;
-use domain::audit::{Action, NewEntry};
+use domain::audit::{Action, Difference, NewEntry};
 use domain::clock::Timestamp;
 use domain::endpoint::{Endpoint, EndpointFields};
 use domain::id::{ApplicationKey, EndpointKey};
@@ -139,10 +138,9 @@ impl App {
         mut change: ChangeEndpoint,
     ) -> Result<Endpoint> {
         let teller = self.teller(found.application);
-        let application = self.store().routing().application_by_key(found.application);
         // What was done is known once it is done: everything else of the entry is known now.
-        let unknown = Deed::new(Action::EndpointChanged, &*found.id, found.name());
-        let entry = self.entry(principal, application.as_deref(), unknown);
+        let unknown = (Action::EndpointChanged, Difference::default());
+        let entry = self.entry_of_endpoint(principal, found, unknown);
         let told = move |now: &Endpoint| {
             let mut changed = change(now)?;
             changed.entry = audit_shown::changed(now, &changed).map(|(action, difference)| NewEntry {

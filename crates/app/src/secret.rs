@@ -1,10 +1,9 @@
 //! An endpoint's signing secret: shown to those who may, rotated with an overlap.
 
 use crate::App;
-use crate::audit::Deed;
 use crate::error::{AppError, Problems, Result};
 use crate::principal::{Place, Principal, Right};
-use domain::audit::Action;
+use domain::audit::{Action, Difference};
 use domain::endpoint::Endpoint;
 use domain::limit::{SECRET_GRACE_SECONDS_DEFAULT, SECRET_GRACE_SECONDS_MAX};
 use signing::Secret;
@@ -62,9 +61,7 @@ impl App {
 
     /// Notes something that changes nothing of an endpoint.
     pub(crate) async fn note_endpoint(&self, principal: &Principal, endpoint: &Endpoint, action: Action) {
-        let application = self.store().routing().application_by_key(endpoint.application);
-        let deed = Deed::new(action, &*endpoint.id, endpoint.name());
-        self.note_deed(principal, application.as_deref(), deed).await;
+        self.note(self.entry_of_endpoint(principal, endpoint, (action, Difference::default()))).await;
     }
 
     /// A new secret of the kind that the endpoint has: a receiver that checks ed25519 goes on doing so.

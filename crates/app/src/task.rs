@@ -158,10 +158,8 @@ impl App {
     }
 
     async fn note_task(&self, principal: &Principal, endpoint: &Endpoint, task: &Task) {
-        let application = self.store().routing().application_by_key(endpoint.application);
-        let deed = Deed::new(Action::TaskBegun, &*endpoint.id, endpoint.name());
-        let deed = deed.with(Difference::made(&shown(task)));
-        self.note_deed(principal, application.as_deref(), deed).await;
+        let begun = (Action::TaskBegun, Difference::made(&shown(task)));
+        self.note(self.entry_of_endpoint(principal, endpoint, begun)).await;
     }
 
     async fn room_for_task(&self, principal: &Principal) -> Result<()> {

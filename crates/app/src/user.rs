@@ -165,7 +165,7 @@ impl App {
         visitor: &Visitor,
         (field, password): (&'static str, &str),
     ) -> Result<()> {
-        let (email, here) = (&visitor.user.email, &visitor.browser.address);
+        let (email, here) = (&visitor.user.email, &visitor.address);
         self.inner.knocks.knock(here, email, self.now())?;
         let hash = self.store().user_proofs(email).await?.password;
         if !self.inner.passwords.fits(password, hash).await? {
