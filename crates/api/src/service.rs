@@ -33,7 +33,7 @@ impl Service {
         Self { api: Some(api), routes: routes.merge(beside) }
     }
 
-    /// Answers one request. Where its connection comes from, `peer`, is for the routes beside the API.
+    /// Answers one request. Where its connection comes from, `peer`, all but the hot route are told.
     pub async fn answer<B>(&self, mut request: Request<B>, peer: Option<SocketAddr>) -> Response
     where
         B: http_body::Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static,
@@ -59,8 +59,15 @@ impl Service {
         response
     }
 
+    /// What changes something is done to its end, also when the client hangs up: the audit log's entry comes right after the change.
     async fn route(&self, request: Request<Body>) -> Response {
-        match self.routes.clone().call(request).await {
+        let changes = !request.method().is_safe();
+        let work = self.routes.clone().call(request);
+        let routed = match self.api.as_ref().filter(|_| changes) {
+            Some(api) => api.app.to_its_end(work).await,
+            None => work.await,
+        };
+        match routed {
             Ok(response) => response,
             Err(never) => match never {},
         }

@@ -1,13 +1,16 @@
 //! API keys: made, listed, revoked. The text of a key is shown once and kept only as its SHA-256.
 
 use crate::App;
+use crate::audit::Deed;
 use crate::error::{AppError, Result};
 use crate::principal::{Principal, Right};
 use crate::session::{API_KEY_PREFIX, sha256};
 use domain::api_key::ApiKey;
+use domain::audit::{Action, Difference};
 use domain::name::check_text;
 use domain::role::Role;
 use domain::wire_id::Kind;
+use serde_json::json;
 
 /// Random bytes of a key.
 const KEY_BYTES: usize = 32;
@@ -48,7 +51,7 @@ impl App {
         let key = ApiKey {
             id: self.new_id(Kind::ApiKey),
             environment: principal.environment.key,
-            application: application.map(|a| a.key),
+            application: application.as_ref().map(|a| a.key),
             role,
             name,
             prefix: text[..SHOWN_CHARS].to_owned(),
@@ -57,6 +60,9 @@ impl App {
             revoked_at: None,
         };
         self.store().api_key_create(key.clone(), sha256(text.as_bytes())).await?;
+        let of = json!({"role": role.word(), "application": application.as_ref().map(|one| &one.id), "begins": key.prefix});
+        let deed = Deed::new(Action::ApiKeyCreated, &*key.id, called(&key)).with(Difference::made(&of));
+        self.note_deed(principal, application.as_deref(), deed).await;
         Ok((key, text))
     }
 
@@ -75,10 +81,20 @@ impl App {
     /// `NotFound`, `Forbidden`.
     pub async fn api_key_revoke(&self, principal: &Principal, id: &str) -> Result<()> {
         principal.may_in_environment(Right::Administer)?;
+        let keys = self.store().api_key_list(principal.environment.key).await?;
         self.store().api_key_revoke(principal.environment.key, id).await?;
         self.inner.sessions.forget_api_keys();
+        let Some(key) = keys.into_iter().find(|key| key.id == id) else { return Ok(()) };
+        let application = key.application.and_then(|key| self.store().routing().application_by_key(key));
+        let deed = Deed::new(Action::ApiKeyRevoked, &*key.id, called(&key));
+        self.note_deed(principal, application.as_deref(), deed).await;
         Ok(())
     }
+}
+
+/// What a key is called: its name, or how it begins.
+fn called(key: &ApiKey) -> &str {
+    if key.name.is_empty() { &key.prefix } else { &key.name }
 }
 
 /// Long division of a 256-bit number by 62. No `.` is among the digits, so that no SDK takes a key's end for a cloud

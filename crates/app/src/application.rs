@@ -1,10 +1,13 @@
 //! Applications: one for each customer of our user.
 
 use crate::App;
+use crate::audit::Deed;
+use crate::audit_shown;
 use crate::change::Change;
 use crate::error::{AppError, Problems, Result};
 use crate::principal::{Principal, Right};
 use domain::application::{Application, ApplicationFields};
+use domain::audit::{Action, Difference};
 use domain::name::{Metadata, check_metadata, check_name, check_uid};
 use domain::page::{Page, Slice};
 use domain::wire_id::Kind;
@@ -46,7 +49,9 @@ impl App {
         }
         check(&fields)?;
         let id = self.new_id(Kind::Application);
-        Ok((self.store().application_create(principal.environment.key, id, fields).await?, true))
+        let made = self.store().application_create(principal.environment.key, id, fields).await?;
+        self.note_created(principal, &made).await;
+        Ok((made, true))
     }
 
     /// The application with these fields' uid, created if it is not there.
@@ -70,7 +75,33 @@ impl App {
             (Err(StoreError::Taken(_)), Some(uid)) => {
                 Ok((self.store().application_find(environment, &uid).await?, false))
             }
-            (created, _) => Ok((created?, true)),
+            (created, _) => {
+                let made = created?;
+                self.note_created(principal, &made).await;
+                Ok((made, true))
+            }
+        }
+    }
+
+    async fn note_created(&self, principal: &Principal, made: &Application) {
+        let difference = Difference::made(&audit_shown::application(&made.fields));
+        self.note_application(principal, made, (Action::ApplicationCreated, difference)).await;
+    }
+
+    async fn note_application(
+        &self,
+        principal: &Principal,
+        application: &Application,
+        (action, difference): (Action, Difference),
+    ) {
+        let deed = Deed::new(action, &*application.id, application.called()).with(difference);
+        self.note_deed(principal, Some(application), deed).await;
+    }
+
+    async fn note_changed(&self, principal: &Principal, (before, after): (&Application, &Application)) {
+        let (old, new) = (audit_shown::application(&before.fields), audit_shown::application(&after.fields));
+        if let Some(difference) = Difference::between(&old, &new) {
+            self.note_application(principal, after, (Action::ApplicationChanged, difference)).await;
         }
     }
 
@@ -149,12 +180,18 @@ impl App {
                     Err(taken @ StoreError::Taken(_)) => {
                         self.workspace(principal, id, Right::Administer).map_err(|_| taken)?
                     }
-                    created => return Ok((created?, true)),
+                    created => {
+                        let made = created?;
+                        self.note_created(principal, &made).await;
+                        return Ok((made, true));
+                    }
                 }
             }
             found => found?,
         };
-        Ok((self.store().application_update(there.key, Box::new(move |_| fields.clone())).await?, false))
+        let after = self.store().application_update(there.key, Box::new(move |_| fields.clone())).await?;
+        self.note_changed(principal, (&there, &after)).await;
+        Ok((after, false))
     }
 
     /// Changes some of an application's fields.
@@ -172,7 +209,9 @@ impl App {
         // No rule is about two fields, so what is good with the fields of this moment is good with later ones.
         check(&patch.clone().apply(found.fields.clone()))?;
         let change = move |now: &Application| patch.clone().apply(now.fields.clone());
-        Ok(self.store().application_update(found.key, Box::new(change)).await?)
+        let after = self.store().application_update(found.key, Box::new(change)).await?;
+        self.note_changed(principal, (&found, &after)).await;
+        Ok(after)
     }
 
     /// Deletes an application with its endpoints.
@@ -184,6 +223,8 @@ impl App {
         let found = self.workspace(principal, id, Right::Administer)?;
         self.store().application_delete(found.key).await?;
         self.inner.sessions.forget_application(found.key);
+        let difference = Difference::gone(&audit_shown::application(&found.fields));
+        self.note_application(principal, &found, (Action::ApplicationDeleted, difference)).await;
         Ok(())
     }
 }

@@ -1,11 +1,13 @@
 //! Attempts, and deliveries as lists show them.
 
 use crate::App;
+use crate::audit::Deed;
 use crate::error::{AppError, Result};
 use crate::list::Listing;
 use crate::principal::{Place, Right};
 use crate::window::Window;
 use domain::attempt::{Attempt, Disposition};
+use domain::audit::Action;
 use domain::delivery::DeliveryState;
 use domain::id::{AttemptId, EndpointKey, MessageId};
 use domain::limit::PAGE_BYTES_MAX;
@@ -122,9 +124,12 @@ impl App {
     /// `NotFound`, `Forbidden`.
     pub async fn attempt_expunge(&self, at: Place<'_>, id: &str) -> Result<()> {
         at.principal.may_in_environment(Right::Administer)?;
-        let (_, message) = self.message_of(at, Right::Administer).await?;
-        let id = self.ids().read_attempt(id).ok_or(AppError::NotFound)?;
-        Ok(self.store().attempt_expunge(message.id, id).await?)
+        let (application, message) = self.message_of(at, Right::Administer).await?;
+        let attempt = self.ids().read_attempt(id).ok_or(AppError::NotFound)?;
+        self.store().attempt_expunge(message.id, attempt).await?;
+        let deed = Deed::new(Action::AttemptExpunged, id, id);
+        self.note_deed(at.principal, Some(&application), deed).await;
+        Ok(())
     }
 
     /// A page of an endpoint's messages, each once with its latest state. Unless `expanded`, canceled ones count as

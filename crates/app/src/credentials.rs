@@ -6,6 +6,7 @@
 use crate::App;
 use crate::error::{AppError, Problems, Result};
 use crate::principal::{Place, Right};
+use domain::audit::Action;
 use domain::auth::{API_KEY_HEADER, Auth, OAuth2};
 use domain::confidential::Confidential;
 use domain::credentials::{Credentials, Identity};
@@ -257,7 +258,9 @@ impl App {
     /// # Errors
     /// `NotFound`, `Forbidden` below the role of a manager.
     pub async fn credentials_get(&self, at: Place<'_>) -> Result<Credentials> {
-        Ok(self.endpoint_of(at, Right::Reveal).await?.credentials)
+        let found = self.endpoint_of(at, Right::Reveal).await?;
+        self.note_endpoint(at.principal, &found, Action::CredentialsShown).await;
+        Ok(found.credentials)
     }
 
     /// Makes `key`, or a generated one, the current key of the signature in `header` (`standard-ed25519` for that one); the
@@ -310,7 +313,7 @@ impl App {
             let credentials = rotate(endpoint).ok_or_else(full)?;
             Ok(EndpointChange { credentials: Some(credentials), ..EndpointChange::default() })
         };
-        self.endpoint_change(&found, Box::new(change)).await?;
+        self.endpoint_change(at.principal, &found, Box::new(change)).await?;
         Ok(())
     }
 

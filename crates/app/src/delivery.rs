@@ -1,15 +1,18 @@
 //! Deliveries: a message sent again to one of its endpoints, or to all.
 
 use crate::App;
+use crate::audit::Deed;
 use crate::error::{AppError, Problems, Result};
-use crate::principal::{Place, Right};
+use crate::principal::{Place, Principal, Right};
 use domain::application::Application;
 use domain::attempt::Trigger;
+use domain::audit::{Action, Difference};
 use domain::endpoint::Endpoint;
 use domain::id::EndpointKey;
 use domain::limit::ENDPOINTS_PER_APPLICATION_MAX;
 use domain::message::Message;
 use foldhash::HashSet;
+use serde_json::{Value, json};
 use store::StoreError;
 
 /// Runs that are added in one transaction: more would hold up the commits of new messages.
@@ -51,6 +54,7 @@ impl App {
         refuse_disabled(&endpoint)?;
         refuse_without_payload(&message)?;
         self.store().resend(message.id, endpoint.key, Trigger::Resend).await?;
+        self.note_resent(at.principal, (&application, &message), &json!({"endpoints": [endpoint.id]})).await;
         Ok(())
     }
 
@@ -76,10 +80,32 @@ impl App {
                 keys.push(key);
             }
         }
+        let mut sent = Ok(());
+        let mut queued = 0;
         for some in keys.chunks(TOGETHER) {
-            self.store().resend_to(message.id, some.to_vec(), Trigger::Resend).await?;
+            sent = self.store().resend_to(message.id, some.to_vec(), Trigger::Resend).await.map(|_| ());
+            if sent.is_err() {
+                break;
+            }
+            queued += some.len();
         }
-        Ok(Resent { queued: keys.len(), skipped })
+        // What is queued is queued, also where the rest is not.
+        if queued > 0 {
+            self.note_resent(at.principal, (&application, &message), &json!({"endpoints": queued})).await;
+        }
+        sent?;
+        Ok(Resent { queued, skipped })
+    }
+
+    async fn note_resent(
+        &self,
+        principal: &Principal,
+        (application, message): (&Application, &Message),
+        what: &Value,
+    ) {
+        let id = self.ids().message(message.id);
+        let deed = Deed::new(Action::MessageResent, &*id, &*id).with(Difference::made(what));
+        self.note_deed(principal, Some(application), deed).await;
     }
 
     /// The endpoints that a client names.

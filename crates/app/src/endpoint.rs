@@ -1,6 +1,7 @@
 //! Endpoints: where an application's events go. Their secrets and headers are in `secret` and `header`.
 
 use crate::App;
+use crate::audit_shown;
 use crate::change::Change;
 use crate::endpoint_check::{Asked, check, each_once};
 use crate::error::{AppError, Problems, Result};
@@ -8,6 +9,7 @@ use crate::options::{OptionsPatch, wrong};
 use crate::principal::{Place, Principal, Right};
 use crate::window::Window;
 use domain::application::Application;
+use domain::audit::{Action, Difference};
 use domain::clock::Timestamp;
 use domain::credentials::Credentials;
 use domain::endpoint::{Endpoint, EndpointFields, EndpointSecret, default_name};
@@ -149,7 +151,7 @@ impl App {
             options.clone().apply(&mut fields.options);
             replacing(now, fields, &options)
         };
-        let updated = self.endpoint_change(&found, Box::new(change)).await?;
+        let updated = self.endpoint_change(at.principal, &found, Box::new(change)).await?;
         self.resume(&found, &updated);
         Ok((updated, false))
     }
@@ -166,7 +168,7 @@ impl App {
             patch.clone().apply(&mut fields);
             replacing(now, each_once(fields), &patch.options)
         };
-        let updated = self.endpoint_change(&found, Box::new(change)).await?;
+        let updated = self.endpoint_change(at.principal, &found, Box::new(change)).await?;
         self.resume(&found, &updated);
         Ok(updated)
     }
@@ -178,7 +180,9 @@ impl App {
     pub async fn endpoint_delete(&self, at: Place<'_>) -> Result<()> {
         let found = self.endpoint_of(at, Right::Manage).await?;
         let notice = self.teller(found.application).and_then(|teller| teller.deleted(&found));
-        Ok(self.store().endpoint_delete(found.key, notice).await?)
+        let gone = (Action::EndpointDeleted, Difference::gone(&audit_shown::endpoint(&found, None)));
+        let entry = self.entry_of_endpoint(at.principal, &found, gone);
+        Ok(self.store().endpoint_delete(found.key, (notice, Some(entry))).await?)
     }
 
     /// Counts an endpoint's deliveries by state, over the last 28 days unless told otherwise.
@@ -296,8 +300,9 @@ impl App {
         let secret = secret.unwrap_or_else(|| Secret::generate(&mut |out| self.inner.parts.random.fill(out)));
         let id = self.new_id(Kind::Endpoint);
         let teller = self.teller(application.key);
-        let new = NewEndpoint {
+        let mut new = NewEndpoint {
             notice: teller.and_then(|teller| teller.created(&id, fields.uid.as_deref())),
+            entry: None,
             id,
             application: application.key,
             fields,
@@ -305,6 +310,15 @@ impl App {
             secrets: vec![EndpointSecret { secret, expires_at: None }],
             credentials,
         };
+        let shown = Endpoint {
+            id: new.id.clone(),
+            fields: new.fields.clone(),
+            headers: new.headers.clone(),
+            credentials: new.credentials.clone(),
+            ..self.nobody(application.key, String::new())
+        };
+        let made = (Action::EndpointCreated, Difference::made(&audit_shown::endpoint(&shown, None)));
+        new.entry = Some(self.entry_of_endpoint(principal, &shown, made));
         Ok(self.store().endpoint_create(new).await?)
     }
 

@@ -1,9 +1,12 @@
 //! Environments: what holds for all applications of one.
 
 use crate::App;
+use crate::audit::Deed;
+use crate::audit_shown;
 use crate::change::Change;
 use crate::error::{Problems, Result};
 use crate::principal::{Principal, Right};
+use domain::audit::{Action, Difference};
 use domain::environment::{Environment, SchemaValidation, SignatureHeaders};
 use domain::limit::MAX_ATTEMPTS_MAX;
 use domain::retry::{RetryPolicy, Schedule};
@@ -43,6 +46,7 @@ impl App {
         principal.may_in_environment(Right::Administer)?;
         let key = principal.environment.key;
         let there = self.store().environment_get(key).await?;
+        let before = audit_shown::environment(there.signature_headers, &there.settings);
         let mut settings = there.settings;
         patch.schema_validation.apply_or_default(&mut settings.schema_validation);
         patch.max_attempts.apply_to(&mut settings.retries.max_attempts);
@@ -51,7 +55,13 @@ impl App {
         check_retries(&settings.retries, &mut problems);
         problems.finish()?;
         let headers = patch.signature_headers.unwrap_or(there.signature_headers);
-        Ok(self.store().environment_update(key, headers, settings).await?)
+        let after = self.store().environment_update(key, headers, settings).await?;
+        let shown = audit_shown::environment(after.signature_headers, &after.settings);
+        if let Some(difference) = Difference::between(&before, &shown) {
+            let deed = Deed::new(Action::EnvironmentChanged, &*after.id, &*after.id).with(difference);
+            self.note_deed(principal, None, deed).await;
+        }
+        Ok(after)
     }
 }
 

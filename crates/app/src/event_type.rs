@@ -1,11 +1,14 @@
 //! Event types: the environment's catalogue of what can happen.
 
 use crate::App;
+use crate::audit::Deed;
+use crate::audit_shown;
 use crate::change::Change;
 use crate::environment::check_retries;
 use crate::error::{AppError, Problems, Result};
 use crate::list::{Rule, unique};
 use crate::principal::{Principal, Right};
+use domain::audit::{Action, Difference};
 use domain::event_type::{EventType, EventTypeFields};
 use domain::name::{check_description, check_plain, check_segment};
 use domain::page::{Page, Slice};
@@ -57,7 +60,9 @@ impl App {
             }),
             created => {
                 self.inner.schemas.forget();
-                Ok(created?)
+                let made = created?;
+                self.note_event_type(principal, (None, Some(&made))).await;
+                Ok(made)
             }
         }
     }
@@ -102,14 +107,17 @@ impl App {
         let environment = principal.environment.key;
         let mut fields = checked(Some(name), fields)?;
         // SDKs cannot send these: they stay.
-        if let Ok(there) = self.store().event_type_get(environment, name).await {
-            let (own, kept) = (&mut fields.retries, there.fields.retries);
+        let there = self.store().event_type_get(environment, name).await.ok();
+        if let Some(there) = &there {
+            let (own, kept) = (&mut fields.retries, there.fields.retries.clone());
             own.max_attempts = own.max_attempts.or(kept.max_attempts);
             own.retry_schedule = own.retry_schedule.take().or(kept.retry_schedule);
         }
         let put = self.store().event_type_put(environment, name, fields).await;
         self.inner.schemas.forget();
-        Ok(put?)
+        let (made, is_new) = put?;
+        self.note_event_type(principal, (there.as_ref().filter(|_| !is_new), Some(&made))).await;
+        Ok((made, is_new))
     }
 
     /// Changes some of an event type's fields.
@@ -132,9 +140,12 @@ impl App {
             patch.clone().apply(&mut fields);
             fields
         };
+        let before = self.store().event_type_get(environment, name).await?;
         let changed = self.store().event_type_update(environment, name, Box::new(change)).await;
         self.inner.schemas.forget();
-        Ok(changed?)
+        let changed = changed?;
+        self.note_event_type(principal, (Some(&before), Some(&changed))).await;
+        Ok(changed)
     }
 
     /// Archives an event type, or deletes it for good.
@@ -145,12 +156,37 @@ impl App {
         principal.may_in_environment(Right::Manage)?;
         let environment = principal.environment.key;
         self.inner.schemas.forget();
+        let before = self.store().event_type_get(environment, name).await?;
         if expunge {
-            return Ok(self.store().event_type_expunge(environment, name).await?);
+            self.store().event_type_expunge(environment, name).await?;
+            self.note_event_type(principal, (Some(&before), None)).await;
+            return Ok(());
         }
         let archive = |now: &EventType| EventTypeFields { archived: true, ..now.fields.clone() };
-        self.store().event_type_update(environment, name, Box::new(archive)).await?;
+        let after = self.store().event_type_update(environment, name, Box::new(archive)).await?;
+        self.note_event_type(principal, (Some(&before), Some(&after))).await;
         Ok(())
+    }
+
+    async fn note_event_type(
+        &self,
+        principal: &Principal,
+        (before, after): (Option<&EventType>, Option<&EventType>),
+    ) {
+        let shown = |one: &EventType| audit_shown::event_type(&one.fields);
+        let (action, difference) = match (before, after) {
+            (None, Some(made)) => (Action::EventTypeCreated, Some(Difference::made(&shown(made)))),
+            (Some(gone), None) => (Action::EventTypeDeleted, Some(Difference::gone(&shown(gone)))),
+            (Some(before), Some(after)) => {
+                let is_archived = after.fields.archived && !before.fields.archived;
+                let action = if is_archived { Action::EventTypeArchived } else { Action::EventTypeChanged };
+                (action, Difference::between(&shown(before), &shown(after)))
+            }
+            (None, None) => return,
+        };
+        let (Some(difference), Some(one)) = (difference, after.or(before)) else { return };
+        let deed = Deed::new(action, &*one.name, &*one.name).with(difference);
+        self.note_deed(principal, None, deed).await;
     }
 }
 

@@ -43,7 +43,7 @@ impl App {
             beside(&endpoint.credentials, &headers).map_err(StoreError::Limit)?;
             Ok(EndpointChange { headers: Some(headers.clone()), ..EndpointChange::default() })
         };
-        self.endpoint_change(&found, Box::new(change)).await?;
+        self.endpoint_change(at.principal, &found, Box::new(change)).await?;
         Ok(())
     }
 
@@ -68,7 +68,7 @@ impl App {
             beside(&endpoint.credentials, &headers).map_err(StoreError::Limit)?;
             Ok(EndpointChange { headers: Some(headers), ..EndpointChange::default() })
         };
-        self.endpoint_change(&found, Box::new(change)).await?;
+        self.endpoint_change(at.principal, &found, Box::new(change)).await?;
         Ok(())
     }
 }

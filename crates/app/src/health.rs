@@ -41,7 +41,7 @@ impl App {
     /// Waits until the work that goes on after its answer, or whose client went away, has ended. Called after the last request.
     pub async fn finish(&self) {
         self.inner.idempotency.flights.finish().await;
-        self.inner.mails.close();
-        self.inner.mails.wait().await;
+        self.inner.aside.close();
+        self.inner.aside.wait().await;
     }
 }

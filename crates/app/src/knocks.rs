@@ -20,6 +20,9 @@ const ACCOUNT_MAX: u32 = 100;
 /// tries them has the password, so nobody else can keep a person out by trying.
 const CODES_MAX: u32 = 10;
 const CODES_WINDOW_MS: i64 = 3_600_000;
+/// Failures of one account that the audit log has, in an hour.
+const NOTED_MAX: u32 = 20;
+const NOTED_WINDOW_MS: i64 = 3_600_000;
 /// Mails to one address that anybody can ask for, in an hour.
 const MAILS_MAX: u32 = 3;
 const MAILS_WINDOW_MS: i64 = 3_600_000;
@@ -34,6 +37,7 @@ enum Of {
     Account(String),
     Mail(String),
     Code(String),
+    Failure(String),
 }
 
 /// The tries that were wrong.
@@ -113,6 +117,13 @@ impl Knocks {
     /// The code was right: the wrong ones before it count no more.
     pub(crate) fn welcome_with_code(&self, account: &str) {
         self.counted.lock().remove(&Of::Code(account.to_owned()));
+    }
+
+    /// Counts a failure; whether it is one of the first, which are noted.
+    pub(crate) fn may_note(&self, account: &str, now: Timestamp) -> bool {
+        let mut counted = self.counted.lock();
+        make_room(&mut counted, now);
+        count(&mut counted, Of::Failure(account.to_owned()), (now, NOTED_WINDOW_MS)) <= NOTED_MAX
     }
 
     /// Counts a mail that somebody asked for; whether this address gets it. Nobody is flooded by others who know their address.

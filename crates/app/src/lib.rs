@@ -12,6 +12,8 @@ pub mod api_key;
 pub mod application;
 pub mod attempt;
 pub mod attempt_request;
+pub mod audit;
+mod audit_shown;
 pub mod change;
 pub mod check;
 pub mod credentials;
@@ -77,6 +79,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use store::Store;
 use store::handoff::Handoff;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 /// What an [`App`] is made of.
@@ -114,6 +117,8 @@ pub struct AppSettings {
     pub public_url: String,
     /// Requests of one credential in a second; 0 is no limit.
     pub api_rate_limit: u32,
+    /// Proxies whose word about a client's address is believed.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
     /// Days that messages are kept: a payload is never kept longer.
     pub retention_days: u32,
 }
@@ -134,7 +139,9 @@ struct Inner {
     recipients: Recipients,
     passwords: password::Passwords,
     knocks: knocks::Knocks,
-    mails: TaskTracker,
+    /// What goes on after its answer.
+    aside: TaskTracker,
+    mail_turns: Arc<Semaphore>,
     stopping: AtomicBool,
 }
 
@@ -160,7 +167,8 @@ impl App {
             recipients,
             passwords: password::Passwords::default(),
             knocks: knocks::Knocks::default(),
-            mails: TaskTracker::new(),
+            aside: TaskTracker::new(),
+            mail_turns: Arc::new(Semaphore::new(forgotten::MAILS_MAX)),
             stopping: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }

@@ -1,14 +1,17 @@
 //! Members: invited, given other roles and removed by those who administer where they are members.
 
 use crate::App;
+use crate::audit::Deed;
 use crate::error::{AppError, Result};
 use crate::mail::MAIL_WITHIN;
 use crate::principal::{Principal, Right, Scope};
 use crate::user::{Newcomer, taken_email};
 use courier::Mail;
+use domain::audit::{Action, Difference};
 use domain::id::ApplicationKey;
 use domain::sign_in::{INVITATION_MS, TicketPurpose};
 use domain::user::{Membership, User, normal_email};
+use serde_json::{Value, json};
 use store::StoreError;
 
 /// What became of an invitation.
@@ -51,8 +54,10 @@ impl App {
     ) -> Result<Invited> {
         administers(principal, membership.application)?;
         let email = normal_email(&newcomer.email);
+        let mut before = None;
         let user = match self.store().user_proofs(&email).await {
             Ok(proofs) => {
+                before = role_of(&proofs.user, membership.application);
                 self.store().membership_put(proofs.user.key, membership).await?;
                 self.store().user_get(&proofs.user.id).await?
             }
@@ -62,6 +67,8 @@ impl App {
             }
             Err(error) => return Err(error.into()),
         };
+        let roles = (before.unwrap_or_default(), role_of(&user, membership.application).unwrap_or_default());
+        self.note_member(principal, (Action::MemberAdded, membership.application), (&user, roles)).await;
         if user.has_password {
             return Ok(Invited::Member(user));
         }
@@ -80,7 +87,13 @@ impl App {
     ) -> Result<()> {
         administers(principal, membership.application)?;
         let user = self.member(user, membership.application).await?;
-        Ok(self.store().membership_put(user.key, membership).await?)
+        self.store().membership_put(user.key, membership).await?;
+        let roles = (
+            role_of(&user, membership.application).unwrap_or_default(),
+            json!({"role": membership.role.word()}),
+        );
+        self.note_member(principal, (Action::MemberChanged, membership.application), (&user, roles)).await;
+        Ok(())
     }
 
     /// Takes a member's role away. Who is a member of nothing else is deleted.
@@ -96,9 +109,36 @@ impl App {
         administers(principal, of)?;
         let user = self.member(user, of).await?;
         if user.memberships.len() == 1 {
-            return Ok(self.store().user_delete(user.key).await?);
+            self.store().user_delete(user.key).await?;
+        } else {
+            self.store().membership_delete(user.key, of).await?;
         }
-        Ok(self.store().membership_delete(user.key, of).await?)
+        let roles = (role_of(&user, of).unwrap_or_default(), Value::Null);
+        self.note_member(principal, (Action::MemberRemoved, of), (&user, roles)).await;
+        Ok(())
+    }
+
+    /// Notes what became of a member. Members of the whole instance are no matter of one environment.
+    async fn note_member(
+        &self,
+        principal: &Principal,
+        (action, of): (Action, Option<ApplicationKey>),
+        (user, (before, after)): (&User, (Value, Value)),
+    ) {
+        let given = |value: Value| Some(value).filter(|value| !value.is_null());
+        let deed = match (given(before), given(after)) {
+            // Who has no password is given another link.
+            (before, after) if before == after && action == Action::MemberAdded && !user.has_password => {
+                Deed::to_user(Action::LinkMade, user)
+            }
+            (before, after) if before == after => return,
+            (before, after) => Deed::to_user(action, user).with(Difference { before, after }),
+        };
+        let application = of.and_then(|key| self.store().routing().application_by_key(key));
+        match &application {
+            Some(application) => self.note_deed(principal, Some(application), deed).await,
+            None => self.note_of_instance(&principal.acting, deed).await,
+        }
     }
 
     async fn member(&self, id: &str, of: Option<ApplicationKey>) -> Result<User> {
@@ -128,9 +168,17 @@ impl App {
                 .into(),
             id: self.mail_id(),
         };
-        let sent = self.mail(&user.email, &mail, MAIL_WITHIN).await;
-        Ok(if sent { Invited::Mailed(user) } else { Invited::ByHand { user, link, was_tried: true } })
+        if self.mail(&user.email, &mail, MAIL_WITHIN).await {
+            return Ok(Invited::Mailed(user));
+        }
+        Ok(Invited::ByHand { user, link, was_tried: true })
     }
+}
+
+/// Their role in a place, as the audit log has it.
+fn role_of(user: &User, of: Option<ApplicationKey>) -> Option<Value> {
+    let here = user.memberships.iter().find(|membership| membership.application == of);
+    here.map(|membership| json!({"role": membership.role.word()}))
 }
 
 /// Members of a place are the matter of those who administer it. Who administers an application alone has no say over others.

@@ -1,11 +1,13 @@
 //! Messages: read, listed, their payloads removed. Posting one is in `ingest`.
 
 use crate::App;
+use crate::audit::Deed;
 use crate::error::{AppError, Result};
 use crate::list::Listing;
 use crate::principal::{Place, Principal, Right};
 use crate::window::Window;
 use domain::application::Application;
+use domain::audit::Action;
 use domain::id::MessageId;
 use domain::message::Message;
 use domain::page::Slice;
@@ -44,7 +46,11 @@ impl App {
     pub async fn message_expunge(&self, at: Place<'_>) -> Result<()> {
         at.principal.may_in_environment(Right::Administer)?;
         let (application, message) = self.message_of(at, Right::Administer).await?;
-        Ok(self.store().message_expunge(application.key, message.id).await?)
+        self.store().message_expunge(application.key, message.id).await?;
+        let id = self.ids().message(message.id);
+        let deed = Deed::new(Action::MessageExpunged, &*id, &*id);
+        self.note_deed(at.principal, Some(&application), deed).await;
+        Ok(())
     }
 
     /// The message that a path names, with its application, for an operation that needs `right`.

@@ -1,9 +1,11 @@
 //! Notices: what happened to an application's webhooks, and what operational webhooks are told of changes that people make.
 
 use crate::App;
+use crate::audit_shown;
 use crate::error::Result;
 use crate::principal::{Principal, Right};
 use domain::application::Application;
+use domain::audit::{Action, Difference, NewEntry};
 use domain::clock::Timestamp;
 use domain::endpoint::{Endpoint, EndpointFields};
 use domain::id::{ApplicationKey, EndpointKey};
@@ -128,15 +130,24 @@ impl App {
         Some(Teller { application, wanted, subject, now: self.now() })
     }
 
-    /// Changes an endpoint; with it goes what is to be told of that.
+    /// Changes an endpoint; with it goes what is to be told of that, and the entry of the audit log.
     pub(crate) async fn endpoint_change(
         &self,
+        principal: &Principal,
         found: &Endpoint,
         mut change: ChangeEndpoint,
     ) -> Result<Endpoint> {
         let teller = self.teller(found.application);
+        // What was done is known once it is done: everything else of the entry is known now.
+        let unknown = (Action::EndpointChanged, Difference::default());
+        let entry = self.entry_of_endpoint(principal, found, unknown);
         let told = move |now: &Endpoint| {
             let mut changed = change(now)?;
+            changed.entry = audit_shown::changed(now, &changed).map(|(action, difference)| NewEntry {
+                action,
+                difference,
+                ..entry.clone()
+            });
             if let Some(teller) = &teller {
                 let after = changed.fields.as_ref().unwrap_or(&now.fields);
                 changed.notices.extend(teller.changed(now, after));

@@ -1,14 +1,18 @@
 //! Who hears of endpoints that fail: the preferences of an application and of one endpoint, browsers, and the way out.
 
 use crate::App;
+use crate::audit::{Acting, Deed};
+use crate::audit_shown;
 use crate::change::Change;
 use crate::error::{AppError, Problems, Result};
 use crate::principal::{Principal, Right};
 use domain::application::Application;
+use domain::audit::{Action, ActorKind, Difference, NewEntry};
 use domain::confidential::Confidential;
 use domain::notice::{Channel, NoticeKind};
 use domain::notify::{Notify, Subscription};
 use domain::wrong::{Found, Wrong};
+use serde_json::json;
 use std::sync::Arc;
 pub use store::notify::StoredSubscription;
 use url::Url;
@@ -98,7 +102,8 @@ impl App {
             principal.may_in_environment(Right::Administer)?;
         }
         let has_new_url = matches!(input.slack_url, Change::Set(_));
-        let notify = input.apply(self.store().notify_get(found.key).await?);
+        let before = self.store().notify_get(found.key).await?;
+        let notify = input.apply(before.clone());
         let mut problems = Problems::default();
         let mut wrong = Vec::new();
         notify.check(&mut Found::new(&mut wrong));
@@ -109,7 +114,11 @@ impl App {
             note(&mut problems, "slackUrl", self.check_target(url.reveal()));
         }
         problems.finish()?;
-        self.store().notify_put(found.key, notify).await?;
+        self.store().notify_put(found.key, notify.clone()).await?;
+        let (old, new) = (audit_shown::notify(&before, None), audit_shown::notify(&notify, Some(&before)));
+        if let Some(difference) = Difference::between(&old, &new) {
+            self.note_notify(principal, &found, (Action::NotifyChanged, difference)).await;
+        }
         self.notify_get(principal, application).await
     }
 
@@ -145,6 +154,8 @@ impl App {
         let place = format!("{} {}", application.id, subscription.endpoint.reveal());
         let id = format!("push_{}", self.inner.recipients.print(Channel::Push, &place));
         self.store().subscription_put(application.key, id.clone(), subscription).await?;
+        let made = Difference::made(&json!({"subscription": id}));
+        self.note_notify(principal, &application, (Action::BrowserAdded, made)).await;
         Ok(id)
     }
 
@@ -159,7 +170,20 @@ impl App {
         id: &str,
     ) -> Result<()> {
         let application = self.workspace(principal, application, Right::Send)?;
-        Ok(self.store().subscription_delete(application.key, id).await?)
+        self.store().subscription_delete(application.key, id).await?;
+        let gone = Difference::gone(&json!({"subscription": id}));
+        self.note_notify(principal, &application, (Action::BrowserRemoved, gone)).await;
+        Ok(())
+    }
+
+    async fn note_notify(
+        &self,
+        principal: &Principal,
+        application: &Application,
+        (action, difference): (Action, Difference),
+    ) {
+        let deed = Deed::new(action, &*application.id, application.called()).with(difference);
+        self.note_deed(principal, Some(application), deed).await;
     }
 
     /// The names of the applications whose e-mails the bearer of this link gets, and whether it still wants any.
@@ -184,6 +208,11 @@ impl App {
         let (applications, print) = self.unsubscribable(token)?;
         for application in &applications {
             self.store().unsubscribe(application.key, print, wants_none).await?;
+            let action = if wants_none { Action::Unsubscribed } else { Action::SubscribedAgain };
+            let deed = Deed::new(action, &*application.id, application.called());
+            let entry = self.entry_of_instance(&Acting::of(ActorKind::Nobody), deed);
+            let (environment, key) = (Some(application.environment), Some(application.key));
+            self.note(NewEntry { environment, application: key, ..entry }).await;
         }
         Ok(names(&applications))
     }

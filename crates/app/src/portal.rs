@@ -2,10 +2,12 @@
 //! API, as an application's token does.
 
 use crate::App;
+use crate::audit::Acting;
 use crate::error::{AppError, Problems, Result};
 use crate::principal::{Principal, Right, Scope};
 use crate::session::{sha256, subject};
-use crate::sign_in::{Visitor, form_token};
+use crate::sign_in::{From, Visitor, form_token};
+use domain::audit::Actor;
 use domain::clock::Timestamp;
 use domain::id::UserKey;
 use domain::portal::{
@@ -104,7 +106,7 @@ impl App {
     ///
     /// # Errors
     /// `Unauthenticated`; `Unavailable`.
-    pub async fn guest(&self, token: &str) -> Result<Visitor> {
+    pub async fn guest(&self, token: &str, from: &From) -> Result<Visitor> {
         let (portal, hash) = self.portal_of(token.as_bytes()).await?;
         let role = role_of(&portal.capabilities);
         let user = User {
@@ -125,7 +127,13 @@ impl App {
             address: String::new(),
             agent: String::new(),
         };
-        Ok(Visitor { user, browser, form_token: form_token(token), portal: Some(portal) })
+        Ok(Visitor {
+            user,
+            browser,
+            form_token: form_token(token),
+            portal: Some(portal),
+            address: from.address.clone(),
+        })
     }
 
     /// The application that a guest is here for.
@@ -149,8 +157,9 @@ impl App {
             scope: Scope::Application { key: application.key, id: Some(application.id.clone()) },
             role: role_of(&portal.capabilities),
             subject: subject(&["portal", &crate::session::hex(&hash)]),
-            feature_flags: Some(portal.feature_flags),
-            capabilities: Some(portal.capabilities),
+            feature_flags: Some(portal.feature_flags.clone()),
+            capabilities: Some(portal.capabilities.clone()),
+            acting: Acting { actor: guest_of(&portal), ..Acting::default() },
         };
         Ok((principal, portal.expires_at))
     }
@@ -165,6 +174,14 @@ impl App {
             found => Ok((found?, hash)),
         }
     }
+}
+
+/// Who acts, when it is whoever came by a link.
+pub(crate) fn guest_of(portal: &Portal) -> Actor {
+    Actor::token(&match &portal.session_id {
+        Some(session) => format!("portal link {session}"),
+        None => "portal link".to_owned(),
+    })
 }
 
 fn check(new: &NewPortal, seconds: i64) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Who is asking, and what they may do.
 
 use crate::App;
+use crate::audit::Acting;
 use crate::error::{AppError, Result};
 use domain::application::Application;
 use domain::environment::Environment;
@@ -25,6 +26,8 @@ pub struct Principal {
     pub feature_flags: Option<Vec<String>>,
     /// What a portal link gives, one by one; none is all that the role may.
     pub capabilities: Option<Vec<Capability>>,
+    /// Who acts, and from where: for the audit log.
+    pub acting: Acting,
 }
 
 /// How much of an environment a principal opens.
@@ -103,6 +106,13 @@ impl Right {
 }
 
 impl Principal {
+    /// The same, from this address.
+    #[must_use]
+    pub fn at(&self, address: &str) -> Self {
+        let acting = Acting { actor: self.acting.actor.clone(), address: address.to_owned() };
+        Self { acting, ..self.clone() }
+    }
+
     /// Whether this principal may do what needs `right`.
     ///
     /// # Errors

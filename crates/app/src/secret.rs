@@ -2,7 +2,8 @@
 
 use crate::App;
 use crate::error::{AppError, Problems, Result};
-use crate::principal::{Place, Right};
+use crate::principal::{Place, Principal, Right};
+use domain::audit::{Action, Difference};
 use domain::endpoint::Endpoint;
 use domain::limit::{SECRET_GRACE_SECONDS_DEFAULT, SECRET_GRACE_SECONDS_MAX};
 use signing::Secret;
@@ -17,6 +18,7 @@ impl App {
     pub async fn secret_get(&self, at: Place<'_>) -> Result<String> {
         let found = self.endpoint_of(at, Right::Reveal).await?;
         let current = found.secrets.first().ok_or(AppError::NotFound)?;
+        self.note_endpoint(at.principal, &found, Action::SecretShown).await;
         Ok(current.secret.reveal())
     }
 
@@ -53,8 +55,13 @@ impl App {
             rotated.map_err(|full| StoreError::Limit(full.to_string()))?;
             Ok(EndpointChange { secrets: Some(endpoint.secrets), ..EndpointChange::default() })
         };
-        self.endpoint_change(&found, Box::new(change)).await?;
+        self.endpoint_change(at.principal, &found, Box::new(change)).await?;
         Ok(())
+    }
+
+    /// Notes something that changes nothing of an endpoint.
+    pub(crate) async fn note_endpoint(&self, principal: &Principal, endpoint: &Endpoint, action: Action) {
+        self.note(self.entry_of_endpoint(principal, endpoint, (action, Difference::default()))).await;
     }
 
     /// A new secret of the kind that the endpoint has: a receiver that checks ed25519 goes on doing so.

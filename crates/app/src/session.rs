@@ -6,12 +6,14 @@
 //! push them out.
 
 use crate::App;
+use crate::audit::Acting;
 use crate::error::{AppError, Result};
 use crate::jwt::{CannotSign, Grant, Verified};
 use crate::portal::PORTAL_PREFIX;
 use crate::principal::{Principal, Scope};
 use aws_lc_rs::digest::{SHA256, digest};
 use domain::api_key::ApiKey;
+use domain::audit::Actor;
 use domain::clock::Timestamp;
 use domain::id::ApplicationKey;
 use domain::role::Role;
@@ -144,6 +146,7 @@ impl App {
             }
         };
         let role = Role::Administrator;
+        let acting = acting(Actor::token(&environment.id));
         Ok(Principal {
             environment,
             scope: Scope::Environment,
@@ -151,6 +154,7 @@ impl App {
             subject,
             feature_flags: None,
             capabilities: None,
+            acting,
         })
     }
 
@@ -160,6 +164,7 @@ impl App {
         let environment = routing.environment(&verified.environment).ok_or(AppError::Unauthenticated)?;
         let application = routing.application_by_id(&id).filter(|a| a.environment == environment.key);
         let key = application.ok_or(AppError::Unauthenticated)?.key;
+        let acting = acting(Actor::token(&id));
         let scope = Scope::Application { key, id: Some(id) };
         let feature_flags = Some(verified.feature_flags);
         Ok(Principal {
@@ -169,6 +174,7 @@ impl App {
             subject,
             feature_flags,
             capabilities: None,
+            acting,
         })
     }
 
@@ -189,11 +195,17 @@ impl App {
         self.note_use(&key).await;
         let environment = Arc::new(self.store().environment_get(key.environment).await?);
         let subject = subject(&["key", &key.id]);
+        let acting = acting(Actor::api_key(&key));
         let ApiKey { application, role, .. } = key;
         let scope = application.map_or(Scope::Environment, |key| Scope::Application { key, id: None });
         let feature_flags = application.map(|_| Vec::new());
-        Ok(Principal { environment, scope, role, subject, feature_flags, capabilities: None })
+        Ok(Principal { environment, scope, role, subject, feature_flags, capabilities: None, acting })
     }
+}
+
+/// From where is known with each request.
+const fn acting(actor: Actor) -> Acting {
+    Acting { actor, address: String::new() }
 }
 
 /// SHA-256 of a credential's text: what the store keeps of an API key.

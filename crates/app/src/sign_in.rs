@@ -4,11 +4,14 @@
 //! long, and says the same, as one about an account that is.
 
 use crate::App;
+use crate::audit::{Acting, Deed};
 use crate::error::{AppError, Result};
+use crate::portal::guest_of;
 use crate::principal::{Principal, Scope};
 use crate::session::{hex, sha256, subject};
 use crate::totp::Entered;
 use domain::application::Application;
+use domain::audit::{Action, ActorKind};
 use domain::clock::Timestamp;
 use domain::environment::Environment;
 use domain::id::ApplicationKey;
@@ -42,6 +45,8 @@ pub struct Visitor {
     pub user: User,
     /// In which browser.
     pub browser: Browser,
+    /// From which address now; empty when unknown.
+    pub address: String,
     /// What every form of theirs carries, so that no other site can send one.
     pub form_token: String,
     /// The link by which they came, if they are no user.
@@ -73,6 +78,13 @@ impl Visitor {
             None => subject(&["user", &self.user.id]),
         }
     }
+
+    pub(crate) fn acting(&self) -> Acting {
+        match &self.portal {
+            Some(portal) => Acting { actor: guest_of(portal), address: self.address.clone() },
+            None => Acting::user(&self.user, &self.address),
+        }
+    }
 }
 
 impl App {
@@ -90,6 +102,9 @@ impl App {
         };
         let hash = proofs.as_ref().and_then(|proofs| proofs.password.clone());
         let fits = self.inner.passwords.fits(password, hash).await?;
+        if !fits && let Some(proofs) = &proofs {
+            self.note_failure(&proofs.user, &from);
+        }
         let Proofs { user, password, .. } = proofs.filter(|_| fits).ok_or(AppError::Unauthenticated)?;
         self.inner.knocks.welcome(&from.address, &email);
         match self.enter(&user, password, from).await {
@@ -130,6 +145,8 @@ impl App {
         }
         let hash = self.hashed(password).await?;
         let user = self.store().ticket_use(sha256(link.as_bytes()), hash).await?;
+        let acting = Acting::user(&user, &from.address);
+        self.note_of_instance(&acting, Deed::to_user(Action::PasswordChosen, &user)).await;
         self.welcome(&user, from).await
     }
 
@@ -137,7 +154,7 @@ impl App {
     ///
     /// # Errors
     /// `Unauthenticated`; `Unavailable`.
-    pub async fn visitor(&self, cookie: &str) -> Result<Visitor> {
+    pub async fn visitor(&self, cookie: &str, from: &From) -> Result<Visitor> {
         if cookie.len() != TOKEN_CHARS {
             return Err(AppError::Unauthenticated);
         }
@@ -149,7 +166,13 @@ impl App {
         if browser.seen_at.plus_ms(SESSION_SEEN_MS) <= now {
             self.store().browser_seen(hash).await?;
         }
-        Ok(Visitor { user, browser, form_token: form_token(cookie), portal: None })
+        Ok(Visitor {
+            user,
+            browser,
+            form_token: form_token(cookie),
+            address: from.address.clone(),
+            portal: None,
+        })
     }
 
     /// Signs a visitor out, here or everywhere.
@@ -161,6 +184,8 @@ impl App {
             true => self.store().browsers_delete(visitor.user.key, None).await?,
             false => self.store().browser_delete(visitor.browser.sha256).await?,
         }
+        let action = if everywhere { Action::SignedOutEverywhere } else { Action::SignedOut };
+        self.note_of_instance(&visitor.acting(), Deed::to_user(action, &visitor.user)).await;
         Ok(())
     }
 
@@ -191,8 +216,8 @@ impl App {
         let flags = portal.map(|portal| portal.feature_flags.clone()).unwrap_or_default();
         let feature_flags = (!is_everywhere).then_some(flags);
         let capabilities = portal.map(|portal| portal.capabilities.clone());
-        let principal =
-            Principal { environment, scope, role, subject: visitor.subject(), feature_flags, capabilities };
+        let (subject, acting) = (visitor.subject(), visitor.acting());
+        let principal = Principal { environment, scope, role, subject, feature_flags, capabilities, acting };
         Ok(Opened { application, principal })
     }
 
@@ -215,6 +240,7 @@ impl App {
             subject: visitor.subject(),
             feature_flags: None,
             capabilities: None,
+            acting: visitor.acting(),
         })
     }
 
@@ -231,6 +257,7 @@ impl App {
             subject: subject(&["anybody"]),
             feature_flags: Some(Vec::new()),
             capabilities: None,
+            acting: Acting::default(),
         })
     }
 
@@ -268,6 +295,7 @@ impl App {
         from: From,
     ) -> Result<String> {
         let cookie = self.new_token();
+        let acting = Acting::user(user, &from.address);
         let agent = from.agent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS_MAX).collect();
         let new = NewBrowser {
             sha256: sha256(cookie.as_bytes()),
@@ -278,8 +306,21 @@ impl App {
             agent,
         };
         self.store().browser_create(new).await?;
+        self.note_of_instance(&acting, Deed::to_user(Action::SignedIn, user)).await;
         self.store().browsers_prune(idle_since(self.now())).await?;
         Ok(cookie)
+    }
+
+    /// Notes that somebody failed to sign in, a few times an hour for each account. It is written after the answer, which would take
+    /// longer otherwise where there is such an account.
+    pub(crate) fn note_failure(&self, user: &User, from: &From) {
+        if !self.inner.knocks.may_note(&user.email, self.now()) {
+            return;
+        }
+        let acting = Acting { address: from.address.clone(), ..Acting::of(ActorKind::Nobody) };
+        let entry = self.entry_of_instance(&acting, Deed::to_user(Action::SignInFailed, user));
+        let app = self.clone();
+        self.inner.aside.spawn(async move { app.note(entry).await });
     }
 
     /// What a cookie or a link holds: 32 random bytes, as hexadecimal digits.

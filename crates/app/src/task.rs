@@ -1,10 +1,12 @@
 //! Background tasks: what failed, what was missed, or what a filter finds is sent to an endpoint again.
 
 use crate::App;
+use crate::audit::Deed;
 use crate::delivery::refuse_disabled;
 use crate::error::{AppError, Problems, Result};
 use crate::principal::{Place, Principal, Right, Scope};
 use crate::window::{DAY_MS, SLACK_MS};
+use domain::audit::{Action, Difference};
 use domain::clock::Timestamp;
 use domain::endpoint::Endpoint;
 use domain::id::ApplicationKey;
@@ -13,6 +15,8 @@ use domain::name::{check_channel, check_plain, check_tag};
 use domain::page::{Page, Slice};
 use domain::task::{Plan, Task, TaskKind, TaskStatus};
 use domain::wire_id::Kind;
+use domain::word::Worded;
+use serde_json::{Value, json};
 use store::endpoint::EndpointChange;
 pub use store::task::TaskFilter;
 
@@ -49,9 +53,10 @@ impl App {
     /// `NotFound`, `Forbidden`, `Invalid` for a window that is too wide or upside down; `Refused` when the endpoint is disabled,
     /// or too many tasks run.
     pub async fn task_begin(&self, at: Place<'_>, wanted: Wanted) -> Result<Task> {
-        let (_, task) = self.task_planned(at, wanted).await?;
+        let (endpoint, task) = self.task_planned(at, wanted).await?;
         self.room_for_task(at.principal).await?;
         self.store().task_create(task.clone()).await?;
+        self.note_task(at.principal, &endpoint, &task).await;
         Ok(task)
     }
 
@@ -95,10 +100,11 @@ impl App {
                 ..EndpointChange::default()
             })
         };
-        let enabled = self.endpoint_change(&found, Box::new(enable)).await?;
+        let enabled = self.endpoint_change(at.principal, &found, Box::new(enable)).await?;
         let Some(since) = since else { return Ok((enabled, None)) };
         let task = self.recovery_of(at.principal, &enabled, since);
         self.store().task_create(task.clone()).await?;
+        self.note_task(at.principal, &enabled, &task).await;
         Ok((enabled, Some(task)))
     }
 
@@ -139,7 +145,21 @@ impl App {
             return Err(AppError::refused("generic_error", "This task has ended already."));
         }
         let notice = self.teller(found.application).and_then(|teller| teller.ended(&found));
-        Ok(self.store().task_cancel(&found, "it was canceled", notice).await?)
+        let canceled = self.store().task_cancel(&found, "it was canceled", notice).await?;
+        let application = self.store().routing().application_by_key(found.application);
+        let route = self.store().routing().route(found.endpoint);
+        let (id, name) = route.map_or_else(
+            || (found.id.clone(), String::new()),
+            |route| (route.endpoint.id.clone(), route.endpoint.name()),
+        );
+        let deed = Deed::new(Action::TaskCanceled, id, name).with(Difference::gone(&shown(&found)));
+        self.note_deed(principal, application.as_deref(), deed).await;
+        Ok(canceled)
+    }
+
+    async fn note_task(&self, principal: &Principal, endpoint: &Endpoint, task: &Task) {
+        let begun = (Action::TaskBegun, Difference::made(&shown(task)));
+        self.note(self.entry_of_endpoint(principal, endpoint, begun)).await;
     }
 
     async fn room_for_task(&self, principal: &Principal) -> Result<()> {
@@ -232,4 +252,10 @@ fn check_filter(plan: &Plan, problems: &mut Problems) {
     }
     problems.check("channel", plan.channel.as_deref().map_or(Ok(()), check_channel));
     problems.check("tag", plan.tag.as_deref().map_or(Ok(()), check_tag));
+}
+
+/// A task as the audit log has it.
+fn shown(task: &Task) -> Value {
+    let time = |ms: i64| Timestamp(ms).to_string();
+    json!({"task": task.id, "kind": task.kind.word(), "since": time(task.plan.since), "until": time(task.plan.until)})
 }

@@ -5,10 +5,12 @@
 //! (`posthaste user reset-totp`).
 
 use crate::App;
+use crate::audit::Deed;
 use crate::error::{AppError, Result};
 use crate::session::{hex, sha256};
 use crate::sign_in::{From, Visitor};
 use aws_lc_rs::hmac;
+use domain::audit::Action;
 use domain::confidential::Confidential;
 use domain::sign_in::{SECOND_FACTOR_MS, TicketPurpose};
 use domain::totp::{TOTP_SECRET_BYTES, TotpSecret, digits};
@@ -89,6 +91,7 @@ impl App {
         self.inner.knocks.welcome_with_code(&user.email);
         let totp = Some(Some(Totp { secret: secret.base32(), last_step }));
         self.store().user_change(user.key, UserChange { totp, ..UserChange::default() }).await?;
+        self.note_of_instance(&visitor.acting(), Deed::to_user(Action::TotpOn, user)).await;
         Ok(self.store().browsers_delete(user.key, Some(visitor.browser.sha256)).await?)
     }
 
@@ -103,7 +106,9 @@ impl App {
         } else {
             self.own_password(visitor, ("proof", proof)).await?;
         }
-        self.totp_forget(&visitor.user).await
+        self.totp_forget(&visitor.user).await?;
+        self.note_of_instance(&visitor.acting(), Deed::to_user(Action::TotpOff, &visitor.user)).await;
+        Ok(())
     }
 
     /// Switches the second factor of the user of this address off: for whoever runs the server.
@@ -112,7 +117,9 @@ impl App {
     /// `NotFound`, `Unavailable`.
     pub async fn totp_reset(&self, email: &str) -> Result<()> {
         let user = self.store().user_proofs(&normal_email(email)).await?.user;
-        self.totp_forget(&user).await
+        self.totp_forget(&user).await?;
+        self.note_command(Deed::to_user(Action::TotpReset, &user)).await;
+        Ok(())
     }
 
     /// Signs in whoever was right with a password, or with a link, and has the code of their second factor now.
@@ -121,7 +128,11 @@ impl App {
     /// `NotFound` when it took too long; `Invalid` when the code is wrong; `TooMany`.
     pub async fn second_factor(&self, ticket: &str, code: &str, from: From) -> Result<String> {
         let user = self.holder(ticket, TicketPurpose::SecondFactor, &from).await?;
-        self.code_checked(&user, ("code", code)).await?;
+        let checked = self.code_checked(&user, ("code", code)).await;
+        if matches!(checked, Err(AppError::Invalid(_))) {
+            self.note_failure(&user, &from);
+        }
+        checked?;
         let password = self.store().user_proofs(&user.email).await?.password;
         // The ticket ends with the password that it was given for.
         self.holder(ticket, TicketPurpose::SecondFactor, &from).await?;

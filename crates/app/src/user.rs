@@ -1,9 +1,11 @@
 //! Users: added by those who administer where they are to be members, and by themselves the first time.
 
 use crate::App;
+use crate::audit::{Acting, Deed};
 use crate::error::{AppError, Problems, Result};
 use crate::session::{hex, sha256};
 use crate::sign_in::{From, Visitor};
+use domain::audit::{Action, ActorKind, Difference};
 use domain::environment::ENVIRONMENT_DEFAULT;
 use domain::name::check_name;
 use domain::notify::is_email;
@@ -11,6 +13,7 @@ use domain::role::Role;
 use domain::sign_in::{INVITATION_MS, TicketPurpose};
 use domain::user::{Membership, User, check_password, normal_email};
 use domain::wire_id::Kind;
+use serde_json::json;
 use store::StoreError;
 use store::seal::derive;
 use store::user::{NewUser, UserChange};
@@ -74,6 +77,8 @@ impl App {
             Err(StoreError::Taken(_)) => return Err(AppError::NotFound),
             made => made?,
         };
+        let acting = Acting::user(&user, &from.address);
+        self.note_of_instance(&acting, Deed::to_user(Action::UserCreated, &user)).await;
         self.welcome(&user, from).await
     }
 
@@ -84,7 +89,10 @@ impl App {
     pub async fn user_create(&self, newcomer: Newcomer, role: Role) -> Result<User> {
         let new = self.user_new(newcomer, Membership { application: None, role }).await?;
         self.first_environment().await?;
-        taken_email(self.store().user_create(new).await)
+        let user = taken_email(self.store().user_create(new).await)?;
+        let role = Difference::made(&json!({"role": role.word()}));
+        self.note_command(Deed::to_user(Action::UserCreated, &user).with(role)).await;
+        Ok(user)
     }
 
     /// All users, by address, with where they may do what: for whoever runs the server.
@@ -101,6 +109,7 @@ impl App {
     /// `NotFound`, `Unavailable`.
     pub async fn password_link_for(&self, email: &str) -> Result<String> {
         let user = self.store().user_proofs(&normal_email(email)).await?.user;
+        self.note_command(Deed::to_user(Action::LinkMade, &user)).await;
         self.link(&user, TicketPurpose::Password, INVITATION_MS).await
     }
 
@@ -110,6 +119,7 @@ impl App {
     /// `NotFound`, `Unavailable`.
     pub async fn sign_in_link(&self, email: &str, holds_ms: i64) -> Result<String> {
         let user = self.store().user_proofs(&normal_email(email)).await?.user;
+        self.note_command(Deed::to_user(Action::LinkMade, &user)).await;
         self.link(&user, TicketPurpose::SignIn, holds_ms).await
     }
 
@@ -126,6 +136,7 @@ impl App {
         check_password(&passwords.new, email).map_err(|what| AppError::invalid("new", what))?;
         let password = Some(self.hashed(&passwords.new).await?);
         self.store().user_change(visitor.user.key, UserChange { password, ..UserChange::default() }).await?;
+        self.note_of_instance(&visitor.acting(), Deed::to_user(Action::PasswordChanged, &visitor.user)).await;
         Ok(self.store().browsers_delete(visitor.user.key, Some(visitor.browser.sha256)).await?)
     }
 
@@ -136,7 +147,12 @@ impl App {
     pub async fn user_rename(&self, visitor: &Visitor, name: &str) -> Result<()> {
         check_name(name.trim()).map_err(|what| AppError::invalid("name", what))?;
         let change = UserChange { name: Some(name.trim().to_owned()), ..UserChange::default() };
+        let names = Difference::between(&json!({"name": visitor.user.name}), &json!({"name": name.trim()}));
         self.store().user_change(visitor.user.key, change).await?;
+        if let Some(names) = names {
+            let deed = Deed::to_user(Action::UserRenamed, &visitor.user).with(names);
+            self.note_of_instance(&visitor.acting(), deed).await;
+        }
         Ok(())
     }
 
@@ -149,7 +165,7 @@ impl App {
         visitor: &Visitor,
         (field, password): (&'static str, &str),
     ) -> Result<()> {
-        let (email, here) = (&visitor.user.email, &visitor.browser.address);
+        let (email, here) = (&visitor.user.email, &visitor.address);
         self.inner.knocks.knock(here, email, self.now())?;
         let hash = self.store().user_proofs(email).await?.password;
         if !self.inner.passwords.fits(password, hash).await? {
@@ -185,6 +201,11 @@ impl App {
         };
         let name = newcomer.name.trim().to_owned();
         Ok(NewUser { id: self.new_id(Kind::User), email, name, password, memberships: vec![membership] })
+    }
+
+    /// Notes what whoever runs the server did by a command.
+    pub(crate) async fn note_command(&self, deed: Deed) {
+        self.note_of_instance(&Acting::of(ActorKind::Operator), deed).await;
     }
 
     /// Whoever signs in finds an environment, also before any token was used.

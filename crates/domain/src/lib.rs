@@ -6,6 +6,7 @@
 pub mod api_key;
 pub mod application;
 pub mod attempt;
+pub mod audit;
 pub mod auth;
 pub mod checkpoint;
 pub mod clock;

@@ -4,6 +4,7 @@
 //! at once must not show in the latency of those that do not. A success is not told: the store finds it among the attempts.
 
 use domain::application::Application;
+use domain::audit::{Action, Actor, ActorKind, Difference, NewEntry, Subject};
 use domain::clock::{Clock, Timestamp};
 use domain::endpoint::{Disabling, Endpoint, EndpointFields};
 use domain::health::{DisablePolicy, FAILING_MS, Failures, LastAnswer, enough, is_worth_a_warning, reason};
@@ -12,6 +13,7 @@ use domain::notice::{Facts, NewNotice, NoticeKind};
 use domain::operational::switched_data;
 use foldhash::HashMap;
 use parking_lot::Mutex;
+use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -211,13 +213,32 @@ pub(crate) async fn disable(
         }
         let fields = EndpointFields { disabled: true, ..now.fields.clone() };
         let notices = Vec::from_iter(disabled(&application, now, (&disabling, since)));
+        let entry = Some(entry(&application, now, &disabling));
         let disabling = Some(Some(disabling.clone()));
-        Ok(EndpointChange { fields: Some(fields), disabling, notices, ..EndpointChange::default() })
+        Ok(EndpointChange { fields: Some(fields), disabling, notices, entry, ..EndpointChange::default() })
     };
     match store.endpoint_update(endpoint.key, Box::new(change)).await {
         Ok(_) => tracing::info!(endpoint = endpoint.id, reason = told, "an endpoint is disabled"),
         Err(StoreError::NotFound) => {}
         Err(error) => tracing::warn!(%error, endpoint = endpoint.id, "an endpoint could not be disabled"),
+    }
+}
+
+/// What the audit log says of it.
+fn entry(application: &Application, endpoint: &Endpoint, disabling: &Disabling) -> NewEntry {
+    NewEntry {
+        at: disabling.at,
+        environment: Some(application.environment),
+        application: Some(application.key),
+        place: application.called().to_owned(),
+        actor: Actor::of(ActorKind::Server),
+        address: String::new(),
+        action: Action::EndpointDisabled,
+        subject: Subject { id: endpoint.id.clone(), name: endpoint.name() },
+        difference: Difference {
+            before: Some(json!({"disabled": false})),
+            after: Some(json!({"disabled": true, "reason": disabling.reason})),
+        },
     }
 }
 

@@ -95,6 +95,7 @@ impl Core {
                 api_rate_limit: config.api_rate_limit,
                 event_origin: config.event_origin.clone(),
                 public_url: config.public_url.clone(),
+                trusted_proxies: config.trusted_proxies.clone(),
             },
         });
         Ok(Self { store, app, egress, courier, ids, handoff, clock, sandbox })
@@ -235,7 +236,6 @@ impl Server {
 fn web_settings(config: &Config, keys: &Keys) -> WebSettings {
     WebSettings {
         public_url: config.public_url.clone(),
-        trusted_proxies: config.trusted_proxies.clone(),
         retry_schedule: config.schedule.seconds().to_vec(),
         sender_addresses: config.sender_addresses.iter().map(ToString::to_string).collect(),
         has_public_docs: config.public_docs,

@@ -79,7 +79,7 @@ const fn table(name: &'static str, columns: &'static str) -> Table {
 }
 
 /// All tables, each after what it refers to.
-pub(crate) const TABLES: [Table; 26] = [
+pub(crate) const TABLES: [Table; 27] = [
     table("environment", "key, id, signature_headers, created_at, settings, version"),
     table(
         "application",
@@ -135,6 +135,11 @@ pub(crate) const TABLES: [Table; 26] = [
     table("portal", "sha256, application, capabilities, feature_flags, session_id, expires_at"),
     table("browser", "sha256, user_key, created_at, seen_at, ends_at, address, agent"),
     table("ticket", "sha256, user_key, purpose, expires_at"),
+    table(
+        "audit",
+        "key, at, environment, application, place, actor_kind, actor_id, actor_name, address, action, subject_kind, \
+         subject_id, subject_name, before, after",
+    ),
     table("message_key", "application, kind, key, message, body_hash, expires_at"),
     table("replay", "hash, body_hash, status, sealed_body, expires_at"),
 ];

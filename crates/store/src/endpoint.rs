@@ -3,6 +3,7 @@
 use crate::error::{Result, StoreError};
 use crate::seal::Sealer;
 use async_trait::async_trait;
+use domain::audit::NewEntry;
 use domain::clock::Timestamp;
 use domain::credentials::Credentials;
 use domain::endpoint::{Disabling, Endpoint, EndpointFields, EndpointSecret};
@@ -28,6 +29,8 @@ pub struct NewEndpoint {
     pub credentials: Credentials,
     /// What is to be told of it; the endpoint in it is this one.
     pub notice: Option<NewNotice>,
+    /// What the audit log says of it.
+    pub entry: Option<NewEntry>,
 }
 
 /// What a change of an endpoint replaces; absent parts stay.
@@ -47,6 +50,8 @@ pub struct EndpointChange {
     pub disabling: Option<Option<Disabling>>,
     /// What is to be told of it, written with it.
     pub notices: Vec<NewNotice>,
+    /// What the audit log says of it, written with it.
+    pub entry: Option<NewEntry>,
 }
 
 /// What the store does with endpoints. An `id` argument is a wire id or a uid.
@@ -59,8 +64,12 @@ pub trait Endpoints: Send + Sync {
     /// What `change` refuses comes back as it is. `Taken("uid")`, `NotFound`.
     async fn endpoint_update(&self, key: EndpointKey, change: ChangeEndpoint) -> Result<Endpoint>;
     /// Deletes it; deliveries still pending are canceled when they would be claimed (PROTOCOL rule 12).
-    /// `notice` is written with it.
-    async fn endpoint_delete(&self, key: EndpointKey, notice: Option<NewNotice>) -> Result<()>;
+    /// What is to be told of it, and what the audit log says of it, are written with it.
+    async fn endpoint_delete(
+        &self,
+        key: EndpointKey,
+        (notice, entry): (Option<NewNotice>, Option<NewEntry>),
+    ) -> Result<()>;
     /// The wire ids of these endpoints, deleted ones included; unknown ones are left out.
     async fn endpoint_ids(&self, keys: Vec<EndpointKey>) -> Result<Vec<(EndpointKey, String)>>;
     /// The key of the application's endpoint of this wire id or uid; by its wire id also of a deleted one.

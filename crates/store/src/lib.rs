@@ -10,6 +10,7 @@
 pub mod api_key;
 pub mod application;
 pub mod attempt;
+pub mod audit;
 pub mod browser;
 pub mod copy;
 pub mod delivery;
@@ -52,6 +53,7 @@ pub trait Store:
     api_key::ApiKeys
     + application::Applications
     + attempt::Attempts
+    + audit::Audits
     + browser::Browsers
     + delivery::Deliveries
     + endpoint::Endpoints

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use async_trait::async_trait;
+use domain::audit::AUDIT_KEPT_MS;
 use domain::clock::Timestamp;
 use domain::notice::NOTICE_KEPT_MS;
 use domain::statistics::{HOUR_MS, STATISTICS_KEPT_HOURS};
@@ -25,6 +26,8 @@ pub struct Pruned {
     pub notices: u64,
     /// Hours of statistics dropped.
     pub hours: u64,
+    /// Entries of the audit log dropped.
+    pub entries: u64,
 }
 
 impl Pruned {
@@ -46,6 +49,11 @@ pub(crate) fn notices_end(horizon: Timestamp, now: Timestamp) -> Timestamp {
 /// Before which hour statistics go.
 pub(crate) const fn hours_end(now: Timestamp) -> i64 {
     now.0.div_euclid(HOUR_MS) - STATISTICS_KEPT_HOURS
+}
+
+/// Before when entries of the audit log go: however long messages are kept.
+pub(crate) fn audit_end(now: Timestamp) -> i64 {
+    now.plus_ms(-AUDIT_KEPT_MS).0
 }
 
 /// What the store does to stay within its retention.

@@ -19,6 +19,7 @@ mod account;
 mod api_key;
 mod application;
 mod assets;
+mod audit;
 mod chart;
 mod client;
 mod cookie;
@@ -68,7 +69,6 @@ use app::App;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::middleware::from_fn_with_state;
-use ipnet::IpNet;
 use std::sync::Arc;
 
 /// What the operator chose for the console.
@@ -76,8 +76,6 @@ use std::sync::Arc;
 pub struct WebSettings {
     /// The address under which people know this instance, without a slash at its end.
     pub public_url: String,
-    /// Proxies whose word about the client's address is believed.
-    pub trusted_proxies: Vec<IpNet>,
     /// Seconds between tries where nobody says otherwise.
     pub retry_schedule: Vec<u32>,
     /// The addresses that deliveries come from, as receivers are told them.
@@ -149,6 +147,7 @@ pub fn router(app: App, settings: WebSettings) -> Router {
                 .merge(setting::router())
                 .merge(notify::router())
                 .merge(api_key::of_application())
+                .merge(audit::of_application())
                 .fallback(refusal::no_page),
         )
         .nest(
@@ -161,6 +160,7 @@ pub fn router(app: App, settings: WebSettings) -> Router {
                 .merge(event_type::of_environment())
                 .merge(event_type_form::router())
                 .merge(api_key::of_environment())
+                .merge(audit::of_instance())
                 .fallback(refusal::no_page),
         )
         .layer(from_fn_with_state(console.clone(), policy::of_pages))

@@ -1,6 +1,7 @@
 //! Portal links: whoever has one is a guest in one application, also within a page of the operator's own (`frame-ancestors`).
 
 use crate::Console;
+use crate::client::Client;
 use crate::page::see;
 use crate::refusal::Answer;
 use crate::sign_in::dead;
@@ -14,8 +15,8 @@ pub(crate) fn router() -> Router<Console> {
     Router::new().route("/portal/{token}", get(enter))
 }
 
-async fn enter(State(console): State<Console>, Path(token): Path<String>) -> Answer {
-    let guest = match console.app.guest(&token).await {
+async fn enter(State(console): State<Console>, Client(from): Client, Path(token): Path<String>) -> Answer {
+    let guest = match console.app.guest(&token, &from).await {
         Err(AppError::Unauthenticated) => {
             return Ok(dead("It does not hold any more. Open it again from where you found it."));
         }

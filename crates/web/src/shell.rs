@@ -177,6 +177,7 @@ pub(crate) fn tabs_of_application(opened: &Opened, here: &str) -> Vec<Tab> {
             ("Notifications", "settings/notifications", true),
             ("Members", "member", administers),
             ("API keys", "settings/keys", operates),
+            ("Audit log", "audit", administers),
         ],
     )
 }
@@ -191,6 +192,7 @@ pub(crate) fn tabs_of_environment(principal: &Principal, here: &str) -> Vec<Tab>
             ("Environment", "settings", true),
             ("Members", "member", administers),
             ("API keys", "keys", administers),
+            ("Audit log", "audit", administers),
         ],
     )
 }

@@ -1,6 +1,7 @@
 //! Who is signed in, by the cookie of their browser. Whoever is not is shown the way to sign in, and comes back from there.
 
 use crate::Console;
+use crate::client::Client;
 use crate::refusal::Refusal;
 use app::AppError;
 use app::sign_in::Visitor;
@@ -16,13 +17,14 @@ impl FromRequestParts<Console> for Signed {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Refusal> {
+        let Ok(Client(from)) = Client::from_request_parts(parts, console).await;
         let cookie = console.cookie(&parts.headers).unwrap_or_default();
-        match console.app.visitor(cookie).await {
+        match console.app.visitor(cookie, &from).await {
             Ok(visitor) => Ok(Self(visitor)),
             // Whoever is a user is not a guest.
             Err(AppError::Unauthenticated) => {
                 let guest = console.guest_cookie(&parts.headers).unwrap_or_default();
-                match console.app.guest(guest).await {
+                match console.app.guest(guest, &from).await {
                     Ok(guest) if is_for_guests(parts) => Ok(Self(guest)),
                     Ok(_) => Err(AppError::NotFound.into()),
                     Err(AppError::Unauthenticated) => Err(Refusal::SignIn(way_back(parts))),

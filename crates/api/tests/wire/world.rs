@@ -190,6 +190,7 @@ fn use_cases(store: &Arc<Sqlite>, clock: Arc<dyn Clock>, api_rate_limit: u32) ->
             api_rate_limit,
             event_origin: "posthaste.test".into(),
             public_url: "http://posthaste.test".into(),
+            trusted_proxies: Vec::new(),
         },
     });
     (app, handoff)

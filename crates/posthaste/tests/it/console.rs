@@ -1,5 +1,6 @@
 //! The console, as people use it: by its pages and forms, and in a real browser.
 
+mod audit;
 mod canary;
 mod log;
 mod mails;

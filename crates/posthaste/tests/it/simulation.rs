@@ -121,6 +121,7 @@ impl Life {
                 }],
                 credentials: Default::default(),
                 notice: None,
+                entry: None,
             };
             endpoints.push(self.store.endpoint_create(new).await.ok()?.key);
         }

@@ -5,6 +5,7 @@
 
 use super::Postgres;
 use super::application::rate;
+use super::audit::{self, entered_with};
 use super::health::BEGIN_AGAIN;
 use super::notice::{as_json, told_with};
 use super::query::Conditions;
@@ -16,6 +17,7 @@ use crate::endpoint::{
 use crate::error::{Result, StoreError};
 use crate::seal::Sealer;
 use async_trait::async_trait;
+use domain::audit::NewEntry;
 use domain::clock::Timestamp;
 use domain::endpoint::{Endpoint, EndpointFields};
 use domain::id::{ApplicationKey, EndpointKey};
@@ -108,7 +110,7 @@ impl Postgres {
         &self,
         changed: &Endpoint,
         (version, begins_order, begins_again): (i64, bool, bool),
-        notices: &[NewNotice],
+        (notices, entry): (&[NewNotice], &[NewEntry]),
     ) -> Result<Option<Endpoint>> {
         let (fields, columns) = (&changed.fields, Columns::of(changed, &self.node.sealer)?);
         let (reason, disabled_at, disabled_answer) = pack_disabling(changed.disabling.as_ref());
@@ -124,7 +126,7 @@ impl Postgres {
              SELECT {COLUMNS}, (SELECT pg_notify('posthaste_configuration', '')) FROM endpoint_now AS endpoint",
             if begins_order { WITHOUT_PLACES } else { "" },
             if begins_again { BEGIN_AGAIN } else { "" },
-            told_with(20, "endpoint_now")
+            [told_with(20, "endpoint_now"), entered_with(21, "endpoint_now")].concat()
         );
         let rows = self
             .configure(
@@ -150,6 +152,7 @@ impl Postgres {
                     &disabled_at,
                     &disabled_answer,
                     &as_json(notices),
+                    &audit::as_json(entry),
                 ],
                 "uid",
             )
@@ -223,7 +226,7 @@ impl Endpoints for Postgres {
              FROM change, application
              RETURNING endpoint.*){}
              SELECT {COLUMNS}, (SELECT pg_notify('posthaste_configuration', '')) FROM added AS endpoint",
-            told_with(17, "added")
+            [told_with(17, "added"), entered_with(18, "added")].concat()
         );
         let rows = self
             .configure(
@@ -246,6 +249,7 @@ impl Endpoints for Postgres {
                     &columns.options,
                     &columns.credentials,
                     &as_json(new.notice.as_slice()),
+                    &audit::as_json(new.entry.as_slice()),
                 ],
                 "uid",
             )
@@ -258,18 +262,27 @@ impl Endpoints for Postgres {
             let (there, version) = self.endpoint_now(key).await?;
             let change = decide(&there)?;
             let (was_ordered, begins_again) = (there.fields.options.ordered, change.begins_again);
-            let notices = change.notices.clone();
+            let (notices, entry) = (change.notices.clone(), change.entry.clone());
             let changed = apply(there, change, self.node.now());
             let begins_order = changed.fields.options.ordered && !was_ordered;
-            if let Some(changed) =
-                self.endpoint_replace(&changed, (version, begins_order, begins_again), &notices).await?
+            if let Some(changed) = self
+                .endpoint_replace(
+                    &changed,
+                    (version, begins_order, begins_again),
+                    (&notices, entry.as_slice()),
+                )
+                .await?
             {
                 return Ok(changed);
             }
         }
     }
 
-    async fn endpoint_delete(&self, key: EndpointKey, notice: Option<NewNotice>) -> Result<()> {
+    async fn endpoint_delete(
+        &self,
+        key: EndpointKey,
+        (notice, entry): (Option<NewNotice>, Option<NewEntry>),
+    ) -> Result<()> {
         let now = self.node.now().0;
         let sql = format!(
             "WITH change AS (UPDATE configuration SET version = version + 1 RETURNING version),
@@ -279,9 +292,15 @@ impl Endpoints for Postgres {
                  FROM change WHERE key = $1 AND deleted_at IS NULL
                  RETURNING endpoint.key){}
              SELECT key, (SELECT pg_notify('posthaste_configuration', '')) FROM gone",
-            told_with(3, "gone")
+            [told_with(3, "gone"), entered_with(4, "gone")].concat()
         );
-        let gone = self.configure(&sql, &[&key.0, &now, &as_json(notice.as_slice())], "uid").await?;
+        let gone = self
+            .configure(
+                &sql,
+                &[&key.0, &now, &as_json(notice.as_slice()), &audit::as_json(entry.as_slice())],
+                "uid",
+            )
+            .await?;
         if gone.is_empty() { Err(StoreError::NotFound) } else { Ok(()) }
     }
 

@@ -16,6 +16,7 @@
 mod api_key;
 mod application;
 mod attempt;
+mod audit;
 mod batch;
 mod batch_rows;
 mod book;

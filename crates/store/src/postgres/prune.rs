@@ -1,10 +1,10 @@
 //! Prune on PostgreSQL (PROTOCOL rule 17): whole partitions, oldest first. Only exceptions and keys go row by row.
 
-use super::Postgres;
 use super::lease::{day_of, lowest_checkpoint};
 use super::partition::{day_of_id, days, drop_day, floor_of_day};
+use super::{Postgres, audit};
 use crate::error::Result;
-use crate::prune::{NOTICES_MAX, Prune, Pruned, hours_end, notices_end};
+use crate::prune::{NOTICES_MAX, Prune, Pruned, audit_end, hours_end, notices_end};
 use async_trait::async_trait;
 use domain::clock::Timestamp;
 use domain::id::floor_of;
@@ -19,6 +19,7 @@ impl Prune for Postgres {
         // Keys first: a partition that cannot go yet must not keep them.
         keys(client, now, rows_max, &mut pruned).await?;
         pruned.tasks = tasks(client, horizon, rows_max).await?;
+        pruned.entries = audit::prune(client, audit_end(now), rows_max).await?;
         pruned.notices = notices(client, notices_end(horizon, now), rows_max.min(NOTICES_MAX)).await?;
         pruned.hours = hours(client, hours_end(now), rows_max).await?;
         let log = match self.ended_day(client, horizon).await? {

@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0004_failing.sql"),
     include_str!("../../migrations/postgres/0005_notices.sql"),
     include_str!("../../migrations/postgres/0006_users.sql"),
+    include_str!("../../migrations/postgres/0007_audit.sql"),
     include_str!("../../migrations/postgres/0008_statistics.sql"),
     include_str!("../../migrations/postgres/0009_portal.sql"),
 ];

@@ -124,7 +124,7 @@ impl Source {
             )?;
             Ok((table, given.unwrap_or(0).max(there)))
         };
-        ["environment", "application", "endpoint", "notice", "letter", "push_subscription", "users"]
+        ["environment", "application", "endpoint", "notice", "letter", "push_subscription", "users", "audit"]
             .into_iter()
             .map(highest)
             .collect()
@@ -189,9 +189,8 @@ fn id_of(table: &Table) -> &'static str {
 /// The columns of the primary key.
 fn key_of(table: &Table) -> &'static str {
     match table.name {
-        "environment" | "application" | "endpoint" | "notice" | "letter" | "push_subscription" | "users" => {
-            "key"
-        }
+        "environment" | "application" | "endpoint" | "notice" | "letter" | "push_subscription" | "users"
+        | "audit" => "key",
         "recipient" => "channel, recipient",
         "notify" => "application",
         "unsubscribed" => "application, recipient",

@@ -3,7 +3,7 @@
 use super::application::taken;
 use super::query::{Conditions, json};
 use super::row::collect;
-use super::{Sqlite, health, notice};
+use super::{Sqlite, audit, health, notice};
 use crate::endpoint::{
     ChangeEndpoint, EndpointChange, Endpoints, HEADERS_PLACE, NewEndpoint, SECRETS_PLACE, open_credentials,
     pack_disabling, pack_secrets, seal_credentials, unpack_disabling, unpack_secrets,
@@ -11,6 +11,7 @@ use crate::endpoint::{
 use crate::error::{Result, StoreError};
 use crate::seal::Sealer;
 use async_trait::async_trait;
+use domain::audit::NewEntry;
 use domain::clock::Timestamp;
 use domain::credentials::Credentials;
 use domain::endpoint::{Endpoint, EndpointFields, EndpointSecret};
@@ -164,6 +165,7 @@ fn create(connection: &Connection, new: &NewEndpoint, sealer: &Sealer, now: Time
     if let Some(told) = &new.notice {
         notice::add(connection, &NewNotice { endpoint: key, ..told.clone() })?;
     }
+    new.entry.iter().try_for_each(|entry| audit::add(connection, entry))?;
     get(connection, key, sealer)
 }
 
@@ -198,6 +200,7 @@ fn change(
         health::begin_again(connection, key)?;
     }
     change.notices.iter().try_for_each(|told| notice::add(connection, told))?;
+    change.entry.iter().try_for_each(|entry| audit::add(connection, entry))?;
     connection
         .prepare_cached("UPDATE endpoint SET updated_at = ?2 WHERE key = ?1")?
         .execute(params![key.0, now.0])?;
@@ -239,7 +242,11 @@ impl Endpoints for Sqlite {
             .await
     }
 
-    async fn endpoint_delete(&self, key: EndpointKey, notice: Option<NewNotice>) -> Result<()> {
+    async fn endpoint_delete(
+        &self,
+        key: EndpointKey,
+        (notice, entry): (Option<NewNotice>, Option<NewEntry>),
+    ) -> Result<()> {
         let now = self.clock.0.now();
         self.writer
             .write(
@@ -254,6 +261,7 @@ impl Endpoints for Sqlite {
                     if gone == 0 {
                         return Err(StoreError::NotFound);
                     }
+                    entry.iter().try_for_each(|entry| audit::add(c, entry))?;
                     notice.iter().try_for_each(|told| notice::add(c, told))
                 },
                 move |memory, ()| {

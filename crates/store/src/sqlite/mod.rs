@@ -7,6 +7,7 @@
 mod api_key;
 mod application;
 mod attempt;
+mod audit;
 mod batch;
 mod browser;
 mod checkpoint;

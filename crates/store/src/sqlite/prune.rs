@@ -1,9 +1,9 @@
 //! Prune on SQLite (PROTOCOL rule 17): by id range from the log's old end, in steps of a few rows.
 
-use super::Sqlite;
 use super::command::Memory;
+use super::{Sqlite, audit};
 use crate::error::Result;
-use crate::prune::{NOTICES_MAX, Prune, Pruned, hours_end, notices_end};
+use crate::prune::{NOTICES_MAX, Prune, Pruned, audit_end, hours_end, notices_end};
 use async_trait::async_trait;
 use domain::clock::Timestamp;
 use domain::id::floor_of;
@@ -18,6 +18,7 @@ impl Prune for Sqlite {
                     let mut pruned = old_rows(c, memory, horizon, rows_max)?;
                     expired(c, now, rows_max, &mut pruned)?;
                     pruned.tasks = tasks(c, horizon, rows_max)?;
+                    pruned.entries = audit::prune(c, audit_end(now), rows_max)?;
                     pruned.notices = notices(c, notices_end(horizon, now), rows_max)?;
                     pruned.hours = hours(c, hours_end(now), rows_max)?;
                     Ok(pruned)

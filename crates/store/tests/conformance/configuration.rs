@@ -130,10 +130,10 @@ async fn a_change_holds_for_the_next_look_into_the_routing_table(engine: Engine)
     assert_eq!(route.endpoint.fields.url, "https://example.com/other");
     assert!(std::sync::Arc::ptr_eq(&gauge, &route.gauge), "the queue is the same one");
     assert_eq!(f.store.routing().routes(app.key).len(), 1);
-    f.store.endpoint_delete(endpoint.key, None).await.unwrap();
+    f.store.endpoint_delete(endpoint.key, (None, None)).await.unwrap();
     assert!(f.store.routing().route(endpoint.key).is_none());
     assert!(f.store.routing().routes(app.key).is_empty());
-    assert_eq!(f.store.endpoint_delete(endpoint.key, None).await, Err(StoreError::NotFound));
+    assert_eq!(f.store.endpoint_delete(endpoint.key, (None, None)).await, Err(StoreError::NotFound));
 }
 
 async fn options_and_credentials_are_kept_and_credentials_stand_sealed(engine: Engine) {
@@ -271,7 +271,7 @@ async fn a_deleted_endpoint_keeps_its_wire_id_for_its_attempts_and_nothing_else(
     let app = f.application("one").await;
     let endpoint = f.endpoint(&app).await;
     f.change(endpoint.key, |fields| fields.uid = Some("mine".into())).await;
-    f.store.endpoint_delete(endpoint.key, None).await.unwrap();
+    f.store.endpoint_delete(endpoint.key, (None, None)).await.unwrap();
     let known = f.store.endpoint_ids(vec![endpoint.key]).await.unwrap();
     assert_eq!(known, [(endpoint.key, endpoint.id.clone())]);
     assert_eq!(f.store.endpoint_key(app.key, &endpoint.id).await, Ok(endpoint.key));

@@ -1,10 +1,12 @@
 //! Copying from SQLite to PostgreSQL: everything arrives, whatever cuts it short, and nothing else is overwritten.
 
+use crate::audit::entry;
 use crate::harness::{Engine, Fixture, START, main_run, shared_options};
 use crate::user::{ADMINISTRATOR, browser, in_place, totp, user};
 use bytes::Bytes;
 use domain::api_key::ApiKey;
 use domain::attempt::Trigger;
+use domain::audit::{Action, NewEntry};
 use domain::auth::Auth;
 use domain::clock::Clock;
 use domain::confidential::Confidential;
@@ -23,6 +25,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use store::StoreError;
+use store::audit::{AuditFilter, AuditOf};
 use store::browser::NewBrowser;
 use store::copy::{Options, Progress, copy};
 use store::delivery::Held;
@@ -65,7 +68,7 @@ async fn filled() -> (Fixture, ApplicationKey, EndpointKey) {
     let other = f.endpoint(&app).await.key;
     f.change(other, |fields| fields.paused = true).await;
     let deleted = f.endpoint(&app).await.key;
-    f.store.endpoint_delete(deleted, None).await.unwrap();
+    f.store.endpoint_delete(deleted, (None, None)).await.unwrap();
     for name in ["a.one", "b.two", "c.three", "d.four"] {
         f.store.event_type_create(env, name, Default::default()).await.unwrap();
     }
@@ -132,6 +135,11 @@ async fn add_sealed(f: &Fixture, app: ApplicationKey, endpoint: EndpointKey, wil
     f.store.replay_put([7; 16], replay).await.unwrap();
     add_notices(f, app, endpoint, wild).await;
     add_users(f, app, wild).await;
+    for n in 0..4 {
+        let place = (Some(f.environment.key), (n % 2 == 0).then_some(app));
+        let entry = entry(place, &n.to_string(), Action::SecretShown);
+        f.store.audit_add(NewEntry { place: wild.into(), ..entry }).await.unwrap();
+    }
     let token = Confidential::new("canary-token".into());
     let credentials = Credentials { auth: Auth::Bearer { token }, ..Credentials::default() };
     let change = move |_: &Endpoint| {
@@ -262,6 +270,10 @@ async fn contents(f: &Fixture, app: ApplicationKey, endpoint: EndpointKey) -> St
     }
     out += &notices(f, app).await;
     out += &users(f, app).await;
+    let newest = Page::first(250, Order::Descending);
+    let log = store.audit_list(AuditOf::Environment(env), AuditFilter::default(), newest).await.unwrap();
+    assert_eq!(log.items.len(), 4);
+    out += &format!("{log:#?}\n");
     for number in [0, 1, 2, 9] {
         out += &format!("{:?} ", store.message_key_get([number; 16]).await.unwrap());
         out += &format!(

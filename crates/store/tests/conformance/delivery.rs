@@ -144,7 +144,7 @@ async fn a_paused_endpoint_keeps_its_rows_and_a_deleted_one_has_them_canceled(en
     assert_eq!(f.store.wakes().take().len(), 1, "parking and pausing woke it");
     f.change(endpoint, |fields| fields.paused = false).await;
     assert_eq!(f.store.wakes().take().len(), 1, "resuming wakes dispatch");
-    f.store.endpoint_delete(endpoint, None).await.unwrap();
+    f.store.endpoint_delete(endpoint, (None, None)).await.unwrap();
     assert_eq!(f.claim(endpoint, 1).await, []);
     assert_eq!(f.store.backlog().await.unwrap().0, 0);
 }

@@ -227,6 +227,7 @@ impl Fixture {
             secrets: vec![secret],
             credentials: Credentials::default(),
             notice: None,
+            entry: None,
         };
         self.store.endpoint_create(new).await.unwrap()
     }

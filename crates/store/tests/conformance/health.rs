@@ -96,7 +96,7 @@ async fn looks_go_through_all_episodes_in_steps(engine: Engine) {
     f.clock.advance_ms(1);
     succeed(&f, &app, keys[1]).await;
     succeed(&f, &app, keys[4]).await;
-    f.store.endpoint_delete(keys[2], None).await.unwrap();
+    f.store.endpoint_delete(keys[2], (None, None)).await.unwrap();
     let (mut next, mut ended, mut looks) = (Some(EndpointKey(0)), Vec::new(), 0);
     while let Some(after) = next {
         let looked = f.store.episodes_end(after, 2).await.unwrap();

@@ -6,6 +6,7 @@
 mod each_engine;
 
 mod attempt;
+mod audit;
 mod browser;
 mod configuration;
 mod copy;

@@ -95,6 +95,7 @@ async fn an_endpoint_made_while_its_application_is_deleted_does_not_stay() {
             secrets: Vec::new(),
             credentials: Credentials::default(),
             notice: None,
+            entry: None,
         };
         let made = futures_util::future::join_all((0..5).map(|_| b.store.endpoint_create(new())));
         let (deleted, made) = futures_util::future::join(a.store.application_delete(app.key), made).await;

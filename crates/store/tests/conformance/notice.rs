@@ -114,8 +114,11 @@ async fn a_notice_is_written_with_the_change_that_it_tells_of_or_not_at_all(engi
     f.store.endpoint_update(endpoint.key, Box::new(refuse)).await.unwrap_err();
     assert_eq!(untold(&f).await, []);
     f.store.endpoint_update(endpoint.key, Box::new(disable)).await.unwrap();
-    f.store.endpoint_delete(endpoint.key, Some(notice(of, NoticeKind::Deleted, 2))).await.unwrap();
-    f.store.endpoint_delete(endpoint.key, Some(notice(of, NoticeKind::Deleted, 3))).await.unwrap_err();
+    f.store.endpoint_delete(endpoint.key, (Some(notice(of, NoticeKind::Deleted, 2)), None)).await.unwrap();
+    f.store
+        .endpoint_delete(endpoint.key, (Some(notice(of, NoticeKind::Deleted, 3)), None))
+        .await
+        .unwrap_err();
     // One that is made does not know its key before.
     let id = f.id(Kind::Endpoint);
     let new = store::endpoint::NewEndpoint {
@@ -126,6 +129,7 @@ async fn a_notice_is_written_with_the_change_that_it_tells_of_or_not_at_all(engi
         secrets: endpoint.secrets.clone(),
         credentials: endpoint.credentials.clone(),
         notice: Some(notice((app.key, EndpointKey(0)), NoticeKind::Created, 4)),
+        entry: None,
     };
     let made = f.store.endpoint_create(new).await.unwrap();
     let found = untold(&f).await;

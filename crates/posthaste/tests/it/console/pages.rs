@@ -16,24 +16,7 @@ async fn with_docs(store: Store) -> World {
 
 /// Pages with something on each.
 async fn pages(world: &World) -> Vec<(&'static str, String)> {
-    let schema = json!({"1": {
-        "type": "object", "required": ["amount"],
-        "properties": {"amount": {"type": "number", "description": "In euro."}, "to": {"properties": {"id": {"type": "string"}}}},
-        "examples": [{"amount": 1}],
-    }});
-    let event_type = json!({"name": "invoice.paid", "description": "It is paid.", "schemas": schema});
-    world.call("POST", "/api/v1/event-type", &event_type).await;
-    world.receiver.answer_always("/bad", Answer::status(500).body("oh no"));
-    let url = world.receiver.url("/hook");
-    let good = json!({"url": url, "name": "Orders", "headers": {"X-Team": "orders"}, "routes": [{"eventType": "invoice.paid", "url": url}]});
-    let good = world.endpoint_with(&good).await;
-    let bad = world.endpoint("/bad").await;
-    let message = world
-        .send_with(&json!({"eventType": "invoice.paid", "payload": {"amount": 1}, "tags": ["eu"]}))
-        .await;
-    let attempts = world.wait_for_attempts(&message, 2).await;
-    world.clock.advance_ms(60_000);
-    counted(world).await;
+    let (good, bad, message, attempt) = something_to_see(world).await;
     let app = format!("/app/{}", world.application);
     let (webhook, instance) =
         (format!("{app}/endpoint/{good}"), format!("/environment/{ENVIRONMENT_DEFAULT}"));
@@ -66,7 +49,7 @@ async fn pages(world: &World) -> Vec<(&'static str, String)> {
         ("logs", format!("{app}/log")),
         ("nothing in the log", format!("{app}/log?event=nothing")),
         ("message", format!("{app}/msg/{message}")),
-        ("attempt", format!("{app}/msg/{message}/attempt/{}", text(&attempts[0]["id"]))),
+        ("attempt", format!("{app}/msg/{message}/attempt/{}", attempt)),
         ("members", format!("{app}/member")),
         ("application", format!("{app}/settings")),
         ("notifications", format!("{app}/settings/notifications")),
@@ -80,9 +63,36 @@ async fn pages(world: &World) -> Vec<(&'static str, String)> {
         ("event of the catalogue", format!("{instance}/event-type/invoice.paid")),
         ("new event type", format!("{instance}/event-type/new")),
         ("event type", format!("{instance}/event-type/invoice.paid/edit")),
+        ("audit log", format!("{app}/audit")),
+        ("audit log of the instance", format!("{instance}/audit")),
+        ("nothing in the audit log", format!("{app}/audit?who=nobody")),
         ("account", "/account".to_owned()),
         ("second factor", "/account/totp".to_owned()),
     ]
+}
+
+/// A webhook that works, one that fails, a message to both, and the id of one of its attempts.
+async fn something_to_see(world: &World) -> (String, String, String, String) {
+    let schema = json!({"1": {
+        "type": "object", "required": ["amount"],
+        "properties": {"amount": {"type": "number", "description": "In euro."}, "to": {"properties": {"id": {"type": "string"}}}},
+        "examples": [{"amount": 1}],
+    }});
+    let event_type = json!({"name": "invoice.paid", "description": "It is paid.", "schemas": schema});
+    world.call("POST", "/api/v1/event-type", &event_type).await;
+    world.receiver.answer_always("/bad", Answer::status(500).body("oh no"));
+    let url = world.receiver.url("/hook");
+    let good = json!({"url": url, "name": "Orders", "headers": {"X-Team": "orders"}, "routes": [{"eventType": "invoice.paid", "url": url}]});
+    let good = world.endpoint_with(&good).await;
+    let bad = world.endpoint("/bad").await;
+    let message = world
+        .send_with(&json!({"eventType": "invoice.paid", "payload": {"amount": 1}, "tags": ["eu"]}))
+        .await;
+    let attempts = world.wait_for_attempts(&message, 2).await;
+    world.clock.advance_ms(60_000);
+    counted(world).await;
+    let attempt = text(&attempts[0]["id"]).to_owned();
+    (good, bad, message, attempt)
 }
 
 /// Waits until the overview has numbers to show.

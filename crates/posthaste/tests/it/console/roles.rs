@@ -61,6 +61,8 @@ const OF_APPLICATION: &[(&str, &str, Role)] = &[
     ("GET", "/settings/notifications", Role::Viewer),
     ("POST", "/settings/notifications", Role::Manager),
     ("GET", "/docs", Role::Viewer),
+    ("GET", "/audit", Role::Administrator),
+    ("GET", "/audit?who=operator&what=endpoint.created&after=9", Role::Administrator),
     ("GET", "/endpoint?after=ep_00000000000000000000000000z", Role::Viewer),
     ("GET", "/log?event=invoice.paid", Role::Viewer),
 ];
@@ -95,6 +97,7 @@ const OF_INSTANCE: &[(&str, &str, Role)] = &[
     ("GET", "/{env_id}/event-type/{name}/edit", Role::Manager),
     ("POST", "/{env_id}/event-type/{name}/edit", Role::Manager),
     ("POST", "/{env_id}/event-type/{name}/archive", Role::Manager),
+    ("GET", "/{env_id}/audit", Role::Administrator),
 ];
 /// Those that are for anybody, or for oneself alone: each has a test of its own.
 const FOR_ANYBODY: &[&str] = &[
