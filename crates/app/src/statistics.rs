@@ -16,7 +16,7 @@ use store::routing::Route;
 use store::statistics::{Hour, Whose};
 
 /// Endpoints that a list of those that need somebody shows.
-const ATTENTION_MAX: usize = 20;
+pub const ATTENTION_MAX: usize = 20;
 /// Episodes that are looked at: some of them may have ended a moment ago.
 const EPISODES_MAX: u32 = 2 * ATTENTION_MAX as u32;
 /// Paused endpoints that are asked whether events wait, those first that have been as they are for longest.

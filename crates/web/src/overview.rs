@@ -8,7 +8,7 @@ use crate::shell::{Section, Shell};
 use crate::visitor::Signed;
 use crate::when::{When, moment};
 use app::Principal;
-use app::statistics::{Needy, Period, Point, Series, Trouble};
+use app::statistics::{ATTENTION_MAX, Needy, Period, Point, Series, Trouble};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query, State};
@@ -71,6 +71,8 @@ struct Overview {
     periods: Vec<(&'static str, &'static str, bool)>,
     is_whole: bool,
     needs: Vec<Need>,
+    /// Whether only the most urgent of them are shown.
+    are_more: bool,
     tiles: Vec<Tile>,
     charts: Vec<Chart>,
     rows: Vec<Row>,
@@ -162,6 +164,7 @@ async fn page(
     Ok(Overview {
         periods: Period::ALL.iter().map(|one| (one.word(), name(*one).0, *one == period)).collect(),
         is_whole: application.is_none(),
+        are_more: needy.len() >= ATTENTION_MAX,
         needs: needy.iter().map(|one| need(one, now)).collect(),
         tiles: tiles(&series.total),
         charts: charts(&series, period),
