@@ -44,6 +44,10 @@ mod memory;
 pub mod message;
 pub mod notice;
 pub mod notify;
+pub mod oidc;
+mod oidc_begun;
+mod oidc_provider;
+mod oidc_token;
 pub mod operational;
 pub mod options;
 mod password;
@@ -95,6 +99,8 @@ pub struct AppParts {
     pub ids: IdCodec,
     /// Takes mails to people; browsers know its pushes by its key.
     pub courier: Arc<Courier>,
+    /// The identity provider that people may sign in by.
+    pub oidc: Option<oidc::OidcParts>,
     /// What the operator chose.
     pub settings: AppSettings,
 }
@@ -132,6 +138,7 @@ struct Inner {
     recipients: Recipients,
     passwords: password::Passwords,
     knocks: knocks::Knocks,
+    oidc: Option<oidc::Oidc>,
     mails: TaskTracker,
     stopping: AtomicBool,
 }
@@ -145,9 +152,10 @@ impl std::fmt::Debug for App {
 impl App {
     /// The use cases over these parts.
     #[must_use]
-    pub fn new(parts: AppParts) -> Self {
+    pub fn new(mut parts: AppParts) -> Self {
         let started_at = parts.clock.now();
         let recipients = store::notify::recipients(&parts.store.wire_id_key());
+        let oidc = parts.oidc.take().map(|oidc| oidc::Oidc::new(oidc, &parts.store.wire_id_key()));
         let inner = Inner {
             parts,
             sessions: Sessions::default(),
@@ -158,6 +166,7 @@ impl App {
             recipients,
             passwords: password::Passwords::default(),
             knocks: knocks::Knocks::default(),
+            oidc,
             mails: TaskTracker::new(),
             stopping: AtomicBool::new(false),
         };

@@ -79,7 +79,7 @@ const fn table(name: &'static str, columns: &'static str) -> Table {
 }
 
 /// All tables, each after what it refers to.
-pub(crate) const TABLES: [Table; 23] = [
+pub(crate) const TABLES: [Table; 24] = [
     table("environment", "key, id, signature_headers, created_at, settings, version"),
     table(
         "application",
@@ -131,6 +131,7 @@ pub(crate) const TABLES: [Table; 23] = [
     table("membership", "user_key, application, role"),
     table("browser", "sha256, user_key, created_at, seen_at, ends_at, address, agent"),
     table("ticket", "sha256, user_key, purpose, expires_at"),
+    table("identity", "issuer, subject, user_key, created_at"),
     table("message_key", "application, kind, key, message, body_hash, expires_at"),
     table("replay", "hash, body_hash, status, sealed_body, expires_at"),
 ];

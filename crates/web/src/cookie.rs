@@ -1,39 +1,60 @@
-//! The cookie of a browser in which somebody is signed in (RFC 6265bis).
+//! The cookies of a browser (RFC 6265bis): that somebody is signed in there, and that somebody is at the identity provider.
 
 use crate::Console;
+use app::oidc::BEGUN_MS;
 use domain::sign_in::SESSION_MS;
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 
-/// Its name over TLS: a browser takes it from this host alone, over TLS alone (RFC 6265bis, section 4.1.3.2).
-const SECURE_NAME: &str = "__Host-posthaste";
-/// Its name where people reach the console over plain http.
-const PLAIN_NAME: &str = "posthaste";
+/// A cookie of ours.
+#[derive(Clone, Copy)]
+pub(crate) enum Cookie {
+    /// Of a browser in which somebody is signed in.
+    Session,
+    /// Of one in which somebody is at the identity provider.
+    Begun,
+}
 
-impl Console {
-    const fn cookie_name(is_secure: bool) -> &'static str {
-        if is_secure { SECURE_NAME } else { PLAIN_NAME }
+impl Cookie {
+    /// Over TLS, a browser takes it from this host alone, over TLS alone (RFC 6265bis, section 4.1.3.2).
+    const fn name(self, is_secure: bool) -> &'static str {
+        match (self, is_secure) {
+            (Self::Session, true) => "__Host-posthaste",
+            (Self::Session, false) => "posthaste",
+            (Self::Begun, true) => "__Host-posthaste-oidc",
+            (Self::Begun, false) => "posthaste-oidc",
+        }
     }
 
-    /// What the cookie of a request holds.
-    pub(crate) fn cookie<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
-        let name = Self::cookie_name(self.is_secure());
+    const fn seconds(self) -> i64 {
+        match self {
+            Self::Session => SESSION_MS / 1_000,
+            Self::Begun => BEGUN_MS / 1_000,
+        }
+    }
+}
+
+impl Console {
+    /// What a cookie of a request holds.
+    pub(crate) fn cookie<'a>(&self, headers: &'a HeaderMap, cookie: Cookie) -> Option<&'a str> {
+        let name = cookie.name(self.is_secure());
         let texts = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
         let mut pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
         pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
     }
 
-    /// Sets the cookie.
-    pub(crate) fn keep_cookie(&self, value: &str) -> Option<HeaderValue> {
-        self.set_cookie(value, SESSION_MS / 1_000)
+    /// Sets a cookie.
+    pub(crate) fn keep_cookie(&self, cookie: Cookie, value: &str) -> Option<HeaderValue> {
+        self.set_cookie(cookie, (value, cookie.seconds()))
     }
 
-    /// Takes the cookie away.
-    pub(crate) fn drop_cookie(&self) -> Option<HeaderValue> {
-        self.set_cookie("", 0)
+    /// Takes a cookie away.
+    pub(crate) fn drop_cookie(&self, cookie: Cookie) -> Option<HeaderValue> {
+        self.set_cookie(cookie, ("", 0))
     }
 
-    fn set_cookie(&self, value: &str, seconds: i64) -> Option<HeaderValue> {
-        let (is_secure, name) = (self.is_secure(), Self::cookie_name(self.is_secure()));
+    /// It comes along when another site sends somebody here, as the provider does (`Lax`), and is no script's to read.
+    fn set_cookie(&self, cookie: Cookie, (value, seconds): (&str, i64)) -> Option<HeaderValue> {
+        let (is_secure, name) = (self.is_secure(), cookie.name(self.is_secure()));
         let secure = if is_secure { "; Secure" } else { "" };
         let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
         HeaderValue::from_str(&text).ok()

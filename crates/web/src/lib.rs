@@ -46,6 +46,7 @@ mod member;
 mod message;
 mod mistakes;
 mod notify;
+mod oidc;
 mod operator;
 mod page;
 mod policy;
@@ -117,6 +118,7 @@ pub fn router(app: App, settings: WebSettings) -> Router {
     let pages = Router::new()
         .merge(home::router())
         .merge(sign_in::router())
+        .merge(oidc::router())
         .merge(forgotten::router())
         .merge(account::router())
         .merge(totp::router())

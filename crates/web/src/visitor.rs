@@ -1,6 +1,7 @@
 //! Who is signed in, by the cookie of their browser. Whoever is not is shown the way to sign in, and comes back from there.
 
 use crate::Console;
+use crate::cookie::Cookie;
 use crate::refusal::Refusal;
 use app::AppError;
 use app::sign_in::Visitor;
@@ -16,7 +17,7 @@ impl FromRequestParts<Console> for Signed {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Refusal> {
-        let cookie = console.cookie(&parts.headers).unwrap_or_default();
+        let cookie = console.cookie(&parts.headers, Cookie::Session).unwrap_or_default();
         match console.app.visitor(cookie).await {
             Ok(visitor) => Ok(Self(visitor)),
             Err(AppError::Unauthenticated) => Err(Refusal::SignIn(way_back(parts))),

@@ -50,5 +50,15 @@ CREATE TABLE ticket (
 CREATE INDEX ticket_user ON ticket (user_key);
 CREATE INDEX ticket_expires ON ticket (expires_at);
 
+-- Who users are at an identity provider (OpenID Connect): one identity of an issuer for each user, and one user for each identity.
+CREATE TABLE identity (
+    issuer     text COLLATE "C" NOT NULL,
+    subject    text COLLATE "C" NOT NULL,
+    user_key   bigint NOT NULL REFERENCES users (key) ON DELETE CASCADE,
+    created_at bigint NOT NULL,
+    PRIMARY KEY (issuer, subject),
+    UNIQUE (user_key, issuer)
+);
+
 -- When a key was last used, to the minute.
 ALTER TABLE api_key ADD COLUMN used_at bigint;

@@ -46,5 +46,15 @@ CREATE TABLE ticket (
 CREATE INDEX ticket_user ON ticket (user_key);
 CREATE INDEX ticket_expires ON ticket (expires_at);
 
+-- Who users are at an identity provider (OpenID Connect): one identity of an issuer for each user, and one user for each identity.
+CREATE TABLE identity (
+    issuer     TEXT NOT NULL,
+    subject    TEXT NOT NULL,
+    user_key   INTEGER NOT NULL REFERENCES users (key) ON DELETE CASCADE,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (issuer, subject),
+    UNIQUE (user_key, issuer)
+) STRICT, WITHOUT ROWID;
+
 -- When a key was last used, to the minute.
 ALTER TABLE api_key ADD COLUMN used_at INTEGER;

@@ -12,6 +12,7 @@ mod copy;
 mod delivery;
 mod harness;
 mod health;
+mod identity;
 mod message;
 mod migration;
 mod nodes;
