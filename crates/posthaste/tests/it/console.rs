@@ -3,6 +3,8 @@
 mod canary;
 mod log;
 mod mails;
+mod oidc;
+mod oidc_people;
 mod pages;
 mod people;
 mod roles;
