@@ -155,7 +155,8 @@ impl App {
     pub fn new(mut parts: AppParts) -> Self {
         let started_at = parts.clock.now();
         let recipients = store::notify::recipients(&parts.store.wire_id_key());
-        let oidc = parts.oidc.take().map(|oidc| oidc::Oidc::new(oidc, &parts.store.wire_id_key()));
+        let (oidc, clock) = (parts.oidc.take(), Arc::clone(&parts.clock));
+        let oidc = oidc.map(|oidc| oidc::Oidc::new(oidc, clock, &parts.store.wire_id_key()));
         let inner = Inner {
             parts,
             sessions: Sessions::default(),

@@ -22,11 +22,13 @@ use crate::oidc_token::{BadToken, Expected, Person, read};
 use crate::sign_in::From;
 use crate::user::Newcomer;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use domain::clock::Clock;
 use domain::confidential::Confidential;
 use domain::name::check_name;
 use domain::notify::is_email;
 use domain::role::Role;
 use domain::user::{User, normal_email};
+use std::sync::Arc;
 use std::time::Duration;
 use store::StoreError;
 use store::identity::Identity;
@@ -103,8 +105,8 @@ pub(crate) struct Oidc {
 }
 
 impl Oidc {
-    pub(crate) fn new(parts: OidcParts, instance_key: &[u8]) -> Self {
-        Self { provider: Provider::new(parts), seal: Seal::new(instance_key) }
+    pub(crate) fn new(parts: OidcParts, clock: Arc<dyn Clock>, instance_key: &[u8]) -> Self {
+        Self { provider: Provider::new(parts, clock), seal: Seal::new(instance_key) }
     }
 
     fn parts(&self) -> &OidcParts {
@@ -148,7 +150,7 @@ impl App {
     /// `NotFound` where there is none; `Refused` when it cannot be reached.
     pub async fn oidc_begin(&self, next: &str) -> Result<Sent> {
         let oidc = self.oidc()?;
-        let known = oidc.provider.known(self.now()).await.map_err(|failure| oidc.refusal(failure))?;
+        let known = oidc.provider.known().await.map_err(|failure| oidc.refusal(failure))?;
         let begun = Begun::new([self.random(), self.random(), self.random()], next, self.now());
         let mut url = Url::parse(&known.document.authorization_endpoint).map_err(|error| {
             AppError::Broken(format!("an address that was checked does not read: {error}"))
@@ -197,7 +199,7 @@ impl App {
 
     async fn oidc_user(&self, oidc: &Oidc, answer: ProviderAnswer, begun: &Begun) -> Result<User, Failure> {
         let (provider, name) = (&oidc.provider, &oidc.parts().name);
-        let mut known = provider.known(self.now()).await?;
+        let mut known = provider.known().await?;
         if !known.document.has_answered(answer.issuer.as_deref()) {
             return Err(Failure::Untrusted("it is another provider's"));
         }
@@ -209,7 +211,7 @@ impl App {
         let expected = Expected { issuer, client_id, nonce: &begun.nonce, now: self.now() };
         let mut checked = read(&tokens.id_token, &known.keys, expected);
         if checked == Err(BadToken::UnknownKey) {
-            known = provider.with_new_keys(self.now()).await?;
+            known = provider.with_new_keys().await?;
             checked = read(&tokens.id_token, &known.keys, expected);
         }
         let mut person = checked.map_err(|bad| match bad {

@@ -8,7 +8,7 @@ use crate::oidc_token::{Key, Person};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use domain::clock::Timestamp;
+use domain::clock::{Clock, Timestamp};
 use egress::{Request, Response, uri_of};
 use http::Method;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -103,22 +103,19 @@ enum Kept {
 /// The provider.
 pub(crate) struct Provider {
     pub(crate) parts: OidcParts,
+    clock: Arc<dyn Clock>,
     kept: Mutex<Kept>,
 }
 
 impl Provider {
-    pub(crate) fn new(parts: OidcParts) -> Self {
-        Self { parts, kept: Mutex::default() }
+    pub(crate) fn new(parts: OidcParts, clock: Arc<dyn Clock>) -> Self {
+        Self { parts, clock, kept: Mutex::default() }
     }
 
-    /// When a request that is made now has taken too long.
-    pub(crate) fn deadline(&self) -> Instant {
-        Instant::now() + self.parts.timeout
-    }
-
-    /// What is known of it; read first where it is not, by one of those who ask.
-    pub(crate) async fn known(&self, now: Timestamp) -> Result<Known, Failure> {
+    /// What is known of it; read first where it is not, by one of those who ask. Those who waited meanwhile hear the same.
+    pub(crate) async fn known(&self) -> Result<Known, Failure> {
         let mut kept = self.kept.lock().await;
+        let now = self.clock.now();
         match &*kept {
             Kept::Known(known) if now < known.at.plus_ms(KEPT_MS) => return Ok(known.clone()),
             Kept::Failed(failure, at) if now < at.plus_ms(FAILED_AGAIN_MS) => return Err(failure.clone()),
@@ -127,24 +124,27 @@ impl Provider {
         let read = self.read(now).await;
         *kept = match &read {
             Ok(known) => Kept::Known(known.clone()),
-            Err(failure) => Kept::Failed(failure.clone(), now),
+            // From when it ended: a provider that hangs is not asked by everybody in turn.
+            Err(failure) => Kept::Failed(failure.clone(), self.clock.now()),
         };
         read
     }
 
     /// The same with the keys of now, unless they were just read.
-    pub(crate) async fn with_new_keys(&self, now: Timestamp) -> Result<Known, Failure> {
-        let known = self.known(now).await?;
+    pub(crate) async fn with_new_keys(&self) -> Result<Known, Failure> {
+        let known = self.known().await?;
         let mut kept = self.kept.lock().await;
+        let now = self.clock.now();
         if let Kept::Known(newer) = &*kept
             && now < newer.keys_at.plus_ms(KEYS_AGAIN_MS)
         {
             return Ok(newer.clone());
         }
-        let keys = Arc::new(self.keys(&known.document).await?);
-        let known = Known { keys, keys_at: now, ..known };
+        let read = self.keys(&known.document).await;
+        let keys = read.as_ref().map_or_else(|_| Arc::clone(&known.keys), Arc::clone);
+        let known = Known { keys, keys_at: self.clock.now(), ..known };
         *kept = Kept::Known(known.clone());
-        Ok(known)
+        read.map(|_| known)
     }
 
     async fn read(&self, now: Timestamp) -> Result<Known, Failure> {
@@ -152,18 +152,18 @@ impl Provider {
         let place = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         let document: Document = self.get(&place, None).await?;
         check(&document, issuer).map_err(|why| Failure::Provider(format!("{place}: {why}")))?;
-        let keys = Arc::new(self.keys(&document).await?);
+        let keys = self.keys(&document).await?;
         Ok(Known { document: Arc::new(document), keys, at: now, keys_at: now })
     }
 
-    async fn keys(&self, document: &Document) -> Result<Vec<Key>, Failure> {
+    async fn keys(&self, document: &Document) -> Result<Arc<Vec<Key>>, Failure> {
         #[derive(Deserialize)]
         struct Set {
             keys: Vec<Value>,
         }
         let set: Set = self.get(&document.jwks_uri, None).await?;
         // What is of no kind that we know stands beside what is.
-        Ok(set.keys.into_iter().take(KEYS_MAX).filter_map(Key::read).collect())
+        Ok(Arc::new(set.keys.into_iter().take(KEYS_MAX).filter_map(Key::read).collect()))
     }
 
     /// Gives a code for tokens (RFC 6749, section 4.1.3).
@@ -174,19 +174,18 @@ impl Provider {
         if answer.status == 200 {
             return parsed(place, &answer);
         }
-        // RFC 6749, section 5.2.
-        #[derive(Deserialize)]
+        // RFC 6749, section 5.2. Nothing else of it is logged: it may repeat what it was asked with.
+        #[derive(Default, Deserialize)]
         struct Refused {
             error: String,
         }
-        match serde_json::from_slice::<Refused>(&answer.body) {
-            Ok(Refused { error }) if error == "invalid_grant" => Err(Failure::Refused(
+        let Refused { error } = serde_json::from_slice(&answer.body).unwrap_or_default();
+        if error == "invalid_grant" {
+            return Err(Failure::Refused(
                 "The sign-in took too long, or was answered once already. Log in once more.".to_owned(),
-            )),
-            _ => {
-                Err(Failure::Provider(format!("{place} answered {}: {}", answer.status, shown(&answer.body))))
-            }
+            ));
         }
+        Err(Failure::Provider(format!("{place} answered {} {}", answer.status, shown(error.as_bytes()))))
     }
 
     /// The request for tokens. Who we are stands in it by HTTP Basic, with both parts encoded as forms are (RFC 6749, section 2.3.1),
@@ -250,7 +249,7 @@ impl Provider {
     ) -> Result<Response, Failure> {
         let failed = |why: &dyn std::fmt::Display| Failure::Provider(format!("{place}: {why}"));
         let uri = uri_of(place).map_err(|error| failed(&error))?;
-        let request = Request { method, uri, headers, body, deadline: self.deadline() };
+        let request = Request { method, uri, headers, body, deadline: Instant::now() + self.parts.timeout };
         let answer = self.parts.client.send(request, &|| true).await.map_err(|error| failed(&error))?;
         match answer.truncated {
             true => Err(failed(&"the answer is too long")),

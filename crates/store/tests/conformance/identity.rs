@@ -67,12 +67,13 @@ async fn of_many_links_at_once_one_user_gets_the_identity(engine: Engine) {
     let (ada, bob) = (user(&f, ADA, &[]).await, user(&f, BOB, &[]).await);
     for n in 0..10 {
         let here = identity(&format!("https://{n}.example"), "1");
-        let ask = |n: usize| link(&f, &here, if n % 2 == 0 { &ada } else { &bob });
+        let ask = |n: usize| link(&f, &here, if n.is_multiple_of(2) { &ada } else { &bob });
         let asked = futures_util::future::join_all((0..6).map(ask)).await;
         let owner = f.store.identity_find(&here).await.unwrap();
         let is_adas = owner.key == ada.key;
         for (n, answer) in asked.into_iter().enumerate() {
-            let wanted = if (n % 2 == 0) == is_adas { Ok(()) } else { Err(StoreError::Taken("identity")) };
+            let wanted =
+                if n.is_multiple_of(2) == is_adas { Ok(()) } else { Err(StoreError::Taken("identity")) };
             assert_eq!(answer, wanted, "{n}");
         }
     }

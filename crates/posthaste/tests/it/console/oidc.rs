@@ -152,7 +152,8 @@ async fn a_provider_that_hangs_or_floods_or_is_another_one_costs_little_and_is_a
     let (world, provider) =
         with_ada(store, |config| config.oidc_timeout = Some(Duration::from_secs(2))).await;
     let begin = async || Person::new(&world).get("/oidc/begin").await;
-    let odd: &[(fn(&IdentityProvider), &str)] = &[
+    type Oddity = (fn(&IdentityProvider), &'static str);
+    let odd: &[Oddity] = &[
         (|p| p.be_odd("document", Odd::Hang), "document"),
         (|p| p.be_odd("document", Odd::Giant), "document"),
         (|p| p.be_odd("document", Odd::Answer(404, "")), "document"),
@@ -260,7 +261,6 @@ async fn providers_that_ask_for_the_secret_elsewhere_or_tell_addresses_elsewhere
         provider.client_is(kind);
         provider.name_itself();
         provider.keep_email_for_userinfo();
-        provider.claim("sub", json!("sub-other"));
         let back = to_provider(&world, &provider).await;
         let other = back.path.replace("&iss=http", "&iss=https");
         refused(
@@ -270,8 +270,14 @@ async fn providers_that_ask_for_the_secret_elsewhere_or_tell_addresses_elsewhere
         );
         let unnamed = back.path.split("&iss=").next().expect("a path").to_owned();
         refused(&come(&world, &Back { path: unnamed, cookie: back.cookie }).await, 401, "another provider's");
+        let other = "{\"sub\": \"another\", \"email\": \"ada@acme.example\", \"email_verified\": true}";
+        provider.be_odd("userinfo", Odd::Answer(200, other));
+        refused(&log_in(&world, &provider).await, 401, "it tells of two people");
+        provider.be_odd("userinfo", Odd::Answer(403, ""));
+        refused(&log_in(&world, &provider).await, 502, "does not work now");
+        provider.behave();
         assert_eq!(entered(&world, &log_in(&world, &provider).await).await, ADA);
-        assert_eq!(provider.requests("userinfo"), 1);
+        assert_eq!(provider.requests("userinfo"), 3);
         provider.be_odd("userinfo", Odd::Hang);
         assert_eq!(entered(&world, &log_in(&world, &provider).await).await, ADA, "they are known by now");
         world.stop().await;
