@@ -101,6 +101,26 @@ impl Knocks {
         Ok(())
     }
 
+    /// Counts a try that is for no account that is known yet, before it is looked at.
+    ///
+    /// # Errors
+    /// `TooMany`, with how long to wait.
+    pub(crate) fn knock_from(&self, place: &str, now: Timestamp) -> Result<()> {
+        let mut counted = self.counted.lock();
+        make_room(&mut counted, now);
+        let of = Of::Place(place.to_owned());
+        check(&counted, &of, (PLACE_MAX, now))?;
+        count(&mut counted, of, (now, WINDOW_MS));
+        Ok(())
+    }
+
+    /// That try was right: it counts no more.
+    pub(crate) fn welcome_from(&self, place: &str) {
+        if let Some((count, _)) = self.counted.lock().get_mut(&Of::Place(place.to_owned())) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
     /// Counts a code of a second factor before it is looked at.
     ///
     /// # Errors
@@ -191,6 +211,19 @@ mod tests {
         for _ in 0..CODES_MAX {
             knocks.knock_with_code("ada", NOW).unwrap();
         }
+    }
+
+    #[test]
+    fn sixty_tries_for_no_account_that_is_known_are_enough_and_right_ones_do_not_count() {
+        let knocks = Knocks::default();
+        for _ in 0..PLACE_MAX {
+            knocks.knock_from("here", NOW).unwrap();
+            knocks.welcome_from("here");
+            knocks.knock_from("here", NOW).unwrap();
+        }
+        assert!(knocks.knock_from("here", NOW).is_err() && knocks.knock("here", "ada", NOW).is_err());
+        knocks.knock_from("there", NOW).unwrap();
+        knocks.knock_from("here", NOW.plus_ms(WINDOW_MS)).unwrap();
     }
 
     #[test]

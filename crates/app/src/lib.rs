@@ -46,6 +46,10 @@ mod memory;
 pub mod message;
 pub mod notice;
 pub mod notify;
+pub mod oidc;
+mod oidc_begun;
+mod oidc_provider;
+mod oidc_token;
 pub mod operational;
 pub mod options;
 mod password;
@@ -100,6 +104,8 @@ pub struct AppParts {
     pub ids: IdCodec,
     /// Takes mails to people; browsers know its pushes by its key.
     pub courier: Arc<Courier>,
+    /// The identity provider that people may sign in by.
+    pub oidc: Option<oidc::OidcParts>,
     /// What the operator chose.
     pub settings: AppSettings,
 }
@@ -139,6 +145,7 @@ struct Inner {
     recipients: Recipients,
     passwords: password::Passwords,
     knocks: knocks::Knocks,
+    oidc: Option<oidc::Oidc>,
     /// What goes on after its answer.
     aside: TaskTracker,
     mail_turns: Arc<Semaphore>,
@@ -154,9 +161,11 @@ impl std::fmt::Debug for App {
 impl App {
     /// The use cases over these parts.
     #[must_use]
-    pub fn new(parts: AppParts) -> Self {
+    pub fn new(mut parts: AppParts) -> Self {
         let started_at = parts.clock.now();
         let recipients = store::notify::recipients(&parts.store.wire_id_key());
+        let (oidc, clock) = (parts.oidc.take(), Arc::clone(&parts.clock));
+        let oidc = oidc.map(|oidc| oidc::Oidc::new(oidc, clock, &parts.store.wire_id_key()));
         let inner = Inner {
             parts,
             sessions: Sessions::default(),
@@ -167,6 +176,7 @@ impl App {
             recipients,
             passwords: password::Passwords::default(),
             knocks: knocks::Knocks::default(),
+            oidc,
             aside: TaskTracker::new(),
             mail_turns: Arc::new(Semaphore::new(forgotten::MAILS_MAX)),
             stopping: AtomicBool::new(false),

@@ -19,6 +19,7 @@ pub use value::{JwtAlgorithm, LogFormat, SecretText, StoreAddress};
 use app::jwt::Jwt;
 use domain::environment::SignatureHeaders;
 use domain::retry::Schedule;
+use domain::role::Role;
 use ipnet::IpNet;
 use problem::Problem;
 use report::Row;
@@ -73,6 +74,22 @@ pub struct Config {
     pub mail_from: String,
     /// How long a letter may take. Not a setting: tests have no patience.
     pub letter_timeout: Option<Duration>,
+    /// The identity provider's identifier; none is no sign-in by it.
+    pub oidc_issuer: Option<String>,
+    /// What the provider knows us by.
+    pub oidc_client_id: Option<String>,
+    /// What shows the provider that it is us.
+    pub oidc_client_secret: Option<SecretText>,
+    /// What people call the provider.
+    pub oidc_name: Option<String>,
+    /// The domains of e-mail addresses whose people are added by themselves.
+    pub oidc_domains: Vec<String>,
+    /// With which role on the whole instance.
+    pub oidc_role: Option<Role>,
+    /// Certificate authorities of the provider, in PEM.
+    pub oidc_certificate_authority: Option<String>,
+    /// How long an answer of the provider may take. Not a setting: tests have no patience.
+    pub oidc_timeout: Option<Duration>,
     /// Proxies whose `Forwarded` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The addresses that deliveries come from, as receivers are told them.
@@ -125,6 +142,9 @@ impl Config {
         if !wrong.contains(&"JWT_ALGORITHM") && !wrong.contains(&"JWT_PUBLIC_KEY") {
             config.check_together(&mut problems);
         }
+        if !wrong.iter().any(|name| name.starts_with("OIDC_")) {
+            config.check_oidc(&mut problems);
+        }
         if problems.is_empty() { Ok((config, Report(rows))) } else { Err(Problems(problems)) }
     }
 
@@ -166,6 +186,35 @@ impl Config {
         }
         if self.encryption_key.is_none() {
             missing("POSTHASTE_ENCRYPTION_KEY", "none could read what another has sealed");
+        }
+    }
+
+    /// Sign-in by an identity provider is set up whole, or not at all.
+    fn check_oidc(&self, problems: &mut Vec<Problem>) {
+        let mut problem = |text: &str| problems.push(Problem::text(text.to_owned()));
+        if self.oidc_issuer.is_some() && self.oidc_client_id.is_none() {
+            problem(
+                "POSTHASTE_OIDC_ISSUER is set, but POSTHASTE_OIDC_CLIENT_ID is not: give the id that the provider made for this \
+                 server, or leave both out",
+            );
+        }
+        let others = [
+            ("POSTHASTE_OIDC_CLIENT_ID", self.oidc_client_id.is_some()),
+            ("POSTHASTE_OIDC_CLIENT_SECRET", self.oidc_client_secret.is_some()),
+            ("POSTHASTE_OIDC_NAME", self.oidc_name.is_some()),
+            ("POSTHASTE_OIDC_DOMAINS", !self.oidc_domains.is_empty()),
+            ("POSTHASTE_OIDC_ROLE", self.oidc_role.is_some()),
+            ("POSTHASTE_OIDC_CERTIFICATE_AUTHORITY", self.oidc_certificate_authority.is_some()),
+        ];
+        if let (None, Some((name, _))) = (&self.oidc_issuer, others.iter().find(|(_, is_set)| *is_set)) {
+            problem(&format!(
+                "{name} is set, but POSTHASTE_OIDC_ISSUER is not: give the provider's address, or leave all of POSTHASTE_OIDC_… out"
+            ));
+        } else if self.oidc_role.is_some() && self.oidc_domains.is_empty() {
+            problem(
+                "POSTHASTE_OIDC_ROLE is set, but POSTHASTE_OIDC_DOMAINS is not: the role is for people of these domains, who are \
+                 added by themselves; all others have the role that they were invited with",
+            );
         }
     }
 

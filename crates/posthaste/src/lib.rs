@@ -10,6 +10,7 @@ pub mod command;
 pub mod config;
 pub mod data_folder;
 pub mod failure;
+mod identity_provider;
 pub mod lifecycle;
 pub mod listener;
 pub mod metrics;

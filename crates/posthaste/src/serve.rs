@@ -7,6 +7,7 @@
 use crate::clock::{Present, SystemClock};
 use crate::config::{Config, StoreAddress};
 use crate::data_folder::DataFolder;
+use crate::identity_provider;
 use crate::listener::Listener;
 use crate::metrics::{self, Sources};
 use crate::token::Keys;
@@ -88,6 +89,7 @@ impl Core {
             random: Arc::new(SystemRandom),
             ids: ids.clone(),
             courier: Arc::clone(&courier),
+            oidc: identity_provider::parts(config)?,
             settings: AppSettings {
                 jwt: keys.jwt(config)?,
                 signature_headers: config.signature_headers,

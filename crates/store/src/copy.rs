@@ -79,7 +79,7 @@ const fn table(name: &'static str, columns: &'static str) -> Table {
 }
 
 /// All tables, each after what it refers to.
-pub(crate) const TABLES: [Table; 27] = [
+pub(crate) const TABLES: [Table; 28] = [
     table("environment", "key, id, signature_headers, created_at, settings, version"),
     table(
         "application",
@@ -140,6 +140,7 @@ pub(crate) const TABLES: [Table; 27] = [
         "key, at, environment, application, place, actor_kind, actor_id, actor_name, address, action, subject_kind, \
          subject_id, subject_name, before, after",
     ),
+    table("identity", "issuer, subject, user_key, created_at"),
     table("message_key", "application, kind, key, message, body_hash, expires_at"),
     table("replay", "hash, body_hash, status, sealed_body, expires_at"),
 ];

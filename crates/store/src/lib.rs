@@ -21,6 +21,7 @@ pub mod event_type;
 pub mod handoff;
 pub mod health;
 pub mod idempotency;
+pub mod identity;
 mod list;
 pub mod message;
 pub mod metrics;
@@ -61,6 +62,7 @@ pub trait Store:
     + event_type::EventTypes
     + health::Healths
     + idempotency::IdempotencyKeys
+    + identity::Identities
     + message::Messages
     + notice::Notices
     + notify::Notifies

@@ -3,6 +3,7 @@
 //! - [`Receiver`]: a customer's server, whose answers are scripted with [`Answer`], polite or hostile.
 //! - [`Cluster`]: a throw-away PostgreSQL.
 //! - [`MailServer`]: a real mail server.
+//! - [`IdentityProvider`]: a provider of OpenID Connect, true to the standard until a test wants it otherwise.
 //! - [`Process`]: a real binary, its output lines, its signals, its end.
 //! - [`Chromium`]: a real browser, told what a person does; [`Element`], [`key`].
 //! - [`HttpClient`]: a small JSON client with keep-alive.
@@ -19,6 +20,7 @@ mod client;
 mod cluster;
 mod connection;
 mod gzip;
+mod identity_provider;
 mod mail_server;
 mod port;
 mod process;
@@ -33,6 +35,7 @@ pub use chromium::{Chromium, Element, key};
 pub use client::{ClientError, HttpClient, Reply};
 pub use cluster::{Cluster, Durability};
 pub use gzip::gzip_bomb;
+pub use identity_provider::{Account, ClientKind, IdentityProvider, Odd, Signing};
 pub use mail_server::{LogIn, MailServer};
 pub use port::free_port;
 pub use process::Process;

@@ -1,70 +1,77 @@
-//! The cookie of a browser in which somebody is signed in (RFC 6265bis).
+//! The cookies of a browser (RFC 6265bis): that somebody is signed in there, that somebody is at the identity provider, that
+//! somebody is a guest.
 
 use crate::Console;
+use app::oidc::BEGUN_MS;
 use domain::sign_in::SESSION_MS;
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 
-/// Its name over TLS: a browser takes it from this host alone, over TLS alone (RFC 6265bis, section 4.1.3.2).
-const SECURE_NAME: &str = "__Host-posthaste";
-/// The name of a guest's, over TLS. It is sent also within pages of other sites, kept apart for each of them (CHIPS).
-const SECURE_GUEST_NAME: &str = "__Host-posthaste-portal";
-/// Its name where people reach the console over plain http.
-const PLAIN_GUEST_NAME: &str = "posthaste-portal";
-/// Its name where people reach the console over plain http.
-const PLAIN_NAME: &str = "posthaste";
+/// A cookie of ours.
+#[derive(Clone, Copy)]
+pub(crate) enum Cookie {
+    /// Of a browser in which somebody is signed in.
+    Session,
+    /// Of one in which somebody is at the identity provider.
+    Begun,
+    /// Of a guest. It is sent also within pages of other sites, kept apart for each of them (CHIPS).
+    Guest,
+}
+
+impl Cookie {
+    /// Over TLS, a browser takes it from this host alone, over TLS alone (RFC 6265bis, section 4.1.3.2).
+    const fn name(self, is_secure: bool) -> &'static str {
+        match (self, is_secure) {
+            (Self::Session, true) => "__Host-posthaste",
+            (Self::Session, false) => "posthaste",
+            (Self::Begun, true) => "__Host-posthaste-oidc",
+            (Self::Begun, false) => "posthaste-oidc",
+            (Self::Guest, true) => "__Host-posthaste-portal",
+            (Self::Guest, false) => "posthaste-portal",
+        }
+    }
+
+    /// How long a browser keeps it; a guest's ends with the browser, or with its link.
+    const fn seconds(self) -> Option<i64> {
+        match self {
+            Self::Session => Some(SESSION_MS / 1_000),
+            Self::Begun => Some(BEGUN_MS / 1_000),
+            Self::Guest => None,
+        }
+    }
+
+    /// Where it is sent. Most come along when another site sends somebody here, as the provider does (`Lax`).
+    const fn sites(self, is_secure: bool) -> &'static str {
+        match (self, is_secure) {
+            (Self::Guest, true) => "; Secure; SameSite=None; Partitioned",
+            (_, true) => "; Secure; SameSite=Lax",
+            (_, false) => "; SameSite=Lax",
+        }
+    }
+}
 
 impl Console {
-    const fn cookie_name(is_secure: bool) -> &'static str {
-        if is_secure { SECURE_NAME } else { PLAIN_NAME }
-    }
-
-    /// What the cookie of a request holds.
-    pub(crate) fn cookie<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
-        Self::cookie_called(Self::cookie_name(self.is_secure()), headers)
-    }
-
-    /// What a guest's cookie holds.
-    pub(crate) fn guest_cookie<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
-        let name = if self.is_secure() { SECURE_GUEST_NAME } else { PLAIN_GUEST_NAME };
-        Self::cookie_called(name, headers)
-    }
-
-    fn cookie_called<'a>(name: &str, headers: &'a HeaderMap) -> Option<&'a str> {
+    /// What a cookie of a request holds.
+    pub(crate) fn cookie<'a>(&self, headers: &'a HeaderMap, cookie: Cookie) -> Option<&'a str> {
+        let name = cookie.name(self.is_secure());
         let texts = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
         let mut pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
         pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
     }
 
-    /// Sets the cookie.
-    pub(crate) fn keep_cookie(&self, value: &str) -> Option<HeaderValue> {
-        self.set_cookie(value, SESSION_MS / 1_000)
+    /// Sets a cookie.
+    pub(crate) fn keep_cookie(&self, cookie: Cookie, value: &str) -> Option<HeaderValue> {
+        self.set_cookie(cookie, (value, cookie.seconds()))
     }
 
-    /// Sets a guest's cookie. It ends with the browser, or with its link.
-    pub(crate) fn keep_guest(&self, value: &str) -> Option<HeaderValue> {
-        let text = if self.is_secure() {
-            format!("{SECURE_GUEST_NAME}={value}; Path=/; HttpOnly; Secure; SameSite=None; Partitioned")
-        } else {
-            format!("{PLAIN_GUEST_NAME}={value}; Path=/; HttpOnly; SameSite=Lax")
-        };
-        HeaderValue::from_str(&text).ok()
+    /// Takes a cookie away.
+    pub(crate) fn drop_cookie(&self, cookie: Cookie) -> Option<HeaderValue> {
+        self.set_cookie(cookie, ("", Some(0)))
     }
 
-    /// Takes a guest's cookie away.
-    pub(crate) fn drop_guest(&self) -> Option<HeaderValue> {
-        let cookie = self.keep_guest("")?;
-        HeaderValue::from_str(&format!("{}; Max-Age=0", cookie.to_str().ok()?)).ok()
-    }
-
-    /// Takes the cookie away.
-    pub(crate) fn drop_cookie(&self) -> Option<HeaderValue> {
-        self.set_cookie("", 0)
-    }
-
-    fn set_cookie(&self, value: &str, seconds: i64) -> Option<HeaderValue> {
-        let (is_secure, name) = (self.is_secure(), Self::cookie_name(self.is_secure()));
-        let secure = if is_secure { "; Secure" } else { "" };
-        let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
-        HeaderValue::from_str(&text).ok()
+    /// It is no script's to read.
+    fn set_cookie(&self, cookie: Cookie, (value, seconds): (&str, Option<i64>)) -> Option<HeaderValue> {
+        let (name, sites) = (cookie.name(self.is_secure()), cookie.sites(self.is_secure()));
+        let age = seconds.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
+        HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly{sites}{age}")).ok()
     }
 }

@@ -48,6 +48,7 @@ mod member;
 mod message;
 mod mistakes;
 mod notify;
+mod oidc;
 mod operator;
 mod overview;
 mod page;
@@ -120,6 +121,7 @@ pub fn router(app: App, settings: WebSettings) -> Router {
     let pages = Router::new()
         .merge(home::router())
         .merge(sign_in::router())
+        .merge(oidc::router())
         .merge(forgotten::router())
         .merge(account::router())
         .merge(totp::router())

@@ -1,5 +1,6 @@
 //! The headers of every page: what a browser may do with it, and that nobody keeps it.
 
+use crate::cookie::Cookie;
 use crate::{Console, refusal};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -46,8 +47,8 @@ pub(crate) async fn of_pages(State(console): State<Console>, request: Request, n
 impl Console {
     /// Within which pages a request's answer may be shown: a guest's within those that the operator names, any other within none.
     fn frames_of(&self, request: &Request) -> String {
-        let is_guest =
-            self.cookie(request.headers()).is_none() && self.guest_cookie(request.headers()).is_some();
+        let has = |cookie| self.cookie(request.headers(), cookie).is_some();
+        let is_guest = !has(Cookie::Session) && has(Cookie::Guest);
         let origins = &self.settings.embed_origins;
         if origins.is_empty() || !(is_guest || request.uri().path().starts_with("/portal/")) {
             return "'none'".to_owned();

@@ -2,6 +2,7 @@
 
 use crate::Console;
 use crate::client::Client;
+use crate::cookie::Cookie;
 use crate::page::see;
 use crate::refusal::Answer;
 use crate::sign_in::dead;
@@ -24,7 +25,7 @@ async fn enter(State(console): State<Console>, Client(from): Client, Path(token)
     };
     let portal = guest.portal.as_ref().ok_or(AppError::NotFound)?;
     let mut response = see(&format!("/app/{}/endpoint", console.app.guests_application(portal)?));
-    if let Some(cookie) = console.keep_guest(&token) {
+    if let Some(cookie) = console.keep_cookie(Cookie::Guest, &token) {
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
     Ok(response)

@@ -2,6 +2,7 @@
 
 use crate::Console;
 use crate::client::Client;
+use crate::cookie::Cookie;
 use crate::mistakes::Mistakes;
 use crate::page::{Page, answer, see};
 use crate::refusal::Answer;
@@ -32,13 +33,27 @@ pub(crate) fn router() -> Router<Console> {
 
 #[derive(Template)]
 #[template(path = "sign_in/login.html")]
-struct Login {
+pub(crate) struct Login {
     shell: Shell,
     email: String,
     /// Where they wanted to go.
     next: String,
     wrong: Option<String>,
     told: Option<&'static str>,
+    /// What the identity provider is called by which they can log in, too.
+    provider: Option<String>,
+}
+
+impl Login {
+    pub(crate) fn new(console: &Console, next: String) -> Self {
+        let provider = console.app.oidc_name().map(str::to_owned);
+        Self { shell: Shell::bare(LOG_IN), email: String::new(), next, wrong: None, told: None, provider }
+    }
+
+    /// The same for whoever was not let in, and why.
+    pub(crate) fn after(self, wrong: String) -> Self {
+        Self { wrong: Some(wrong), ..self }
+    }
 }
 
 /// Asks for the code of the second factor. What stands in its form is from the first step, holds for five minutes, and opens nothing.
@@ -86,10 +101,10 @@ const LOG_IN: &str = "Log in";
 const NEW_PASSWORD: &str = "Choose a password";
 const FIRST: &str = "The first account";
 
-async fn show(Query(query): Query<HashMap<String, String>>) -> Answer {
+async fn show(State(console): State<Console>, Query(query): Query<HashMap<String, String>>) -> Answer {
     let next = query.get("next").cloned().unwrap_or_default();
     let told = query.contains_key("left").then_some("You are logged out.");
-    Ok(Login { shell: Shell::bare(LOG_IN), email: String::new(), next, wrong: None, told }.ok())
+    Ok(Login { told, ..Login::new(&console, next) }.ok())
 }
 
 async fn enter(State(console): State<Console>, Client(from): Client, Unsigned(form): Unsigned) -> Answer {
@@ -101,8 +116,7 @@ async fn enter(State(console): State<Console>, Client(from): Client, Unsigned(fo
                 AppError::TooMany(why) => (StatusCode::TOO_MANY_REQUESTS, why),
                 _ => (StatusCode::UNAUTHORIZED, "E-mail and password do not belong together.".to_owned()),
             };
-            let page = Login { shell: Shell::bare(LOG_IN), email, next, wrong: Some(wrong), told: None };
-            Ok(answer(status, &page))
+            Ok(answer(status, &Login { email, ..Login::new(&console, next).after(wrong) }))
         }
         Err(error) => Err(error.into()),
     }
@@ -113,8 +127,7 @@ async fn code(State(console): State<Console>, Client(from): Client, Unsigned(for
     let (status, wrong) = match console.app.second_factor(&ticket, form.get("code"), from).await {
         Ok(cookie) => return Ok(welcome(&console, &cookie, &next)),
         Err(AppError::NotFound) => {
-            let wrong = Some("That took too long: log in once more.".to_owned());
-            let page = Login { shell: Shell::bare(LOG_IN), email: String::new(), next, wrong, told: None };
+            let page = Login::new(&console, next).after("That took too long: log in once more.".to_owned());
             return Ok(answer(StatusCode::UNAUTHORIZED, &page));
         }
         Err(AppError::Invalid(problems)) => {
@@ -133,8 +146,8 @@ async fn leave(State(console): State<Console>, submitted: Submitted) -> Answer {
         console.app.sign_out(&submitted.visitor, submitted.form.has("everywhere")).await?;
     }
     let mut response = see("/login?left");
-    let cookie = if is_guest { console.drop_guest() } else { console.drop_cookie() };
-    if let Some(cookie) = cookie {
+    let cookie = if is_guest { Cookie::Guest } else { Cookie::Session };
+    if let Some(cookie) = console.drop_cookie(cookie) {
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
     Ok(response)
@@ -261,11 +274,11 @@ fn entering(console: &Console, entered: Entered, next: String) -> Response {
 }
 
 /// Keeps the cookie, and goes on to where they wanted to go: a page of ours, whatever the link said.
-fn welcome(console: &Console, cookie: &str, next: &str) -> Response {
+pub(crate) fn welcome(console: &Console, cookie: &str, next: &str) -> Response {
     let is_ours = next.starts_with('/') && !next.starts_with("//") && !next.contains('\\');
     let mut response = see(if is_ours { next } else { "/" });
-    if let Some(cookie) = console.keep_cookie(cookie) {
-        response.headers_mut().insert(SET_COOKIE, cookie);
+    if let Some(cookie) = console.keep_cookie(Cookie::Session, cookie) {
+        response.headers_mut().append(SET_COOKIE, cookie);
     }
     response
 }

@@ -2,6 +2,7 @@
 
 use crate::Console;
 use crate::client::Client;
+use crate::cookie::Cookie;
 use crate::refusal::Refusal;
 use app::AppError;
 use app::sign_in::Visitor;
@@ -18,12 +19,12 @@ impl FromRequestParts<Console> for Signed {
 
     async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Refusal> {
         let Ok(Client(from)) = Client::from_request_parts(parts, console).await;
-        let cookie = console.cookie(&parts.headers).unwrap_or_default();
+        let cookie = console.cookie(&parts.headers, Cookie::Session).unwrap_or_default();
         match console.app.visitor(cookie, &from).await {
             Ok(visitor) => Ok(Self(visitor)),
             // Whoever is a user is not a guest.
             Err(AppError::Unauthenticated) => {
-                let guest = console.guest_cookie(&parts.headers).unwrap_or_default();
+                let guest = console.cookie(&parts.headers, Cookie::Guest).unwrap_or_default();
                 match console.app.guest(guest, &from).await {
                     Ok(guest) if is_for_guests(parts) => Ok(Self(guest)),
                     Ok(_) => Err(AppError::NotFound.into()),

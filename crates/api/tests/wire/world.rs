@@ -183,6 +183,7 @@ fn use_cases(store: &Arc<Sqlite>, clock: Arc<dyn Clock>, api_rate_limit: u32) ->
         clock,
         random: Arc::new(SystemRandom),
         ids: IdCodec::new(b"ids"),
+        oidc: None,
         settings: AppSettings {
             jwt: Jwt::new("HS256", b"a secret of enough bytes").unwrap(),
             signature_headers: SignatureHeaders::Webhook,

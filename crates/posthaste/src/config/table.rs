@@ -3,7 +3,7 @@
 //!
 //! Entries are read in this order, so a default may build on what stands above it.
 
-use super::{Config, value};
+use super::{Config, SecretText, value};
 
 /// One setting.
 pub(super) struct Setting {
@@ -213,6 +213,61 @@ pub(super) const SETTINGS: &[Setting] = &[
         secret: false,
         fallback: Fallback::From(value::sender_at_public_url, "posthaste@<host of the public URL>"),
         put: |config, text| value::put(&mut config.mail_from, value::sender(text)),
+    },
+    Setting {
+        name: "OIDC_ISSUER",
+        meaning: "The identity provider that people may log in by (OpenID Connect), to the letter as it names itself: \
+                  https://id.example.com. It sends people back to <public URL>/oidc/callback.",
+        secret: false,
+        fallback: Fallback::Absent("nobody logs in by a provider"),
+        put: |config, text| value::put(&mut config.oidc_issuer, value::issuer(text).map(Some)),
+    },
+    Setting {
+        name: "OIDC_CLIENT_ID",
+        meaning: "What the identity provider knows this server by.",
+        secret: false,
+        fallback: Fallback::Absent("none"),
+        put: |config, text| value::put(&mut config.oidc_client_id, value::some_text(text).map(Some)),
+    },
+    Setting {
+        name: "OIDC_CLIENT_SECRET",
+        meaning: "What shows the identity provider that it is this server; none for a public client.",
+        secret: true,
+        fallback: Fallback::Absent("none"),
+        put: |config, text| {
+            value::put(&mut config.oidc_client_secret, value::some_text(text).map(SecretText::new).map(Some))
+        },
+    },
+    Setting {
+        name: "OIDC_NAME",
+        meaning: "What people call the identity provider: the button says \"Log in with …\".",
+        secret: false,
+        fallback: Fallback::Absent("single sign-on"),
+        put: |config, text| value::put(&mut config.oidc_name, value::called(text).map(Some)),
+    },
+    Setting {
+        name: "OIDC_DOMAINS",
+        meaning: "Domains of e-mail addresses, separated by commas: whoever has one at the identity provider and is no user yet \
+                  becomes one by logging in. All others must be invited.",
+        secret: false,
+        fallback: Fallback::Text(""),
+        put: |config, text| value::put(&mut config.oidc_domains, value::domains(text)),
+    },
+    Setting {
+        name: "OIDC_ROLE",
+        meaning: "The role of those on the whole instance: viewer, member, manager or administrator.",
+        secret: false,
+        fallback: Fallback::Absent("viewer"),
+        put: |config, text| value::put(&mut config.oidc_role, value::role(text).map(Some)),
+    },
+    Setting {
+        name: "OIDC_CERTIFICATE_AUTHORITY",
+        meaning: "Certificate authorities of the identity provider beside the public ones, as PEM or file:PATH of it.",
+        secret: false,
+        fallback: Fallback::Absent("the public ones alone"),
+        put: |config, text| {
+            value::put(&mut config.oidc_certificate_authority, value::certificates(text).map(Some))
+        },
     },
     Setting {
         name: "TRUSTED_PROXIES",

@@ -67,6 +67,19 @@ fn every_wrong_value_is_refused_with_what_is_allowed() {
         ("PUBLIC_URL", "ftp://x"),
         ("PUBLIC_URL", "https://u:p@x"),
         ("EVENT_ORIGIN", "two words"),
+        ("OIDC_ISSUER", "id.example.com"),
+        ("OIDC_ISSUER", "http://id.example.com"),
+        ("OIDC_ISSUER", "http://localhost.example.com"),
+        ("OIDC_ISSUER", "https://user:password@id.example.com"),
+        ("OIDC_ISSUER", "https://id.example.com/?tenant=acme"),
+        ("OIDC_ISSUER", "https://id.example.com/#"),
+        ("OIDC_CLIENT_ID", ""),
+        ("OIDC_CLIENT_SECRET", ""),
+        ("OIDC_NAME", ""),
+        ("OIDC_DOMAINS", "ada@acme.example"),
+        ("OIDC_DOMAINS", "*.acme.example"),
+        ("OIDC_ROLE", "root"),
+        ("OIDC_CERTIFICATE_AUTHORITY", "a certificate"),
         ("TRUSTED_PROXIES", "proxy"),
         ("LOG", "inof"),
         ("LOG", ""),
@@ -165,4 +178,46 @@ fn a_default_that_builds_on_a_wrong_setting_is_no_second_problem() {
             .unwrap_err()
             .contains("PUBLIC_URL")
     );
+}
+
+#[test]
+fn a_provider_is_set_up_whole_or_not_at_all() {
+    let issuer = ("OIDC_ISSUER", "https://id.example.com/realms/acme/");
+    let id = ("OIDC_CLIENT_ID", "posthaste");
+    let told = |pairs: &[(&'static str, &str)]| load(pairs).map(|_| ()).unwrap_err();
+    assert!(told(&[issuer]).contains("POSTHASTE_OIDC_CLIENT_ID is not: give the id"));
+    for other in [
+        id,
+        ("OIDC_CLIENT_SECRET", "canary"),
+        ("OIDC_NAME", "Acme ID"),
+        ("OIDC_DOMAINS", "acme.example"),
+        ("OIDC_ROLE", "viewer"),
+    ] {
+        let told = told(&[other]);
+        assert!(
+            told.contains(&format!("POSTHASTE_{} is set, but POSTHASTE_OIDC_ISSUER is not", other.0)),
+            "{told}"
+        );
+        assert!(!told.contains("canary"), "{told}");
+    }
+    assert!(told(&[issuer, id, ("OIDC_ROLE", "member")]).contains("POSTHASTE_OIDC_DOMAINS is not"));
+    // A wrong one is told alone.
+    assert_eq!(told(&[("OIDC_ISSUER", "x"), id]).lines().count(), 2);
+    let (config, report) = load(&[
+        issuer,
+        id,
+        ("OIDC_CLIENT_SECRET", "canary"),
+        ("OIDC_DOMAINS", "Acme.example, acme.test"),
+        ("OIDC_ROLE", "member"),
+    ])
+    .unwrap();
+    assert_eq!(config.oidc_issuer.as_deref(), Some(issuer.1), "to the letter");
+    assert_eq!(
+        (config.oidc_domains, config.oidc_role),
+        (vec!["acme.example".into(), "acme.test".into()], Some(Role::Member))
+    );
+    assert!(!report.to_string().contains("canary"));
+    for here in ["http://localhost:8080", "http://127.0.0.1:9/realm", "http://[::1]:9"] {
+        assert!(load(&[("OIDC_ISSUER", here), id]).is_ok(), "{here}");
+    }
 }

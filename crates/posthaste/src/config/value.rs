@@ -8,13 +8,14 @@ use courier::{Email, EmailSettings};
 use domain::environment::SignatureHeaders;
 use domain::notify::is_email;
 use domain::retry::Schedule;
+use domain::role::Role;
 use ipnet::IpNet;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use url::Url;
+use url::{Host, Url};
 
 /// The shortest key for tokens, in characters. RFC 7518, section 3.2, wants 32; who moves here brings the key that
 /// signs today, so only what is plainly too weak is refused.
@@ -23,6 +24,8 @@ pub(super) const JWT_SECRET_CHARS_MIN: usize = 16;
 pub(super) const ENCRYPTION_KEY_CHARS_MIN: usize = 32;
 /// The longest value of the origin header.
 const HEADER_VALUE_CHARS_MAX: usize = 256;
+/// The longest name of an identity provider: it stands on a button.
+const NAME_CHARS_MAX: usize = 60;
 
 type Parsed<T> = Result<T, String>;
 
@@ -325,6 +328,44 @@ pub(super) fn mail_server(text: &str) -> Parsed<SecretText> {
         from: "posthaste@localhost".into(),
     };
     Email::new(&settings, Duration::from_secs(1)).map(|_| SecretText::new(text.to_owned()))
+}
+
+/// An identity provider's identifier (OpenID Connect Discovery 1.0, section 2), to the letter.
+pub(super) fn issuer(text: &str) -> Parsed<String> {
+    let refuse = "must be the provider's https:// address without user name, query and fragment; http:// only on this machine";
+    let url = Url::parse(text).map_err(|_| refuse.to_owned())?;
+    let is_here = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    let is_plain = url.username().is_empty() && url.password().is_none() && !text.contains(['?', '#']);
+    let fits = is_plain && (url.scheme() == "https" || (url.scheme() == "http" && is_here));
+    if fits { Ok(text.to_owned()) } else { Err(refuse.into()) }
+}
+
+pub(super) fn some_text(text: &str) -> Parsed<String> {
+    if text.is_empty() { Err("must not be empty".into()) } else { Ok(text.to_owned()) }
+}
+
+pub(super) fn called(text: &str) -> Parsed<String> {
+    let fits = (1..=NAME_CHARS_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    if fits { Ok(text.to_owned()) } else { Err(format!("must be 1 to {NAME_CHARS_MAX} characters")) }
+}
+
+/// In lower case.
+pub(super) fn domains(text: &str) -> Parsed<Vec<String>> {
+    let domain = |item: &str| {
+        let fits = is_email(&format!("a@{item}"));
+        let refuse = "must be domains separated by commas, for example acme.com,acme.co.uk";
+        if fits { Ok(item.to_ascii_lowercase()) } else { Err(refuse.to_owned()) }
+    };
+    items(text).map(domain).collect()
+}
+
+pub(super) fn role(text: &str) -> Parsed<Role> {
+    Role::from_word(text).ok_or_else(|| "must be viewer, member, manager or administrator".to_owned())
 }
 
 pub(super) fn certificates(text: &str) -> Parsed<String> {

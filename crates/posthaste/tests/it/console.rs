@@ -4,6 +4,8 @@ mod audit;
 mod canary;
 mod log;
 mod mails;
+mod oidc;
+mod oidc_people;
 mod overview;
 mod pages;
 mod people;

@@ -34,6 +34,7 @@ mod event_type;
 mod health;
 mod heartbeat;
 mod idempotency;
+mod identity;
 mod lease;
 mod maintenance;
 mod message;

@@ -17,10 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0003_endpoint_options.sql"),
     include_str!("../../migrations/postgres/0004_failing.sql"),
     include_str!("../../migrations/postgres/0005_notices.sql"),
-    include_str!("../../migrations/postgres/0006_users.sql"),
-    include_str!("../../migrations/postgres/0007_audit.sql"),
-    include_str!("../../migrations/postgres/0008_statistics.sql"),
-    include_str!("../../migrations/postgres/0009_portal.sql"),
+    include_str!("../../migrations/postgres/0006_console.sql"),
 ];
 /// Indexes on tables that may be large by the time that a migration wants them: made beside nodes that run, which a migration's
 /// transaction would hold up.

@@ -108,7 +108,7 @@ impl Postgres {
         }
     }
 
-    async fn user_where(&self, condition: &str, values: &[Parameter<'_>]) -> Result<User> {
+    pub(super) async fn user_where(&self, condition: &str, values: &[Parameter<'_>]) -> Result<User> {
         let sql = format!("SELECT {} FROM users {condition}", columns("membership"));
         self.readers.row(&sql, values).await?.as_ref().map_or(Err(StoreError::NotFound), read)
     }

@@ -196,6 +196,7 @@ fn key_of(table: &Table) -> &'static str {
         "unsubscribed" => "application, recipient",
         "membership" => "user_key, application",
         "browser" | "ticket" => "sha256",
+        "identity" => "issuer, subject",
         "failing" => "endpoint",
         "event_type" => "environment, name",
         "statistics" => "application, environment, hour",

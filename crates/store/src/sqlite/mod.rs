@@ -22,6 +22,7 @@ mod environment;
 mod event_type;
 mod health;
 mod idempotency;
+mod identity;
 mod lease;
 mod lock;
 mod message;

@@ -10,10 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0003_endpoint_options.sql"),
     include_str!("../../migrations/sqlite/0004_failing.sql"),
     include_str!("../../migrations/sqlite/0005_notices.sql"),
-    include_str!("../../migrations/sqlite/0006_users.sql"),
-    include_str!("../../migrations/sqlite/0007_audit.sql"),
-    include_str!("../../migrations/sqlite/0008_statistics.sql"),
-    include_str!("../../migrations/sqlite/0009_portal.sql"),
+    include_str!("../../migrations/sqlite/0006_console.sql"),
 ];
 
 /// Brings the file up to date, one transaction a migration.

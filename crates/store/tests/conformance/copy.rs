@@ -2,6 +2,7 @@
 
 use crate::audit::entry;
 use crate::harness::{Engine, Fixture, START, main_run, shared_options};
+use crate::identity::identity;
 use crate::user::{ADMINISTRATOR, browser, in_place, totp, user};
 use bytes::Bytes;
 use domain::api_key::ApiKey;
@@ -49,6 +50,8 @@ fn options() -> Options {
     }
 }
 
+const WILD: &str = "tab\t line\n return\r back\\slash \\N \\. é 🦀 'quote'";
+
 /// A store of everything that there is. Texts with all that the text format of COPY has to escape.
 async fn filled() -> (Fixture, ApplicationKey, EndpointKey) {
     let f = Fixture::new(Engine::Sqlite).await;
@@ -57,7 +60,7 @@ async fn filled() -> (Fixture, ApplicationKey, EndpointKey) {
     let gone = f.application("gone").await;
     f.store.application_delete(gone.key).await.unwrap();
     let endpoint = f.endpoint(&app).await.key;
-    let wild = "tab\t line\n return\r back\\slash \\N \\. é 🦀 'quote'";
+    let wild = WILD;
     f.change(endpoint, move |fields| {
         fields.description = wild.into();
         fields.channels = Some(vec!["a\\b".into()]);
@@ -196,6 +199,8 @@ async fn add_users(f: &Fixture, app: ApplicationKey, wild: &str) {
         let end = START.plus_ms(1_000_000);
         f.store.browser_create(NewBrowser { agent: wild.into(), ..browser(n, one.key) }).await.unwrap();
         f.store.ticket_create([n; 32], (one.key, TicketPurpose::Password), end).await.unwrap();
+        let identity = identity("https://id.example", &format!("{wild} {n}"));
+        f.store.identity_link(&identity, (one.key, &one.email)).await.unwrap();
     }
     let gone = user(f, "gone@acme.example", &[here]).await;
     f.store.user_delete(gone.key).await.unwrap();
@@ -274,6 +279,9 @@ async fn contents(f: &Fixture, app: ApplicationKey, endpoint: EndpointKey) -> St
     let log = store.audit_list(AuditOf::Environment(env), AuditFilter::default(), newest).await.unwrap();
     assert_eq!(log.items.len(), 4);
     out += &format!("{log:#?}\n");
+    for identity in (1..=4).map(|n| identity("https://id.example", &format!("{WILD} {n}"))) {
+        out += &format!("{:?}\n", store.identity_find(&identity).await.map(|user| user.email));
+    }
     for number in [0, 1, 2, 9] {
         out += &format!("{:?} ", store.message_key_get([number; 16]).await.unwrap());
         out += &format!(

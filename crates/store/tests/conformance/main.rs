@@ -13,6 +13,7 @@ mod copy;
 mod delivery;
 mod harness;
 mod health;
+mod identity;
 mod message;
 mod migration;
 mod nodes;

@@ -175,7 +175,7 @@ async fn what_was_deleted_and_what_is_operational(engine: Engine) {
     count(&f, 6).await;
     send(&f, &app, endpoint, (Next::Failed, 3)).await;
     send(&f, &gone, theirs, (Next::Succeeded, 3)).await;
-    f.store.endpoint_delete(endpoint, None).await.unwrap();
+    f.store.endpoint_delete(endpoint, (None, None)).await.unwrap();
     f.store.application_delete(gone.key).await.unwrap();
     count(&f, 4).await;
     assert_eq!(hours(&f, Some(&operational)).await, []);

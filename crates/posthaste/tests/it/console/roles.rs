@@ -106,6 +106,8 @@ const FOR_ANYBODY: &[&str] = &[
     "/login",
     "/login/code",
     "/logout",
+    "/oidc/begin",
+    "/oidc/callback",
     "/forgot",
     "/setup/{link}",
     "/password/{link}",
