@@ -195,7 +195,7 @@ fn key_of(table: &Table) -> &'static str {
         "notify" => "application",
         "unsubscribed" => "application, recipient",
         "membership" => "user_key, application",
-        "browser" | "ticket" => "sha256",
+        "browser" | "ticket" | "portal" => "sha256",
         "identity" => "issuer, subject",
         "failing" => "endpoint",
         "event_type" => "environment, name",
