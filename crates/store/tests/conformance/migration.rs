@@ -8,7 +8,7 @@ use testkit::Cluster;
 /// What the third migration and those after it made, taken back.
 const BEFORE: &str = "
     DELETE FROM migration WHERE version >= 3;
-    DROP TABLE membership; DROP TABLE browser; DROP TABLE ticket; DROP TABLE users;
+    DROP TABLE membership; DROP TABLE browser; DROP TABLE identity; DROP TABLE ticket; DROP TABLE users;
     DROP TABLE notice; DROP TABLE letter; DROP TABLE recipient; DROP TABLE notify; DROP TABLE push_subscription;
     DROP TABLE unsubscribed;
     DROP TABLE failing; DROP TABLE task; ALTER TABLE endpoint DROP COLUMN disabled_at, DROP COLUMN disabled_answer;
