@@ -8,6 +8,7 @@ use testkit::Cluster;
 /// What the third migration and those after it made, taken back.
 const BEFORE: &str = "
     DELETE FROM migration WHERE version >= 3;
+    ALTER TABLE api_key DROP COLUMN used_at;
     DROP TABLE membership; DROP TABLE browser; DROP TABLE identity; DROP TABLE ticket; DROP TABLE users;
     DROP TABLE notice; DROP TABLE letter; DROP TABLE recipient; DROP TABLE notify; DROP TABLE push_subscription;
     DROP TABLE unsubscribed;
