@@ -329,12 +329,12 @@ impl App {
     }
 
     pub(crate) async fn holder(&self, link: &str, purpose: TicketPurpose, from: &From) -> Result<User> {
-        self.inner.knocks.knock(&from.address, "", self.now())?;
+        self.inner.knocks.knock_from(&from.address, self.now())?;
         if link.len() != TOKEN_CHARS {
             return Err(AppError::NotFound);
         }
         let user = self.store().ticket_find(sha256(link.as_bytes()), purpose).await?;
-        self.inner.knocks.welcome(&from.address, "");
+        self.inner.knocks.welcome_from(&from.address);
         Ok(user)
     }
 }

@@ -54,13 +54,13 @@ impl App {
     /// # Errors
     /// `NotFound` when it is not, or somebody is there; `TooMany`.
     pub async fn setup_check(&self, link: &str, from: &From) -> Result<()> {
-        self.inner.knocks.knock(&from.address, "setup", self.now())?;
+        self.inner.knocks.knock_from(&from.address, self.now())?;
         let known = self.setup_token();
         let fits = aws_lc_rs::constant_time::verify_slices_are_equal(known.as_bytes(), link.as_bytes());
         if fits.is_err() || self.store().user_exists().await? {
             return Err(AppError::NotFound);
         }
-        self.inner.knocks.welcome(&from.address, "setup");
+        self.inner.knocks.welcome_from(&from.address);
         Ok(())
     }
 
