@@ -12,8 +12,8 @@ use domain::statistics::{HOUR_MS, Tally, class_of};
 use foldhash::HashMap;
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// Rows that one step writes: with a few more, a step takes five milliseconds of the writer's time at most.
-const WRITTEN_MAX: usize = 1_000;
+/// Rows that one step writes, more than a thousand applications have in an hour: they take some ten milliseconds of the writer's time.
+const WRITTEN_MAX: usize = 2_500;
 
 /// Homes that a step has looked up.
 type Homes = HashMap<i64, Option<Home>>;
