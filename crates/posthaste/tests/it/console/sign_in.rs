@@ -1,7 +1,7 @@
 //! In and out: passwords, links, cookies, and forms that others would like to send.
 
 use super::{EVERYWHERE, Person, cookie_of, header, link_of, text_of};
-use crate::server::{Store, World};
+use crate::server::{START, Store, World};
 use app::user::Newcomer;
 use http::Method;
 
@@ -70,6 +70,28 @@ async fn whoever_guesses_is_slowed_down_and_the_others_are_not(store: Store) {
     assert!(text_of(&refused).contains("Wait 15 minutes"), "{}", text_of(&refused));
     world.clock.advance_ms(900_000);
     assert_eq!(log_in(&world, "ada@acme.example", PASSWORD).await.status, 303);
+    world.stop().await;
+}
+
+/// Nobody guesses a link. Whoever tries may be told to wait, and cannot shut the links of everybody else.
+async fn whoever_tries_links_keeps_nobody_else_out(store: Store) {
+    let world = World::with((store, START), |config| {
+        config.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a subnet")];
+    })
+    .await;
+    let link = world.app().setup_link().await.expect("an answer").expect("a link");
+    let visit = async |from: &str, path: &str| {
+        let headers = [("x-forwarded-for", from)];
+        Person::new(&world).request(Method::GET, path, &headers, "").await.status
+    };
+    for n in 0..120 {
+        let from = format!("203.0.113.{}", n / 30);
+        assert_eq!(visit(&from, "/setup/0123456789abcdef0123456789abcdef").await, 404);
+        assert_eq!(visit(&from, "/password/0123456789abcdef0123456789abcdef").await, 404);
+    }
+    assert_eq!(visit("203.0.113.0", &format!("/setup/{link}")).await, 429);
+    assert_eq!(visit("192.0.2.1", &format!("/setup/{link}")).await, 200);
+    assert_eq!(visit("192.0.2.1", "/password/0123456789abcdef0123456789abcdef").await, 404);
     world.stop().await;
 }
 
@@ -219,6 +241,7 @@ each_store!(
     the_first_account_is_made_once_by_the_link_that_the_start_prints,
     a_password_opens_and_nothing_else_does_and_both_are_told_alike,
     whoever_guesses_is_slowed_down_and_the_others_are_not,
+    whoever_tries_links_keeps_nobody_else_out,
     a_session_ends_when_it_is_idle_when_it_is_old_and_when_it_is_left,
     a_new_password_signs_out_everywhere_else,
     forms_of_other_sites_change_nothing,
