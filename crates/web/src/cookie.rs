@@ -42,9 +42,8 @@ impl Cookie {
     /// Where it is sent. Most come along when another site sends somebody here, as the provider does (`Lax`).
     const fn sites(self, is_secure: bool) -> &'static str {
         match (self, is_secure) {
-            (Self::Guest, true) => "; Secure; SameSite=None; Partitioned",
-            (_, true) => "; Secure; SameSite=Lax",
-            (_, false) => "; SameSite=Lax",
+            (Self::Guest, true) => "SameSite=None; Partitioned",
+            _ => "SameSite=Lax",
         }
     }
 }
@@ -71,7 +70,8 @@ impl Console {
     /// It is no script's to read.
     fn set_cookie(&self, cookie: Cookie, (value, seconds): (&str, Option<i64>)) -> Option<HeaderValue> {
         let (name, sites) = (cookie.name(self.is_secure()), cookie.sites(self.is_secure()));
+        let secure = if self.is_secure() { "; Secure" } else { "" };
         let age = seconds.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
-        HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly{sites}{age}")).ok()
+        HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly; {sites}{age}{secure}")).ok()
     }
 }

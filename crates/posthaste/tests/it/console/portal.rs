@@ -13,7 +13,7 @@ async fn link(world: &World, asked: &Value) -> (String, String) {
     (format!("/portal/{token}"), token)
 }
 
-async fn guest(world: &World, asked: &Value) -> Person {
+pub(super) async fn guest(world: &World, asked: &Value) -> Person {
     let (path, _) = link(world, asked).await;
     let entered = Person::new(world).get(&path).await;
     assert_eq!(header(&entered, "location"), format!("/app/{}/endpoint", world.application));
@@ -155,7 +155,7 @@ async fn over_tls_a_guests_cookie_is_for_pages_that_show_the_portal_too(store: S
     let entered = Person::new(&world).get(&path).await;
     let set = header(&entered, "set-cookie");
     assert!(set.starts_with("__Host-posthaste-portal=portal_"), "{set}");
-    assert!(set.ends_with("; Path=/; HttpOnly; Secure; SameSite=None; Partitioned"), "{set}");
+    assert!(set.ends_with("; Path=/; HttpOnly; SameSite=None; Partitioned; Secure"), "{set}");
     let guest = Person { cookie: cookie_of(&entered), ..Person::new(&world) };
     let page = guest.get(&format!("/app/{}/endpoint", world.application)).await;
     assert!(header(&page, "content-security-policy").ends_with("frame-ancestors https://app.example.com"));
