@@ -51,7 +51,7 @@ pub struct EndpointHealth {
     pub episode: Option<Episode>,
     /// While its breaker is open: when the next request goes.
     pub probe_at: Option<Timestamp>,
-    /// Deliveries that wait, of the last 28 days.
+    /// Deliveries that wait for their next try.
     pub waiting: u64,
 }
 
@@ -208,8 +208,7 @@ impl App {
     pub async fn endpoint_health(&self, at: Place<'_>) -> Result<EndpointHealth> {
         let endpoint = self.endpoint_of(at, Right::Read).await?;
         let episode = self.store().episode(endpoint.key).await?;
-        let (since, until) = Window::default().named("since", "until").closed(STATS_DAYS_MAX, self.now())?;
-        let waiting = self.store().delivery_counts(endpoint.key, since, until).await?.pending;
+        let waiting = self.store().waiting_count(endpoint.key).await?;
         let probe_at = self.store().routing().route(endpoint.key).and_then(|route| route.gauge.probe_at());
         Ok(EndpointHealth { endpoint, episode, probe_at, waiting })
     }

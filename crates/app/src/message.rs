@@ -10,7 +10,7 @@ use domain::application::Application;
 use domain::audit::Action;
 use domain::id::MessageId;
 use domain::message::Message;
-use domain::page::Slice;
+use domain::page::{From, Slice};
 use std::sync::Arc;
 pub use store::message::MessageFilter;
 
@@ -37,6 +37,28 @@ impl App {
         let Window { after, before } = Window { after: filter.after, before: filter.before }.of_list()?;
         let filter = MessageFilter { after, before, ..filter };
         Ok(self.store().message_list(application.key, filter, page).await?)
+    }
+
+    /// A page of an application's messages that fit, newest first, found among so many at most: what is rare is looked for step by
+    /// step. Also answers the last message that was looked at, where there are more behind it and the page is not full.
+    ///
+    /// # Errors
+    /// As [`Self::message_list`].
+    pub async fn message_look(
+        &self,
+        principal: &Principal,
+        application: &str,
+        Listing { filter, page }: Listing<MessageFilter, MessageId>,
+        many: u32,
+    ) -> Result<(Slice<Message>, Option<MessageId>)> {
+        let key = self.workspace(principal, application, Right::Read)?.key;
+        let from = if let From::After(from) = page.from { Some(from) } else { None };
+        let is_narrow = !filter.event_types.is_empty() || filter.channel.is_some() || filter.tag.is_some();
+        let floor = if is_narrow { self.store().message_behind(key, from, many).await? } else { None };
+        let listing = Listing { filter: MessageFilter { floor, ..filter }, page };
+        let slice = self.message_list(principal, application, listing).await?;
+        let looked_to = floor.filter(|_| slice.done);
+        Ok((slice, looked_to))
     }
 
     /// Removes a message's payload for good.

@@ -2,12 +2,12 @@
 //! API, as an application's token does.
 
 use crate::App;
-use crate::audit::Acting;
+use crate::audit::{Acting, Deed};
 use crate::error::{AppError, Problems, Result};
 use crate::principal::{Principal, Right, Scope};
 use crate::session::{sha256, subject};
 use crate::sign_in::{From, Visitor, form_token};
-use domain::audit::Actor;
+use domain::audit::{Action, Actor, ActorKind, Difference};
 use domain::clock::Timestamp;
 use domain::id::UserKey;
 use domain::portal::{
@@ -16,6 +16,7 @@ use domain::portal::{
 };
 use domain::user::{Membership, User};
 use domain::word::Worded;
+use serde_json::json;
 use store::StoreError;
 use store::browser::Browser;
 
@@ -70,8 +71,14 @@ impl App {
             session_id: new.session_id,
             expires_at: self.now().plus_ms(seconds * 1_000),
         };
+        let difference = Difference::made(&json!({
+            "capabilities": portal.capabilities.iter().map(|one| one.word()).collect::<Vec<_>>(),
+            "sessionId": portal.session_id, "expiry": seconds,
+        }));
         self.store().portals_prune().await?;
         self.store().portal_create(sha256(token.as_bytes()), portal).await?;
+        let deed = Deed::new(Action::PortalCreated, &*application.id, application.called()).with(difference);
+        self.note_deed(principal, Some(&application), deed).await;
         Ok(token)
     }
 
@@ -97,8 +104,11 @@ impl App {
         }
         problems.finish()?;
         let at = self.now().plus_ms(grace_seconds * 1_000);
+        let difference = Difference::made(&json!({"sessionIds": session_ids, "expiry": grace_seconds}));
         self.store().portals_end(application.key, session_ids, at).await?;
         self.inner.sessions.forget_portals();
+        let deed = Deed::new(Action::PortalsEnded, &*application.id, application.called()).with(difference);
+        self.note_deed(principal, Some(&application), deed).await;
         Ok(())
     }
 
@@ -178,10 +188,7 @@ impl App {
 
 /// Who acts, when it is whoever came by a link.
 pub(crate) fn guest_of(portal: &Portal) -> Actor {
-    Actor::token(&match &portal.session_id {
-        Some(session) => format!("portal link {session}"),
-        None => "portal link".to_owned(),
-    })
+    Actor { name: portal.session_id.clone().unwrap_or_default(), ..Actor::of(ActorKind::Guest) }
 }
 
 fn check(new: &NewPortal, seconds: i64) -> Result<()> {

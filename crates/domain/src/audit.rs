@@ -28,6 +28,8 @@ worded!(
         ApiKey = "api_key",
         /// A token of an environment, or of one application.
         Token = "token",
+        /// Whoever came by a portal link.
+        Guest = "guest",
         /// Whoever runs the server, by a command.
         Operator = "operator",
         /// The server itself.
@@ -42,7 +44,7 @@ pub struct Actor {
     pub kind: ActorKind,
     /// The wire id: `user_…`, a key's, or of what a token opens. Empty where there is none.
     pub id: String,
-    /// A user's address, a key's name.
+    /// A user's address, a key's name, what the back end calls a guest's session.
     pub name: String,
 }
 
@@ -83,6 +85,8 @@ impl Actor {
                 "A token of the application".into()
             }
             ActorKind::Token => "A token of the environment".into(),
+            ActorKind::Guest if self.name.is_empty() => "A guest by a portal link".into(),
+            ActorKind::Guest => format!("A guest by a portal link of the session {}", self.name),
             ActorKind::Operator => "A command on the server".into(),
             ActorKind::Server => "The server".into(),
         }
@@ -135,6 +139,8 @@ actions! {
     EnvironmentChanged = "environment.changed", "changed the settings of the environment {}";
     ApiKeyCreated = "api_key.created", "created the API key {}";
     ApiKeyRevoked = "api_key.revoked", "revoked the API key {}";
+    PortalCreated = "portal.created", "made a portal link to {}";
+    PortalsEnded = "portal.ended", "ended portal links to {}";
     NotifyChanged = "notify.changed", "changed who is told about the webhooks of {}";
     BrowserAdded = "notify.browser_added", "had a browser told about the webhooks of {}";
     BrowserRemoved = "notify.browser_removed", "had a browser told no more about the webhooks of {}";

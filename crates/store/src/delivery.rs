@@ -99,6 +99,8 @@ pub trait Deliveries: Send + Sync {
     async fn due_endpoints(&self, until: Timestamp) -> Result<Vec<(EndpointKey, Timestamp)>>;
     /// For each of these endpoints that has a pending row: when the oldest was due.
     async fn waiting_since(&self, endpoints: Vec<EndpointKey>) -> Result<Vec<(EndpointKey, Timestamp)>>;
+    /// How many pending rows an endpoint has.
+    async fn waiting_count(&self, endpoint: EndpointKey) -> Result<u64>;
     /// Pending rows altogether, and the oldest due time.
     async fn backlog(&self) -> Result<(u64, Option<Timestamp>)>;
 }

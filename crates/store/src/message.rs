@@ -79,6 +79,8 @@ pub struct MessageFilter {
     pub before: Option<Timestamp>,
     /// Accepted after this.
     pub after: Option<Timestamp>,
+    /// Not older than this message.
+    pub floor: Option<MessageId>,
 }
 
 /// What the store does with messages.
@@ -94,6 +96,13 @@ pub trait Messages: Send + Sync {
     async fn message_by_event_id(&self, application: ApplicationKey, event_id: &str) -> Result<Message>;
     /// Several messages, for dispatch; missing ones are left out. The order is not kept.
     async fn messages_load(&self, ids: Vec<MessageId>) -> Result<Vec<Arc<Message>>>;
+    /// The message that lies so many behind this one in its application, or behind the newest; none when there are fewer.
+    async fn message_behind(
+        &self,
+        application: ApplicationKey,
+        from: Option<MessageId>,
+        many: u32,
+    ) -> Result<Option<MessageId>>;
     /// A page, newest first. It ends early (not `done`) at `page_bytes_max` of payloads.
     async fn message_list(
         &self,

@@ -31,9 +31,10 @@ pub(crate) fn of_instance() -> Router<Console> {
 /// Entries of a page.
 const SHOWN: u16 = 50;
 /// Those who act and are no persons, as the filter names them.
-const OTHERS: [(ActorKind, &str); 5] = [
+const OTHERS: [(ActorKind, &str); 6] = [
     (ActorKind::ApiKey, "API keys"),
     (ActorKind::Token, "Tokens"),
+    (ActorKind::Guest, "Guests by portal links"),
     (ActorKind::Operator, "Commands on the server"),
     (ActorKind::Server, "The server itself"),
     (ActorKind::Nobody, "Somebody who is not signed in"),
@@ -104,7 +105,7 @@ async fn list_app(
     Query(query): Words,
 ) -> Answer {
     let opened = console.app.open(&visitor, &id)?;
-    let shell = Shell::of_application((&visitor, &opened), Section::Settings, "Audit log");
+    let shell = Shell::of_application(&console.brand, (&visitor, &opened), Section::Settings, "Audit log");
     let application = Some((id.clone(), opened.application.key));
     let tabs = tabs_of_application(&opened, "audit");
     let place =
@@ -119,7 +120,7 @@ async fn list_env(
     Query(query): Words,
 ) -> Answer {
     let principal = console.app.open_environment(&visitor, Some(&id))?;
-    let shell = Shell::of_environment((&visitor, &principal), Section::Settings, "Audit log");
+    let shell = Shell::of_environment(&console.brand, (&visitor, &principal), Section::Settings, "Audit log");
     let tabs = tabs_of_environment(&principal, "audit");
     let place = Place { principal, shell, tabs, base: format!("/environment/{id}/audit"), application: None };
     Ok(list(&console, place, &query).await?.ok())
@@ -234,7 +235,7 @@ fn groups() -> Vec<Group> {
         let kind = match action.subject_kind() {
             "endpoint" => "Webhooks",
             "task" | "message" | "attempt" => "Events",
-            "application" => "Applications",
+            "application" | "portal" => "Applications",
             "event_type" => "Event types",
             "environment" | "api_key" => "Environment and API keys",
             "notify" => "Who is told",

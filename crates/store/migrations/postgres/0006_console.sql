@@ -90,7 +90,7 @@ CREATE TABLE audit (
     -- What the application was called then.
     place        text NOT NULL,
     actor_kind   text COLLATE "C" NOT NULL
-                 CHECK (actor_kind IN ('nobody', 'user', 'api_key', 'token', 'operator', 'server')),
+                 CHECK (actor_kind IN ('nobody', 'user', 'api_key', 'token', 'guest', 'operator', 'server')),
     actor_id     text COLLATE "C" NOT NULL,
     actor_name   text COLLATE "C" NOT NULL,
     address      text NOT NULL,

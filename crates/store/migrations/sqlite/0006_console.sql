@@ -85,7 +85,7 @@ CREATE TABLE audit (
     application  INTEGER NOT NULL,
     -- What the application was called then.
     place        TEXT NOT NULL,
-    actor_kind   TEXT NOT NULL CHECK (actor_kind IN ('nobody', 'user', 'api_key', 'token', 'operator', 'server')),
+    actor_kind   TEXT NOT NULL CHECK (actor_kind IN ('nobody', 'user', 'api_key', 'token', 'guest', 'operator', 'server')),
     actor_id     TEXT NOT NULL,
     actor_name   TEXT NOT NULL,
     address      TEXT NOT NULL,

@@ -106,6 +106,12 @@ impl Deliveries for Postgres {
         Ok(rows.iter().map(|row| (EndpointKey(row.get(0)), Timestamp(row.get(1)))).collect())
     }
 
+    async fn waiting_count(&self, endpoint: EndpointKey) -> Result<u64> {
+        let sql = "SELECT count(*) FROM delivery WHERE endpoint = $1 AND state = 0";
+        let row = self.readers.row(sql, &[&endpoint.0]).await?.ok_or(StoreError::NotFound)?;
+        Ok(row.get::<_, i64>(0).unsigned_abs())
+    }
+
     async fn backlog(&self) -> Result<(u64, Option<Timestamp>)> {
         let row = self
             .readers

@@ -151,6 +151,19 @@ impl Messages for Postgres {
         Ok(rows.iter().filter_map(read).collect())
     }
 
+    async fn message_behind(
+        &self,
+        application: ApplicationKey,
+        from: Option<MessageId>,
+        many: u32,
+    ) -> Result<Option<MessageId>> {
+        let sql =
+            "SELECT id FROM message WHERE application = $1 AND id < $2 ORDER BY id DESC LIMIT 1 OFFSET $3";
+        let from = from.map_or(i64::MAX, |from| from.0);
+        let skipped = i64::from(many.saturating_sub(1));
+        Ok(self.readers.row(sql, &[&application.0, &from, &skipped]).await?.map(|row| MessageId(row.get(0))))
+    }
+
     async fn message_list(
         &self,
         application: ApplicationKey,
@@ -161,6 +174,9 @@ impl Messages for Postgres {
         let mut conditions = Conditions::default();
         conditions.with("message.application = ?", application.0).page("message.id", &page);
         filter_time(&mut conditions, "message.id", filter.before, filter.after);
+        if let Some(floor) = filter.floor {
+            conditions.with("message.id >= ?", floor.0);
+        }
         filter_labels(&mut conditions, &filter.event_types, filter.channel.as_ref(), filter.tag.as_ref());
         // The page is found first, so that payloads are read for its messages alone.
         let sql = format!(

@@ -305,6 +305,16 @@ impl Deliveries for Sqlite {
         self.readers.read(look).await
     }
 
+    async fn waiting_count(&self, endpoint: EndpointKey) -> Result<u64> {
+        let count = move |c: &Connection| {
+            let rows: i64 = c
+                .prepare_cached("SELECT count(*) FROM delivery WHERE endpoint = ?1 AND state = 0")?
+                .query_row([endpoint.0], |row| row.get(0))?;
+            Ok(rows.unsigned_abs())
+        };
+        self.readers.read(count).await
+    }
+
     async fn backlog(&self) -> Result<(u64, Option<Timestamp>)> {
         let oldest =
             self.due_endpoints(Timestamp(i64::MAX)).await?.into_iter().map(|(_, due_at)| due_at).min();

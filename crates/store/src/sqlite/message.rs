@@ -261,6 +261,26 @@ impl Messages for Sqlite {
             .await
     }
 
+    async fn message_behind(
+        &self,
+        application: ApplicationKey,
+        from: Option<MessageId>,
+        many: u32,
+    ) -> Result<Option<MessageId>> {
+        let look = move |c: &Connection| {
+            let mut statement = c.prepare_cached(
+                "SELECT id FROM message WHERE application = ?1 AND id < ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3",
+            )?;
+            let from = from.map_or(i64::MAX, |from| from.0);
+            let skipped = many.saturating_sub(1);
+            Ok(statement
+                .query_row(params![application.0, from, skipped], |row| row.get(0))
+                .optional()?
+                .map(MessageId))
+        };
+        self.readers.read(look).await
+    }
+
     async fn message_list(
         &self,
         application: ApplicationKey,
@@ -274,6 +294,9 @@ impl Messages for Sqlite {
                 let mut conditions = Conditions::default();
                 conditions.with("message.application = ?", application.0).page("message.id", &page);
                 filter_time(&mut conditions, "message.id", filter.before, filter.after);
+                if let Some(floor) = filter.floor {
+                    conditions.with("message.id >= ?", floor.0);
+                }
                 filter_labels(
                     &mut conditions,
                     &filter.event_types,

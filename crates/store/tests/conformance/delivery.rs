@@ -237,7 +237,7 @@ async fn a_claim_takes_large_messages_a_few_at_a_time(engine: Engine) {
     assert_eq!((second.rows.len(), second.next_due), (4, None));
 }
 
-async fn since_when_something_waits_is_told(engine: Engine) {
+async fn since_when_and_how_much_waits_is_told(engine: Engine) {
     let f = Fixture::new(engine).await;
     let app = f.application("one").await;
     let (one, two, none) =
@@ -252,10 +252,13 @@ async fn since_when_something_waits_is_told(engine: Engine) {
     let mut found = f.store.waiting_since(vec![two, one, none]).await.unwrap();
     found.sort_unstable();
     assert_eq!(found, [(one, START.plus_ms(10)), (two, START.plus_ms(20))]);
+    for (endpoint, count) in [(one, 2), (two, 1), (none, 0)] {
+        assert_eq!(f.store.waiting_count(endpoint).await.unwrap(), count);
+    }
 }
 
 each_engine!(
-    since_when_something_waits_is_told,
+    since_when_and_how_much_waits_is_told,
     a_first_try_that_succeeds_leaves_an_attempt_and_no_row,
     a_failed_first_try_becomes_a_row_that_is_claimed_when_due_and_once_only,
     claims_take_the_oldest_due_first_and_tell_when_there_is_more,

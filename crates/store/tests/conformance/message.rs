@@ -111,7 +111,15 @@ async fn a_list_is_filtered_and_pages_both_ways(engine: Engine) {
     let tag = MessageFilter { tag: Some("tag6".into()), ..all() };
     assert_eq!(list(tag, first.clone()).await.0, [ids[0]]);
     let window = MessageFilter { before: Some(START.plus_ms(3_000)), after: Some(START.plus_ms(0)), ..all() };
-    assert_eq!(list(window, first).await.0, [ids[4], ids[5]]);
+    assert_eq!(list(window, first.clone()).await.0, [ids[4], ids[5]]);
+    let floor = MessageFilter { floor: Some(ids[5]), event_types: vec!["odd".into()], ..all() };
+    assert_eq!(list(floor, first).await, (vec![ids[1], ids[3], ids[5]], true));
+    let behind = async |from, many| f.store.message_behind(app.key, from, many).await.unwrap();
+    assert_eq!(behind(None, 1).await, Some(ids[0]));
+    assert_eq!(behind(None, 7).await, Some(ids[6]));
+    assert_eq!(behind(None, 8).await, None);
+    assert_eq!(behind(Some(ids[2]), 3).await, Some(ids[5]));
+    assert_eq!(behind(Some(ids[2]), 5).await, None);
 }
 
 async fn an_expunged_payload_is_gone_for_good(engine: Engine) {

@@ -137,6 +137,31 @@ async fn an_entry_says_from_where_and_what_it_was_before_and_after(store: Store)
     world.stop().await;
 }
 
+async fn portal_links_and_what_their_guests_do_have_entries(store: Store) {
+    let world = World::start(store).await;
+    let endpoint = world.endpoint_with(&json!({"url": "https://hooks.example/in", "name": "Orders"})).await;
+    let before = entries(&world).await.len();
+    let given = json!({"capabilities": ["ViewBase", "ManageEndpoint"], "sessionId": "eve@customer"});
+    let guest = super::portal::guest(&world, &given).await;
+    let paused = guest.post(&format!("/app/{}/endpoint/{endpoint}/pause", world.application), &[]).await;
+    assert_eq!(paused.status, 303, "{}", text_of(&paused));
+    let end = format!("/api/v1/auth/app/{}/expire-all", world.application);
+    world.call("POST", &end, &json!({"sessionIds": ["eve@customer"]})).await;
+    insta::assert_snapshot!(since(&world, before).await.join("\n"), @r"
+    token portal.created Acme
+    eve@customer endpoint.paused Orders
+    token portal.ended Acme
+    ");
+    let told = &entries(&world).await[before..];
+    assert_eq!((told[1].new.actor.kind, &*told[1].new.actor.id), (ActorKind::Guest, ""));
+    let made = json!({"capabilities": ["ViewBase", "ManageEndpoint"], "sessionId": "eve@customer", "expiry": 604_800});
+    assert_eq!(told[0].new.difference.after, Some(made));
+    let ada = Person::of(&world, "ada@acme.example", &[EVERYWHERE]).await;
+    let page = text_of(&ada.get(&format!("/app/{}/audit?who=guest", world.application)).await);
+    assert!(page.contains("A guest by a portal link of the session eve@customer"), "{page}");
+    world.stop().await;
+}
+
 async fn people_and_their_accounts_have_entries_and_wrong_passwords_few(store: Store) {
     let world = World::start(store).await;
     let ada =
@@ -383,6 +408,7 @@ async fn a_webhook_that_the_server_disables_has_an_entry_of_the_server(store: St
 
 each_store!(
     whatever_is_changed_has_an_entry_whoever_changes_it_and_by_which_way,
+    portal_links_and_what_their_guests_do_have_entries,
     an_entry_says_from_where_and_what_it_was_before_and_after,
     people_and_their_accounts_have_entries_and_wrong_passwords_few,
     nobody_acts_without_an_entry_by_hanging_up,
