@@ -5,6 +5,7 @@
 //! together. Nothing here starts anything; a wrong setting is a refusal to start that names the setting, the value
 //! (never a secret's), what is allowed, and the nearest known name.
 
+mod look;
 mod nearest;
 mod problem;
 mod report;
@@ -98,6 +99,10 @@ pub struct Config {
     pub embed_origins: Vec<String>,
     /// Anybody may read the docs of the console.
     pub public_docs: bool,
+    /// How the console looks.
+    pub look: web::Look,
+    /// Events that one page of the console's log looks through. Not a setting: tests have no long logs.
+    pub looked_max: Option<u32>,
     /// The log filter.
     pub log: String,
     /// The log's form.

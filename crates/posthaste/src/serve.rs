@@ -41,6 +41,8 @@ const LETTER_TIMEOUT: Duration = Duration::from_secs(30);
 const LEASE_TTL: Duration = Duration::from_secs(5);
 /// What recording may take on top of the deadline of the deliveries in flight.
 const RECORD_STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Events that one page of the console's log looks through, when it looks for some: a tenth of the time that a page may take.
+const LOOKED_MAX: u32 = 25_000;
 
 /// What answers requests.
 pub struct Core {
@@ -242,6 +244,8 @@ fn web_settings(config: &Config, keys: &Keys) -> WebSettings {
         sender_addresses: config.sender_addresses.iter().map(ToString::to_string).collect(),
         has_public_docs: config.public_docs,
         embed_origins: config.embed_origins.clone(),
+        looked_max: config.looked_max.unwrap_or(LOOKED_MAX),
+        look: config.look.clone(),
         operator_token: keys.operator_token(),
     }
 }

@@ -62,7 +62,7 @@ async fn page(
         is_this: browser.sha256 == visitor.browser.sha256,
     });
     Ok(Account {
-        shell: Shell::of_visitor(visitor, "Account").telling(told),
+        shell: Shell::of_visitor(&console.brand, visitor, "Account").telling(told),
         name: visitor.user.name.clone(),
         email: visitor.user.email.clone(),
         has_password: visitor.user.has_password,

@@ -76,7 +76,7 @@ fn in_application(console: &Console, visitor: &Visitor, id: &str) -> Result<Plac
     let opened = console.app.open(visitor, id)?;
     opened.principal.may_in_environment(Right::Administer)?;
     Ok(Place {
-        shell: Shell::of_application((visitor, &opened), Section::Settings, "API keys"),
+        shell: Shell::of_application(&console.brand, (visitor, &opened), Section::Settings, "API keys"),
         tabs: tabs_of_application(&opened, "settings/keys"),
         base: format!("/app/{id}/settings/keys"),
         of: Some((opened.application.key, id.to_owned())),
@@ -88,7 +88,7 @@ fn in_environment(console: &Console, visitor: &Visitor, id: &str) -> Result<Plac
     let principal = console.app.open_environment(visitor, Some(id))?;
     principal.may_in_environment(Right::Administer)?;
     Ok(Place {
-        shell: Shell::of_environment((visitor, &principal), Section::Settings, "API keys"),
+        shell: Shell::of_environment(&console.brand, (visitor, &principal), Section::Settings, "API keys"),
         tabs: tabs_of_environment(&principal, "keys"),
         base: format!("/environment/{id}/keys"),
         of: None,

@@ -96,7 +96,7 @@ async fn list(
         console.app.environments(&visitor).iter().map(|one| (one.id.clone(), one.id == id)).collect();
     let told = query.get("told").map(String::as_str);
     Ok(List {
-        shell: shell(&visitor, &principal, "Applications").telling(told),
+        shell: shell(&console, &visitor, &principal, "Applications").telling(told),
         rows: rows(&console, &slice.items),
         base,
         find,
@@ -115,7 +115,7 @@ fn found_page(
 ) -> List {
     let found: Vec<_> = found.iter().map(|one| Application::clone(one)).collect();
     List {
-        shell: shell(visitor, principal, "Applications"),
+        shell: shell(console, visitor, principal, "Applications"),
         base: format!("/environment/{}/application", principal.environment.id),
         rows: rows(console, &found),
         find,
@@ -141,14 +141,14 @@ fn rows(console: &Console, applications: &[Application]) -> Vec<Row> {
     applications.iter().map(row).collect()
 }
 
-fn shell(visitor: &Visitor, principal: &Principal, title: &str) -> Shell {
-    Shell::of_environment((visitor, principal), Section::Applications, title)
+fn shell(console: &Console, visitor: &Visitor, principal: &Principal, title: &str) -> Shell {
+    Shell::of_environment(&console.brand, (visitor, principal), Section::Applications, title)
 }
 
 async fn new(State(console): State<Console>, Signed(visitor): Signed, Path(id): Path<String>) -> Answer {
     let principal = console.app.open_environment(&visitor, Some(&id))?;
     principal.may_in_environment(app::Right::Administer)?;
-    let shell = shell(&visitor, &principal, "New application");
+    let shell = shell(&console, &visitor, &principal, "New application");
     let base = format!("/environment/{id}/application");
     Ok(New { shell, base, name: String::new(), uid: String::new(), mistakes: Mistakes::default() }.ok())
 }
@@ -177,7 +177,7 @@ async fn create(
             Err(error) => return Err(error.into()),
         }
     }
-    let shell = shell(&visitor, &principal, "New application");
+    let shell = shell(&console, &visitor, &principal, "New application");
     let base = format!("/environment/{id}/application");
     Ok(answer(StatusCode::UNPROCESSABLE_ENTITY, &New { shell, base, name, uid, mistakes }))
 }

@@ -108,7 +108,7 @@ async fn show(State(console): State<Console>, Signed(visitor): Signed, Path(id):
     let public_link = settings
         .has_public_docs
         .then(|| format!("{}/docs/{}", settings.public_url, opened.principal.environment.id));
-    let shell = Shell::of_application((&visitor, &opened), Section::Docs, "Docs");
+    let shell = Shell::of_application(&console.brand, (&visitor, &opened), Section::Docs, "Docs");
     Ok(Docs { shell, text, public_link }.ok())
 }
 
@@ -119,7 +119,7 @@ async fn show_public(State(console): State<Console>, Path(id): Path<String>) -> 
     }
     let principal = console.app.anybody(&id)?;
     let text = text(&console, &principal).await?;
-    Ok(PublicDocs { shell: Shell::bare("Webhooks"), text }.ok())
+    Ok(PublicDocs { shell: Shell::bare(&console.brand, "Webhooks"), text }.ok())
 }
 
 #[cfg(test)]

@@ -182,8 +182,12 @@ impl Found {
     pub(crate) async fn head(&self, console: &Console, tab: Tab) -> Result<(Shell, Head), AppError> {
         let marks = console.app.endpoint_marks(std::slice::from_ref(&self.endpoint)).await?;
         let status = Status::of(&self.endpoint, marks.first().map(|mark| mark.disposition));
-        let shell =
-            Shell::of_application((&self.visitor, &self.opened), Section::Webhooks, self.endpoint.name());
+        let shell = Shell::of_application(
+            &console.brand,
+            (&self.visitor, &self.opened),
+            Section::Webhooks,
+            self.endpoint.name(),
+        );
         Ok((shell, Head::of(&self.opened, &self.endpoint, (status, tab))))
     }
 }

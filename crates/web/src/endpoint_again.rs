@@ -13,7 +13,7 @@ use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::routing::{get, post};
 use domain::clock::Timestamp;
-use domain::task::{Plan, TaskKind};
+use domain::task::{Plan, ReplayState, TaskKind};
 use std::collections::HashMap;
 
 pub(crate) fn router() -> Router<Console> {
@@ -39,13 +39,20 @@ fn wanted(console: &Console, kind: &str, hours: &str) -> Wanted {
     let hours: i64 = hours.parse().unwrap_or(24);
     let now = console.app.now();
     let since = now.plus_ms(-hours.clamp(1, 336) * HOUR_MS);
-    let kind = if kind == "missed" { TaskKind::Replay } else { TaskKind::Recover };
-    Wanted { kind, plan: Plan::window(since, Timestamp(0)), until: None }
+    let (kind, state) = match kind {
+        "missed" => (TaskKind::Replay, None),
+        "delivered" => (TaskKind::BulkReplay, Some(ReplayState::Succeeded)),
+        "all" => (TaskKind::BulkReplay, None),
+        _ => (TaskKind::Recover, None),
+    };
+    Wanted { kind, plan: Plan { state, ..Plan::window(since, Timestamp(0)) }, until: None }
 }
 
-const KINDS: [(&str, &str); 2] = [
+const KINDS: [(&str, &str); 4] = [
     ("failed", "what failed or was canceled"),
     ("missed", "what it would have got and never did: from before it was there, or chose these events"),
+    ("delivered", "what it has got: for a receiver that lost it"),
+    ("all", "everything that was sent to it, whatever became of it"),
 ];
 
 /// First what and since when; then how much that is, before it begins.

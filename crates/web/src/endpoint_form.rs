@@ -210,7 +210,7 @@ async fn form(
     let (shell, head) = match of.found {
         None => {
             let of = (of.visitor, of.opened);
-            (Shell::of_application(of, Section::Webhooks, "Create webhook"), None)
+            (Shell::of_application(&console.brand, of, Section::Webhooks, "Create webhook"), None)
         }
         Some(found) => {
             let (shell, head) = found.head(console, Tab::Settings).await?;

@@ -119,7 +119,8 @@ async fn list(
     let now = console.app.now();
     let told = query.get("told").map(String::as_str);
     Ok(List {
-        shell: Shell::of_application((&visitor, &opened), Section::Webhooks, "Webhooks").telling(told),
+        shell: Shell::of_application(&console.brand, (&visitor, &opened), Section::Webhooks, "Webhooks")
+            .telling(told),
         base: format!("/app/{id}/endpoint"),
         rows: slice.items.iter().map(|endpoint| row(endpoint, &marks, now)).collect(),
         next,

@@ -68,7 +68,7 @@ async fn page(console: &Console, (visitor, principal): (&Visitor, &Principal)) -
     let retries = &environment.settings.retries;
     let seconds: Vec<_> = retries.retry_schedule.iter().flatten().map(u32::to_string).collect();
     Ok(Settings {
-        shell: Shell::of_environment((visitor, principal), Section::Settings, "Environment"),
+        shell: Shell::of_environment(&console.brand, (visitor, principal), Section::Settings, "Environment"),
         tabs: tabs_of_environment(principal, "settings"),
         action: format!("/environment/{}/settings", environment.id),
         may_change: principal.role == domain::role::Role::Administrator,

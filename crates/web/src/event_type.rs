@@ -123,7 +123,7 @@ fn grouped(all: Vec<EventType>) -> Vec<Group> {
 async fn list_app(State(console): State<Console>, Signed(visitor): Signed, Path(id): Path<String>) -> Answer {
     let opened = console.app.open(&visitor, &id)?;
     let (groups, is_cut) = groups(&console, &opened, SHOWN_MAX).await?;
-    let shell = Shell::of_application((&visitor, &opened), Section::Events, "Events");
+    let shell = Shell::of_application(&console.brand, (&visitor, &opened), Section::Events, "Events");
     let base = format!("/app/{id}/event-type");
     Ok(List { shell, base, groups, is_cut, may_manage: false, is_environment: false }.ok())
 }
@@ -136,7 +136,7 @@ async fn list_env(
 ) -> Answer {
     let principal = console.app.open_environment(&visitor, Some(&id))?;
     let (all, is_cut) = every(&console, &principal, SHOWN_MAX).await?;
-    let shell = Shell::of_environment((&visitor, &principal), Section::Events, "Events");
+    let shell = Shell::of_environment(&console.brand, (&visitor, &principal), Section::Events, "Events");
     Ok(List {
         shell: shell.telling(query.get("told").map(String::as_str)),
         base: format!("/environment/{id}/event-type"),
@@ -158,7 +158,7 @@ async fn show_app(
     let place = Place { principal: &opened.principal, application: &id, id: "" };
     let webhooks = console.app.endpoints_wanting(place, &name)?;
     let webhooks = webhooks.into_iter().map(|endpoint| (endpoint.id.clone(), endpoint.name())).collect();
-    let shell = Shell::of_application((&visitor, &opened), Section::Events, name);
+    let shell = Shell::of_application(&console.brand, (&visitor, &opened), Section::Events, name);
     Ok(Show { webhooks: Some(webhooks), ..page(shell, format!("/app/{id}"), event_type) }.ok())
 }
 
@@ -170,7 +170,7 @@ async fn show_env(
 ) -> Answer {
     let principal = console.app.open_environment(&visitor, Some(&id))?;
     let event_type = console.app.event_type_get(&principal, &name).await?;
-    let shell = Shell::of_environment((&visitor, &principal), Section::Events, name);
+    let shell = Shell::of_environment(&console.brand, (&visitor, &principal), Section::Events, name);
     let shell = shell.telling(query.get("told").map(String::as_str));
     let page = page(shell, format!("/environment/{id}"), event_type);
     Ok(Show { may_manage: principal.role.manages(), ..page }.ok())

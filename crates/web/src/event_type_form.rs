@@ -90,6 +90,7 @@ impl Fields {
 }
 
 fn page(
+    console: &Console,
     (visitor, principal): (&Visitor, &Principal),
     name: Option<&str>,
     (fields, mut mistakes): (Fields, Mistakes),
@@ -102,7 +103,7 @@ fn page(
     }
     let title = if name.is_some() { "Edit the event type" } else { "New event type" };
     FormPage {
-        shell: Shell::of_environment((visitor, principal), Section::Events, title),
+        shell: Shell::of_environment(&console.brand, (visitor, principal), Section::Events, title),
         back: name.map_or_else(|| base.clone(), |name| format!("{base}/{name}")),
         action,
         is_new: name.is_none(),
@@ -114,7 +115,7 @@ fn page(
 async fn new(State(console): State<Console>, Signed(visitor): Signed, Path(id): Path<String>) -> Answer {
     let principal = console.app.open_environment(&visitor, Some(&id))?;
     principal.may_in_environment(Right::Manage)?;
-    Ok(page((&visitor, &principal), None, (Fields::default(), Mistakes::default())).ok())
+    Ok(page(&console, (&visitor, &principal), None, (Fields::default(), Mistakes::default())).ok())
 }
 
 async fn create(
@@ -141,7 +142,10 @@ async fn create(
             Err(error) => mistakes = wrong(error)?,
         }
     }
-    Ok(answer(StatusCode::UNPROCESSABLE_ENTITY, &page((&visitor, &principal), None, (fields, mistakes))))
+    Ok(answer(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        &page(&console, (&visitor, &principal), None, (fields, mistakes)),
+    ))
 }
 
 async fn edit(
@@ -152,7 +156,8 @@ async fn edit(
     let principal = console.app.open_environment(&visitor, Some(&id))?;
     principal.may_in_environment(Right::Manage)?;
     let event_type = console.app.event_type_get(&principal, &name).await?;
-    Ok(page((&visitor, &principal), Some(&name), (Fields::of(&event_type), Mistakes::default())).ok())
+    Ok(page(&console, (&visitor, &principal), Some(&name), (Fields::of(&event_type), Mistakes::default()))
+        .ok())
 }
 
 /// The newest version of the schema is the one that is changed; the older ones stay.
@@ -183,7 +188,7 @@ async fn save(
             Err(error) => mistakes = wrong(error)?,
         }
     }
-    let page = page((&visitor, &principal), Some(&name), (fields, mistakes));
+    let page = page(&console, (&visitor, &principal), Some(&name), (fields, mistakes));
     Ok(answer(StatusCode::UNPROCESSABLE_ENTITY, &page))
 }
 

@@ -31,7 +31,7 @@ impl Page for Forgot {}
 
 fn page(console: &Console) -> Forgot {
     Forgot {
-        shell: Shell::bare("A forgotten password"),
+        shell: Shell::bare(&console.brand, "A forgotten password"),
         email: String::new(),
         has_mail_server: console.app.has_mail_server(),
         is_asked: false,

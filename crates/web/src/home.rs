@@ -37,7 +37,7 @@ async fn show(State(console): State<Console>, Signed(visitor): Signed) -> Answer
     let applications = own
         .iter()
         .map(|(application, role)| (application.id.clone(), application.called().to_owned(), role.word()));
-    let shell = Shell::of_visitor(&visitor, "Your applications");
+    let shell = Shell::of_visitor(&console.brand, &visitor, "Your applications");
     Ok(Own { shell, applications: applications.collect() }.ok())
 }
 

@@ -20,6 +20,7 @@ mod api_key;
 mod application;
 mod assets;
 mod audit;
+mod brand;
 mod chart;
 mod client;
 mod cookie;
@@ -70,6 +71,8 @@ use app::App;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::middleware::from_fn_with_state;
+use brand::Brand;
+pub use brand::{Colour, Logo, Look, Theme};
 use std::sync::Arc;
 
 /// What the operator chose for the console.
@@ -83,6 +86,10 @@ pub struct WebSettings {
     pub sender_addresses: Vec<String>,
     /// Whether anybody may read the docs.
     pub has_public_docs: bool,
+    /// Events that one page of the log looks through for those that fit.
+    pub looked_max: u32,
+    /// How it looks.
+    pub look: Look,
     /// Origins of pages that may show the portal within them.
     pub embed_origins: Vec<String>,
     /// With what commands on this machine may manage users; empty is none.
@@ -100,6 +107,7 @@ impl std::fmt::Debug for WebSettings {
 pub(crate) struct Console {
     app: App,
     settings: Arc<WebSettings>,
+    brand: Arc<Brand>,
 }
 
 impl Console {
@@ -117,7 +125,8 @@ impl FromRef<Console> for App {
 
 /// All pages.
 pub fn router(app: App, settings: WebSettings) -> Router {
-    let console = Console { app, settings: Arc::new(settings) };
+    let brand = Arc::new(Brand::of(settings.look.clone()));
+    let console = Console { app, settings: Arc::new(settings), brand };
     let pages = Router::new()
         .merge(home::router())
         .merge(sign_in::router())
@@ -128,6 +137,7 @@ pub fn router(app: App, settings: WebSettings) -> Router {
         .merge(operator::router())
         .merge(portal::router())
         .merge(docs::of_anybody())
+        .merge(brand::router())
         .nest(
             "/app/{app_id}",
             Router::new()

@@ -99,6 +99,8 @@ struct List {
     next: Option<String>,
     first: String,
     is_first: bool,
+    /// How many were looked through, where there are more and the page is not full.
+    looked: Option<u32>,
 }
 
 impl Page for List {}
@@ -254,6 +256,8 @@ fn given(text: &str) -> Option<String> {
 struct Found {
     messages: Vec<Arc<Message>>,
     next: Option<String>,
+    /// How many were looked through, where there are more and the page is not full.
+    looked: Option<u32>,
 }
 
 /// A page of messages: all of the application, or those of one webhook by what became of them there.
@@ -268,17 +272,21 @@ async fn found(
         return by_answer(console, (place, narrow), after).await;
     }
     let page = page(after.and_then(|after| ids.read_message(after)));
-    let (messages, is_done): (Vec<_>, _) = if narrow.endpoint.is_empty() {
-        let listing = Listing { filter: narrow.messages(now), page };
-        let slice = console.app.message_list(&opened.principal, id, listing).await?;
-        (slice.items.into_iter().map(Arc::new).collect(), slice.done)
-    } else {
+    if !narrow.endpoint.is_empty() {
         let listing = Listing { filter: narrow.attempts(now), page };
         let slice = console.app.messages_of_endpoint(place, (narrow.delivery(), true), listing).await?;
-        (slice.items.into_iter().map(|one| Arc::new(one.message)).collect(), slice.done)
-    };
-    let next = messages.last().filter(|_| !is_done).map(|last| ids.message(last.id));
-    Ok(Found { messages, next })
+        let messages: Vec<_> = slice.items.into_iter().map(|one| Arc::new(one.message)).collect();
+        let next = messages.last().filter(|_| !slice.done).map(|last| ids.message(last.id));
+        return Ok(Found { messages, next, looked: None });
+    }
+    let (listing, many) = (Listing { filter: narrow.messages(now), page }, console.settings.looked_max);
+    let (slice, looked_to) = console.app.message_look(&opened.principal, id, listing, many).await?;
+    let last = slice.items.last().filter(|_| !slice.done).map(|last| last.id);
+    Ok(Found {
+        next: last.or(looked_to).map(|last| ids.message(last)),
+        looked: looked_to.map(|_| many),
+        messages: slice.items.into_iter().map(Arc::new).collect(),
+    })
 }
 
 /// Those to which a webhook once answered so.
@@ -309,7 +317,7 @@ async fn by_answer(
             messages.push(message);
         }
     }
-    Ok(Found { messages, next })
+    Ok(Found { messages, next, looked: None })
 }
 
 fn page<K>(after: Option<K>) -> Wanted<K> {
@@ -333,7 +341,7 @@ async fn list(
     let is_filtered = narrow != Narrow::default();
     let first = narrow.query();
     Ok(List {
-        shell: Shell::of_application((&visitor, &opened), Section::Logs, "Logs"),
+        shell: Shell::of_application(&console.brand, (&visitor, &opened), Section::Logs, "Logs"),
         base: format!("/app/{id}/log"),
         rows: found.messages.iter().map(|message| message_row(&console.app, (&id, now), message)).collect(),
         webhooks: webhooks.iter().map(|endpoint| (endpoint.id.clone(), endpoint.name())).collect(),
@@ -343,6 +351,7 @@ async fn list(
         next: found.next.map(|last| format!("{first}&after={last}")),
         first,
         is_first,
+        looked: found.looked,
     }
     .ok())
 }

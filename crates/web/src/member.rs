@@ -89,7 +89,7 @@ struct Place {
 
 fn in_application(console: &Console, visitor: Visitor, id: &str) -> Result<Place, AppError> {
     let opened = console.app.open(&visitor, id)?;
-    let shell = Shell::of_application((&visitor, &opened), Section::Settings, "Members");
+    let shell = Shell::of_application(&console.brand, (&visitor, &opened), Section::Settings, "Members");
     let (base, of) = (format!("/app/{id}/member"), Some(opened.application.key));
     let tabs = tabs_of_application(&opened, "member");
     Ok(Place { visitor, principal: opened.principal, shell, tabs, base, of })
@@ -97,7 +97,7 @@ fn in_application(console: &Console, visitor: Visitor, id: &str) -> Result<Place
 
 fn in_instance(console: &Console, visitor: Visitor, id: &str) -> Result<Place, AppError> {
     let principal = console.app.open_environment(&visitor, Some(id))?;
-    let shell = Shell::of_environment((&visitor, &principal), Section::Settings, "Members");
+    let shell = Shell::of_environment(&console.brand, (&visitor, &principal), Section::Settings, "Members");
     let tabs = tabs_of_environment(&principal, "member");
     Ok(Place { visitor, principal, shell, tabs, base: format!("/environment/{id}/member"), of: None })
 }

@@ -105,8 +105,13 @@ async fn show(
     let text = if is_cut { raw.clone() } else { pretty(payload) };
     let told = query.get("told").map(String::as_str);
     Ok(Show {
-        shell: Shell::of_application((&visitor, &opened), Section::Logs, message.event_type.clone())
-            .telling(told),
+        shell: Shell::of_application(
+            &console.brand,
+            (&visitor, &opened),
+            Section::Logs,
+            message.event_type.clone(),
+        )
+        .telling(told),
         base: format!("/app/{id}"),
         id: console.app.ids().message(message.id),
         event_id: message.event_id.clone().unwrap_or_default(),
@@ -249,7 +254,12 @@ async fn show_attempt(
     };
     let body = shown.request.as_ref().map(|request| json(&pretty(request.body.as_bytes())));
     Ok(ShowAttempt {
-        shell: Shell::of_application((&visitor, &opened), Section::Logs, format!("Try {}", record.number)),
+        shell: Shell::of_application(
+            &console.brand,
+            (&visitor, &opened),
+            Section::Logs,
+            format!("Try {}", record.number),
+        ),
         base: format!("/app/{id}"),
         message: console.app.ids().message(record.message),
         result,

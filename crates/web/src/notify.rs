@@ -91,7 +91,7 @@ async fn page(console: &Console, (visitor, opened): (&Visitor, &Opened)) -> Resu
         }
     });
     Ok(Notifications {
-        shell: Shell::of_application((visitor, opened), Section::Settings, "Notifications"),
+        shell: Shell::of_application(&console.brand, (visitor, opened), Section::Settings, "Notifications"),
         tabs: tabs_of_application(opened, "settings/notifications"),
         action: format!("/app/{id}/settings/notifications"),
         may_manage: opened.principal.role.manages(),

@@ -93,7 +93,7 @@ async fn application(
     Query(query): Words,
 ) -> Answer {
     let opened = console.app.open(&visitor, &id)?;
-    let shell = Shell::of_application((&visitor, &opened), Section::Overview, "Overview");
+    let shell = Shell::of_application(&console.brand, (&visitor, &opened), Section::Overview, "Overview");
     let has_webhooks = console.app.endpoint_numbers(opened.application.key).0 > 0;
     let empty = move |role: Role| {
         let (text, link) = match (has_webhooks, role.manages()) {
@@ -123,7 +123,7 @@ async fn environment(
     Query(query): Words,
 ) -> Answer {
     let principal = console.app.open_environment(&visitor, Some(&id))?;
-    let shell = Shell::of_environment((&visitor, &principal), Section::Overview, "Overview");
+    let shell = Shell::of_environment(&console.brand, (&visitor, &principal), Section::Overview, "Overview");
     let empty = |_| {
         let text = "Make an application for each of your customers, and let your back end post their events to \
                     /api/v1/app/{app_id}/msg. They show here within half a minute.";

@@ -33,6 +33,7 @@ pub(crate) async fn of_pages(State(console): State<Console>, request: Request, n
             refusal::broken()
         }
     };
+    response = refusal::shown(response, &console.brand);
     let headers = response.headers_mut();
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         headers.insert(CONTENT_SECURITY_POLICY, policy);

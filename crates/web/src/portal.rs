@@ -19,7 +19,7 @@ pub(crate) fn router() -> Router<Console> {
 async fn enter(State(console): State<Console>, Client(from): Client, Path(token): Path<String>) -> Answer {
     let guest = match console.app.guest(&token, &from).await {
         Err(AppError::Unauthenticated) => {
-            return Ok(dead("It does not hold any more. Open it again from where you found it."));
+            return Ok(dead(&console, "It does not hold any more. Open it again from where you found it."));
         }
         guest => guest?,
     };

@@ -1,10 +1,13 @@
 //! What went wrong, as a page that says so and what to do.
 
+use crate::brand::Brand;
 use crate::page::{Page, answer};
 use app::AppError;
 use askama::Template;
+use axum::Extension;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
+use std::sync::Arc;
 use url::form_urlencoded;
 
 /// Why there is no page.
@@ -33,6 +36,13 @@ impl From<AppError> for Refusal {
 #[derive(Template)]
 #[template(path = "refusal.html")]
 struct RefusalPage {
+    brand: Arc<Brand>,
+    told: Told,
+}
+
+/// What it says. It goes along with an answer until the layer around all pages, which knows how they look, makes a page of it.
+#[derive(Clone, Debug)]
+struct Told {
     title: &'static str,
     text: String,
 }
@@ -40,7 +50,13 @@ struct RefusalPage {
 impl Page for RefusalPage {}
 
 fn page(status: StatusCode, title: &'static str, text: impl Into<String>) -> Response {
-    answer(status, &RefusalPage { title, text: text.into() })
+    (status, Extension(Told { title, text: text.into() })).into_response()
+}
+
+/// Makes the page of an answer that is a refusal.
+pub(crate) fn shown(mut response: Response, brand: &Arc<Brand>) -> Response {
+    let Some(told) = response.extensions_mut().remove::<Told>() else { return response };
+    answer(response.status(), &RefusalPage { brand: brand.clone(), told })
 }
 
 impl IntoResponse for Refusal {

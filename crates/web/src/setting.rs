@@ -59,7 +59,7 @@ fn page(console: &Console, visitor: &Visitor, opened: &Opened) -> Settings {
     let fields = &application.fields;
     let metadata: Vec<_> = fields.metadata.iter().map(|(name, value)| format!("{name}={value}")).collect();
     Settings {
-        shell: Shell::of_application((visitor, opened), Section::Settings, "Settings"),
+        shell: Shell::of_application(&console.brand, (visitor, opened), Section::Settings, "Settings"),
         tabs: tabs_of_application(opened, "settings"),
         base: format!("/app/{}", application.id),
         id: application.id.clone(),
@@ -139,7 +139,12 @@ fn pairs(text: &str, mistakes: &mut Mistakes) -> Metadata {
 
 fn question(console: &Console, (visitor, opened): (&Visitor, &Opened), mistakes: Mistakes) -> Delete {
     Delete {
-        shell: Shell::of_application((visitor, opened), Section::Settings, "Delete this application?"),
+        shell: Shell::of_application(
+            &console.brand,
+            (visitor, opened),
+            Section::Settings,
+            "Delete this application?",
+        ),
         base: format!("/app/{}", opened.application.id),
         webhooks: console.app.endpoint_numbers(opened.application.key).0,
         name: opened.application.called().to_owned(),

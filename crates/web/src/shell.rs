@@ -1,10 +1,12 @@
 //! What stands around every page: where one is, where one can go, who one is.
 
 use crate::assets;
+use crate::brand::Brand;
 use crate::told::sentence;
 use app::sign_in::{Opened, Visitor};
 use app::{Principal, Right};
 use domain::role::Role;
+use std::sync::Arc;
 
 /// A section of an application or of an environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,7 @@ pub(crate) struct Link {
 /// What stands around a page.
 #[derive(Clone, Debug)]
 pub(crate) struct Shell {
+    pub(crate) brand: Arc<Brand>,
     pub(crate) title: String,
     /// What every form carries; empty where nobody is signed in.
     pub(crate) form_token: String,
@@ -50,8 +53,9 @@ pub(crate) struct Shell {
 
 impl Shell {
     /// Around pages for people who are not signed in.
-    pub(crate) fn bare(title: impl Into<String>) -> Self {
+    pub(crate) fn bare(brand: &Arc<Brand>, title: impl Into<String>) -> Self {
         Self {
+            brand: brand.clone(),
             title: title.into(),
             form_token: String::new(),
             who: None,
@@ -64,19 +68,20 @@ impl Shell {
         }
     }
 
-    fn of(visitor: &Visitor, title: impl Into<String>) -> Self {
+    fn of(brand: &Arc<Brand>, visitor: &Visitor, title: impl Into<String>) -> Self {
         Self {
             form_token: visitor.form_token.clone(),
             who: visitor
                 .portal
                 .is_none()
                 .then(|| (visitor.user.called().to_owned(), visitor.user.email.clone())),
-            ..Self::bare(title)
+            ..Self::bare(brand, title)
         }
     }
 
     /// Around pages of an application.
     pub(crate) fn of_application(
+        brand: &Arc<Brand>,
         (visitor, opened): (&Visitor, &Opened),
         section: Section,
         title: impl Into<String>,
@@ -96,12 +101,13 @@ impl Shell {
             is_below: visitor.user.role_everywhere().is_some() || visitor.user.memberships.len() > 1,
             links,
             role: opened.principal.role,
-            ..Self::of(visitor, title)
+            ..Self::of(brand, visitor, title)
         }
     }
 
     /// Around pages of an environment.
     pub(crate) fn of_environment(
+        brand: &Arc<Brand>,
         (visitor, principal): (&Visitor, &Principal),
         section: Section,
         title: impl Into<String>,
@@ -119,17 +125,17 @@ impl Shell {
             home: format!("{base}/application"),
             links,
             role: principal.role,
-            ..Self::of(visitor, title)
+            ..Self::of(brand, visitor, title)
         }
     }
 
     /// Around pages that are about the visitor alone.
-    pub(crate) fn of_visitor(visitor: &Visitor, title: impl Into<String>) -> Self {
+    pub(crate) fn of_visitor(brand: &Arc<Brand>, visitor: &Visitor, title: impl Into<String>) -> Self {
         let links = vec![
             link("Webhooks", "/".to_owned(), ("webhook", false)),
             link("Account", "/account".to_owned(), ("people", true)),
         ];
-        Self { place: "Account".to_owned(), links, ..Self::of(visitor, title) }
+        Self { place: "Account".to_owned(), links, ..Self::of(brand, visitor, title) }
     }
 
     /// The same, telling what has just happened.

@@ -47,7 +47,14 @@ pub(crate) struct Login {
 impl Login {
     pub(crate) fn new(console: &Console, next: String) -> Self {
         let provider = console.app.oidc_name().map(str::to_owned);
-        Self { shell: Shell::bare(LOG_IN), email: String::new(), next, wrong: None, told: None, provider }
+        Self {
+            shell: Shell::bare(&console.brand, LOG_IN),
+            email: String::new(),
+            next,
+            wrong: None,
+            told: None,
+            provider,
+        }
     }
 
     /// The same for whoever was not let in, and why.
@@ -137,7 +144,7 @@ async fn code(State(console): State<Console>, Client(from): Client, Unsigned(for
         Err(AppError::TooMany(why)) => (StatusCode::TOO_MANY_REQUESTS, why),
         Err(error) => return Err(error.into()),
     };
-    Ok(answer(status, &Code { shell: Shell::bare(LOG_IN), ticket, next, wrong: Some(wrong) }))
+    Ok(answer(status, &Code { shell: Shell::bare(&console.brand, LOG_IN), ticket, next, wrong: Some(wrong) }))
 }
 
 async fn leave(State(console): State<Console>, submitted: Submitted) -> Answer {
@@ -156,7 +163,7 @@ async fn leave(State(console): State<Console>, submitted: Submitted) -> Answer {
 async fn by_link(State(console): State<Console>, Client(from): Client, Path(link): Path<String>) -> Answer {
     match console.app.sign_in_by_link(&link, from).await {
         Ok(entered) => Ok(entering(&console, entered, "/".to_owned())),
-        Err(AppError::NotFound) => Ok(dead("It is not complete, or it does not hold any more.")),
+        Err(AppError::NotFound) => Ok(dead(&console, "It is not complete, or it does not hold any more.")),
         Err(error) => Err(error.into()),
     }
 }
@@ -168,13 +175,13 @@ async fn setup_show(
 ) -> Answer {
     match console.app.setup_check(&link, &from).await {
         Ok(()) => Ok(Setup {
-            shell: Shell::bare(FIRST),
+            shell: Shell::bare(&console.brand, FIRST),
             name: String::new(),
             email: String::new(),
             mistakes: Mistakes::default(),
         }
         .ok()),
-        Err(error) => dead_setup(error),
+        Err(error) => dead_setup(&console, error),
     }
 }
 
@@ -193,20 +200,21 @@ async fn setup(
         Ok(cookie) => Ok(welcome(&console, &cookie, "/")),
         Err(AppError::Invalid(problems)) => {
             let page = Setup {
-                shell: Shell::bare(FIRST),
+                shell: Shell::bare(&console.brand, FIRST),
                 name: newcomer.name,
                 email: newcomer.email,
                 mistakes: Mistakes::of(problems),
             };
             Ok(answer(StatusCode::UNPROCESSABLE_ENTITY, &page))
         }
-        Err(error) => dead_setup(error),
+        Err(error) => dead_setup(&console, error),
     }
 }
 
-fn dead_setup(error: AppError) -> Answer {
+fn dead_setup(console: &Console, error: AppError) -> Answer {
     match error {
         AppError::NotFound => Ok(dead(
+            console,
             "It is not complete, or the first account has been made already: then whoever has it can invite you. \
              Whoever runs this server can also use `posthaste user create`.",
         )),
@@ -221,13 +229,13 @@ async fn password_show(
 ) -> Answer {
     match console.app.password_link(&link, &from).await {
         Ok(user) => Ok(Password {
-            shell: Shell::bare(NEW_PASSWORD),
+            shell: Shell::bare(&console.brand, NEW_PASSWORD),
             has_totp: user.has_totp,
             email: user.email,
             mistakes: Mistakes::default(),
         }
         .ok()),
-        Err(error) => dead_password(error),
+        Err(error) => dead_password(&console, error),
     }
 }
 
@@ -244,16 +252,18 @@ async fn password(
         Err(AppError::Invalid(problems)) => {
             let user = console.app.password_link(&link, &from).await?;
             let (email, has_totp, mistakes) = (user.email, user.has_totp, Mistakes::of(problems));
-            let page = Password { shell: Shell::bare(NEW_PASSWORD), email, has_totp, mistakes };
+            let page =
+                Password { shell: Shell::bare(&console.brand, NEW_PASSWORD), email, has_totp, mistakes };
             Ok(answer(StatusCode::UNPROCESSABLE_ENTITY, &page))
         }
-        Err(error) => dead_password(error),
+        Err(error) => dead_password(&console, error),
     }
 }
 
-fn dead_password(error: AppError) -> Answer {
+fn dead_password(console: &Console, error: AppError) -> Answer {
     match error {
         AppError::NotFound => Ok(dead(
+            console,
             "It was used already, or it does not hold any more. Ask whoever invited you for another one.",
         )),
         error => Err(error.into()),
@@ -261,15 +271,20 @@ fn dead_password(error: AppError) -> Answer {
 }
 
 /// A link that leads nowhere.
-pub(crate) fn dead(text: &'static str) -> Response {
-    answer(StatusCode::NOT_FOUND, &DeadLink { shell: Shell::bare("This link leads nowhere"), text })
+pub(crate) fn dead(console: &Console, text: &'static str) -> Response {
+    answer(
+        StatusCode::NOT_FOUND,
+        &DeadLink { shell: Shell::bare(&console.brand, "This link leads nowhere"), text },
+    )
 }
 
 /// Keeps the cookie, or asks for the second factor.
 fn entering(console: &Console, entered: Entered, next: String) -> Response {
     match entered {
         Entered::In(cookie) => welcome(console, &cookie, &next),
-        Entered::CodeWanted(ticket) => Code { shell: Shell::bare(LOG_IN), ticket, next, wrong: None }.ok(),
+        Entered::CodeWanted(ticket) => {
+            Code { shell: Shell::bare(&console.brand, LOG_IN), ticket, next, wrong: None }.ok()
+        }
     }
 }
 

@@ -49,10 +49,10 @@ struct Off {
 impl Page for SetUp {}
 impl Page for Off {}
 
-fn set_up(visitor: &Visitor, new: &NewTotp, mistakes: Mistakes) -> SetUp {
+fn set_up(console: &Console, visitor: &Visitor, new: &NewTotp, mistakes: Mistakes) -> SetUp {
     let groups = new.secret.reveal().as_bytes().chunks(4).map(String::from_utf8_lossy);
     SetUp {
-        shell: Shell::of_visitor(visitor, "Set up a second factor"),
+        shell: Shell::of_visitor(&console.brand, visitor, "Set up a second factor"),
         email: visitor.user.email.clone(),
         has_password: visitor.user.has_password,
         nonce: new.nonce.clone(),
@@ -63,8 +63,8 @@ fn set_up(visitor: &Visitor, new: &NewTotp, mistakes: Mistakes) -> SetUp {
     }
 }
 
-fn off(visitor: &Visitor, mistakes: Mistakes) -> Off {
-    let shell = Shell::of_visitor(visitor, "Switch the second factor off");
+fn off(console: &Console, visitor: &Visitor, mistakes: Mistakes) -> Off {
+    let shell = Shell::of_visitor(&console.brand, visitor, "Switch the second factor off");
     Off { shell, has_password: visitor.user.has_password, mistakes }
 }
 
@@ -72,7 +72,7 @@ async fn show(State(console): State<Console>, Signed(visitor): Signed) -> Answer
     if visitor.user.has_totp {
         return Ok(see("/account"));
     }
-    Ok(set_up(&visitor, &console.app.totp_new(&visitor), Mistakes::default()).ok())
+    Ok(set_up(&console, &visitor, &console.app.totp_new(&visitor), Mistakes::default()).ok())
 }
 
 async fn switch_on(State(console): State<Console>, Submitted { visitor, form }: Submitted) -> Answer {
@@ -81,20 +81,22 @@ async fn switch_on(State(console): State<Console>, Submitted { visitor, form }: 
     let again = console.app.totp_again(&visitor, &proof.nonce);
     let done = console.app.totp_switch_on(&visitor, proof).await;
     ended(done, "totp-on", |mistakes| {
-        answer(StatusCode::UNPROCESSABLE_ENTITY, &set_up(&visitor, &again, mistakes))
+        answer(StatusCode::UNPROCESSABLE_ENTITY, &set_up(&console, &visitor, &again, mistakes))
     })
 }
 
-async fn ask_off(Signed(visitor): Signed) -> Answer {
+async fn ask_off(State(console): State<Console>, Signed(visitor): Signed) -> Answer {
     if !visitor.user.has_totp {
         return Ok(see("/account"));
     }
-    Ok(off(&visitor, Mistakes::default()).ok())
+    Ok(off(&console, &visitor, Mistakes::default()).ok())
 }
 
 async fn switch_off(State(console): State<Console>, Submitted { visitor, form }: Submitted) -> Answer {
     let done = console.app.totp_switch_off(&visitor, form.get("proof")).await;
-    ended(done, "totp-off", |mistakes| answer(StatusCode::UNPROCESSABLE_ENTITY, &off(&visitor, mistakes)))
+    ended(done, "totp-off", |mistakes| {
+        answer(StatusCode::UNPROCESSABLE_ENTITY, &off(&console, &visitor, mistakes))
+    })
 }
 
 fn ended(done: Result<(), AppError>, word: &str, page: impl FnOnce(Mistakes) -> Response) -> Answer {

@@ -3,7 +3,7 @@
 //!
 //! Entries are read in this order, so a default may build on what stands above it.
 
-use super::{Config, SecretText, value};
+use super::{Config, SecretText, look, value};
 
 /// One setting.
 pub(super) struct Setting {
@@ -290,6 +290,34 @@ pub(super) const SETTINGS: &[Setting] = &[
         secret: false,
         fallback: Fallback::Text(""),
         put: |config, text| value::put(&mut config.embed_origins, value::origins(text)),
+    },
+    Setting {
+        name: "BRAND_NAME",
+        meaning: "What the console calls itself.",
+        secret: false,
+        fallback: Fallback::Text("Posthaste"),
+        put: |config, text| value::put(&mut config.look.name, look::brand_name(text)),
+    },
+    Setting {
+        name: "BRAND_LOGO",
+        meaning: "The picture beside that name: a file of SVG, PNG or WebP, square, of 32 KiB at most.",
+        secret: false,
+        fallback: Fallback::Absent("an envelope"),
+        put: |config, text| value::put(&mut config.look.logo, look::logo(text).map(Some)),
+    },
+    Setting {
+        name: "BRAND_COLOR",
+        meaning: "The colour of the console's links and buttons, like #1d56b8; made lighter or darker where it could not be read.",
+        secret: false,
+        fallback: Fallback::Absent("a blue"),
+        put: |config, text| value::put(&mut config.look.colour, look::colour(text).map(Some)),
+    },
+    Setting {
+        name: "THEME",
+        meaning: "The console's theme: auto (as the browser wants it), light or dark.",
+        secret: false,
+        fallback: Fallback::Text("auto"),
+        put: |config, text| value::put(&mut config.look.theme, look::theme(text)),
     },
     Setting {
         name: "PUBLIC_DOCS",

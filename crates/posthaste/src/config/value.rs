@@ -27,7 +27,7 @@ const HEADER_VALUE_CHARS_MAX: usize = 256;
 /// The longest name of an identity provider: it stands on a button.
 const NAME_CHARS_MAX: usize = 60;
 
-type Parsed<T> = Result<T, String>;
+pub(super) type Parsed<T> = Result<T, String>;
 
 /// A secret that a log line or an error can hold without showing it.
 #[derive(Clone, PartialEq, Eq)]
@@ -221,7 +221,8 @@ pub(super) fn origins(text: &str) -> Parsed<Vec<String>> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     parts
         .map(|part| {
-            origin(part).ok_or_else(|| "origins like https://app.example.com, separated by commas".to_owned())
+            origin(part)
+                .ok_or_else(|| "must be origins like https://app.example.com, separated by commas".to_owned())
         })
         .collect()
 }

@@ -1,6 +1,7 @@
 //! The console, as people use it: by its pages and forms, and in a real browser.
 
 mod audit;
+mod brand;
 mod canary;
 mod log;
 mod mails;

@@ -1,7 +1,7 @@
 //! The log: narrowed down, leafed through, and told as it happens.
 
 use super::{EVERYWHERE, Person, text_of};
-use crate::server::{Store, World};
+use crate::server::{START, Store, World};
 use serde_json::json;
 use testkit::Answer;
 
@@ -66,7 +66,34 @@ async fn a_long_log_is_leafed_through_to_its_end(store: Store) {
     world.stop().await;
 }
 
+async fn what_is_rare_is_looked_for_step_by_step(store: Store) {
+    let world = World::with((store, START), |config| config.looked_max = Some(4)).await;
+    let ada = Person::of(&world, "ada@acme.example", &[EVERYWHERE]).await;
+    for (tag, event_type) in
+        [("old", "rare"), ("1", "usual"), ("2", "usual"), ("3", "usual"), ("4", "usual"), ("new", "rare")]
+    {
+        world.send_with(&json!({"eventType": event_type, "payload": {}, "tags": [tag]})).await;
+        world.clock.advance_ms(1);
+    }
+    let base = format!("/app/{}/log", world.application);
+    let first = text_of(&ada.get(&format!("{base}?event=rare")).await);
+    assert_eq!(tags(&first), ["new"]);
+    assert!(first.contains("Found among 4 events.") && first.contains("Look further back"), "{first}");
+    let query =
+        super::between(&first, &format!("href=\"{base}?event=rare&#38;after="), "\"").expect("a way back");
+    let second = text_of(&ada.get(&format!("{base}?event=rare&after={query}")).await);
+    assert_eq!(tags(&second), ["old"]);
+    assert!(!second.contains("Look further back"), "{second}");
+    let nothing = text_of(&ada.get(&format!("{base}?event=never")).await);
+    assert!(
+        nothing.contains("4 events were looked through, and none fits. There are older ones."),
+        "{nothing}"
+    );
+    world.stop().await;
+}
+
 each_store!(
+    what_is_rare_is_looked_for_step_by_step,
     the_log_is_narrowed_down_by_what_an_event_is_and_what_became_of_it,
     a_long_log_is_leafed_through_to_its_end,
 );

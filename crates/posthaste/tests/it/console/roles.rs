@@ -126,6 +126,8 @@ const FOR_ANYBODY: &[&str] = &[
     "/app",
     "/docs/{env_id}",
     "/portal/{token}",
+    "/brand/{hash}/brand.css",
+    "/brand/{hash}/logo",
 ];
 
 /// What every form holds, so that what refuses it is the role alone.

@@ -1,7 +1,7 @@
 //! What is done with one webhook, by the forms of its pages.
 
 use super::{EVERYWHERE, Person, between, header, text_of};
-use crate::server::{Store, WITHIN, World};
+use crate::server::{Store, WITHIN, World, eventually};
 use serde_json::{Value, json};
 
 async fn a_transformation_is_tried_on_a_real_event_before_it_is_saved(store: Store) {
@@ -147,7 +147,33 @@ async fn an_attempt_shows_the_very_request_that_was_sent(store: Store) {
     world.stop().await;
 }
 
+async fn what_was_delivered_is_sent_again_after_it_was_counted(store: Store) {
+    let world = World::start(store).await;
+    let ada = Person::of(&world, "ada@acme.example", &[EVERYWHERE]).await;
+    let endpoint = world.endpoint("/hook").await;
+    world.endpoint("/other").await;
+    for _ in 0..2 {
+        let message = world.send().await;
+        world.wait_for_attempts(&message, 2).await;
+    }
+    let path = format!("/app/{}/endpoint/{endpoint}/recover", world.application);
+    let nothing = text_of(&ada.get(&format!("{path}?kind=failed&hours=24")).await);
+    assert!(nothing.contains("There is nothing of that kind."), "{nothing}");
+    let counted = text_of(&ada.get(&format!("{path}?kind=delivered&hours=24")).await);
+    assert!(counted.contains("2 events are sent to this webhook again."), "{counted}");
+    let begun = ada.post(&path, &[("kind", "delivered"), ("hours", "24")]).await;
+    assert_eq!(begun.status, 303, "{}", text_of(&begun));
+    eventually("both to come again", async || {
+        world.clock.advance_ms(500);
+        (world.arrived("/hook").len() == 4).then_some(())
+    })
+    .await;
+    assert_eq!(world.arrived("/other").len(), 2, "another webhook gets nothing again");
+    world.stop().await;
+}
+
 each_store!(
+    what_was_delivered_is_sent_again_after_it_was_counted,
     an_attempt_shows_the_very_request_that_was_sent,
     a_transformation_is_tried_on_a_real_event_before_it_is_saved,
     the_settings_of_a_webhook_are_all_there_and_secrets_stay_where_they_are_left_empty,
