@@ -125,7 +125,7 @@ async fn list(
     Asked((asked, content, page)): Asked<(FilterQuery, ContentQuery, PageQuery)>,
 ) -> Outcome {
     let FilterQuery { channel, tag, before, after, event_types } = asked;
-    let filter = MessageFilter { event_types, channel, tag, before, after, floor: None };
+    let filter = MessageFilter { event_types, channel, tag, before, after, ..MessageFilter::default() };
     let page = page.page(Order::Descending, |text| app.ids().read_message(text))?;
     let slice = app.message_list(&caller, &at.app_id, Listing { filter, page }).await?;
     let (app, with_content) = (&app, content.with_content);

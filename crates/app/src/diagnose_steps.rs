@@ -57,7 +57,7 @@ pub(crate) const fn advice_on(status: u16) -> &'static str {
         400..500 => {
             "Compare method, content type and body (…/simulate shows the very request) with what the receiver expects."
         }
-        _ => "Look into the receiver's log at this moment; Posthaste goes on trying.",
+        _ => "Look into the receiver's log at this moment; the events are tried again.",
     }
 }
 

@@ -119,6 +119,8 @@ pub struct AppSettings {
     pub signature_headers: SignatureHeaders,
     /// What `X-Event-Origin` says.
     pub event_origin: String,
+    /// What people call this instance.
+    pub name: String,
     /// The address under which people know this instance, without a slash at its end.
     pub public_url: String,
     /// Requests of one credential in a second; 0 is no limit.

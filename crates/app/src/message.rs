@@ -53,7 +53,8 @@ impl App {
     ) -> Result<(Slice<Message>, Option<MessageId>)> {
         let key = self.workspace(principal, application, Right::Read)?.key;
         let from = if let From::After(from) = page.from { Some(from) } else { None };
-        let is_narrow = !filter.event_types.is_empty() || filter.channel.is_some() || filter.tag.is_some();
+        let has_words = filter.channel.is_some() || filter.tag.is_some() || filter.text.is_some();
+        let is_narrow = has_words || !filter.event_types.is_empty();
         let floor = if is_narrow { self.store().message_behind(key, from, many).await? } else { None };
         let listing = Listing { filter: MessageFilter { floor, ..filter }, page };
         let slice = self.message_list(principal, application, listing).await?;

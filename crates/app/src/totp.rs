@@ -64,7 +64,7 @@ impl App {
     pub fn totp_again(&self, visitor: &Visitor, nonce: &str) -> NewTotp {
         let secret = self.totp_secret(visitor, nonce);
         let host = self.settings().public_url.split_once("://").map_or("", |(_, host)| host);
-        let issuer = format!("Posthaste {host}");
+        let issuer = format!("{} {host}", self.settings().name);
         let uri = secret.uri(issuer.trim(), &visitor.user.email);
         NewTotp { nonce: nonce.to_owned(), secret: secret.base32(), uri: Confidential::new(uri) }
     }

@@ -93,6 +93,7 @@ impl Core {
             courier: Arc::clone(&courier),
             oidc: identity_provider::parts(config)?,
             settings: AppSettings {
+                name: config.look.name.clone(),
                 jwt: keys.jwt(config)?,
                 signature_headers: config.signature_headers,
                 retention_days: config.retention_days,

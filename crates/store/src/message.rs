@@ -81,6 +81,8 @@ pub struct MessageFilter {
     pub after: Option<Timestamp>,
     /// Not older than this message.
     pub floor: Option<MessageId>,
+    /// Only those whose payload holds these very bytes.
+    pub text: Option<String>,
 }
 
 /// What the store does with messages.

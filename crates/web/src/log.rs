@@ -31,6 +31,8 @@ pub(crate) fn router() -> Router<Console> {
 
 /// Messages of a page.
 const SHOWN: u16 = 50;
+/// A text is looked for in so many times fewer events than what is not in the payload.
+const TEXT_SHARE: u32 = 5;
 /// Webhooks that are offered to choose from.
 const OFFERED: u16 = 200;
 
@@ -82,6 +84,8 @@ struct Narrow {
     code: String,
     /// In hours; empty is any time.
     hours: String,
+    /// Of all webhooks: what stands in the payload, or an id.
+    text: String,
 }
 
 #[derive(Template)]
@@ -189,6 +193,7 @@ impl Narrow {
             state: text("state"),
             code: text("code"),
             hours: text("hours"),
+            text: text("text"),
         }
     }
 
@@ -203,6 +208,7 @@ impl Narrow {
             ("state", &self.state),
             ("code", &self.code),
             ("hours", &self.hours),
+            ("text", &self.text),
         ] {
             if !value.is_empty() {
                 query.append_pair(name, value);
@@ -222,6 +228,7 @@ impl Narrow {
             channel: given(&self.channel),
             tag: given(&self.tag),
             after: self.after(now),
+            text: given(&self.text),
             ..MessageFilter::default()
         }
     }
@@ -279,7 +286,12 @@ async fn found(
         let next = messages.last().filter(|_| !slice.done).map(|last| ids.message(last.id));
         return Ok(Found { messages, next, looked: None });
     }
-    let (listing, many) = (Listing { filter: narrow.messages(now), page }, console.settings.looked_max);
+    if let Some(message) = by_id(console, (opened, narrow), after).await? {
+        return Ok(Found { messages: vec![Arc::new(message)], next: None, looked: None });
+    }
+    // Payloads are larger than what else is looked at.
+    let many = console.settings.looked_max / if narrow.text.is_empty() { 1 } else { TEXT_SHARE };
+    let listing = Listing { filter: narrow.messages(now), page };
     let (slice, looked_to) = console.app.message_look(&opened.principal, id, listing, many).await?;
     let last = slice.items.last().filter(|_| !slice.done).map(|last| last.id);
     Ok(Found {
@@ -287,6 +299,23 @@ async fn found(
         looked: looked_to.map(|_| many),
         messages: slice.items.into_iter().map(Arc::new).collect(),
     })
+}
+
+/// The one with this id, or this event id.
+async fn by_id(
+    console: &Console,
+    (opened, narrow): (&Opened, &Narrow),
+    after: Option<&String>,
+) -> Result<Option<Message>, AppError> {
+    if narrow.text.is_empty() || after.is_some() {
+        return Ok(None);
+    }
+    let place = Place { principal: &opened.principal, application: &opened.application.id, id: &narrow.text };
+    match console.app.message_get(place).await {
+        Ok(message) => Ok(Some(message)),
+        Err(AppError::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Those to which a webhook once answered so.

@@ -185,6 +185,7 @@ fn use_cases(store: &Arc<Sqlite>, clock: Arc<dyn Clock>, api_rate_limit: u32) ->
         ids: IdCodec::new(b"ids"),
         oidc: None,
         settings: AppSettings {
+            name: "Posthaste".to_owned(),
             jwt: Jwt::new("HS256", b"a secret of enough bytes").unwrap(),
             signature_headers: SignatureHeaders::Webhook,
             retention_days: 90,

@@ -177,6 +177,13 @@ impl Messages for Postgres {
         if let Some(floor) = filter.floor {
             conditions.with("message.id >= ?", floor.0);
         }
+        if let Some(text) = filter.text {
+            let has = "EXISTS (SELECT FROM payload WHERE payload.day = message.payload_day AND payload.message = message.id
+                                 AND position(?::bytea IN payload.bytes) > 0)";
+            conditions.with(has, text.into_bytes());
+            // What has expired is gone, also while its partition still stands.
+            conditions.with("coalesce(message.payload_expires_at > ?, true)", self.node.now().0);
+        }
         filter_labels(&mut conditions, &filter.event_types, filter.channel.as_ref(), filter.tag.as_ref());
         // The page is found first, so that payloads are read for its messages alone.
         let sql = format!(

@@ -297,6 +297,9 @@ impl Messages for Sqlite {
                 if let Some(floor) = filter.floor {
                     conditions.with("message.id >= ?", floor.0);
                 }
+                if let Some(text) = filter.text {
+                    conditions.with("instr(message.payload, ?) > 0", text.into_bytes());
+                }
                 filter_labels(
                     &mut conditions,
                     &filter.event_types,

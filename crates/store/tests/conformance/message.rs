@@ -114,6 +114,39 @@ async fn a_list_is_filtered_and_pages_both_ways(engine: Engine) {
     assert_eq!(list(window, first.clone()).await.0, [ids[4], ids[5]]);
     let floor = MessageFilter { floor: Some(ids[5]), event_types: vec!["odd".into()], ..all() };
     assert_eq!(list(floor, first).await, (vec![ids[1], ids[3], ids[5]], true));
+    let mut new = f.message(&app, &[]);
+    new.payload = bytes::Bytes::from_static("{\"name\": \"Zoë %_\\\\\", \"amount\": 12.50}".as_bytes());
+    let told = f.store.accept(new).await.unwrap().id;
+    for (text, found) in [
+        ("Zoë", true),
+        ("%_\\\\\"", true),
+        ("12.50", true),
+        ("zoë", false),
+        ("Z%", false),
+        ("12.5000", false),
+    ] {
+        let wanted = MessageFilter { text: Some(text.into()), ..all() };
+        assert_eq!(
+            list(wanted, Page::first(3, Order::Descending)).await.0,
+            if found { vec![told] } else { vec![] },
+            "{text}"
+        );
+    }
+    f.store.message_expunge(app.key, told).await.unwrap();
+    let gone = MessageFilter { text: Some("Zoë".into()), ..all() };
+    assert_eq!(list(gone, Page::first(3, Order::Descending)).await.0, []);
+    f.clock.advance_ms(1);
+}
+
+async fn a_message_is_found_so_many_behind_another(engine: Engine) {
+    let f = Fixture::new(engine).await;
+    let app = f.application("one").await;
+    let mut ids = Vec::new();
+    for _ in 0..7 {
+        ids.push(f.accept(&app, &[]).await.id);
+        f.clock.advance_ms(1);
+    }
+    ids.reverse();
     let behind = async |from, many| f.store.message_behind(app.key, from, many).await.unwrap();
     assert_eq!(behind(None, 1).await, Some(ids[0]));
     assert_eq!(behind(None, 7).await, Some(ids[6]));
@@ -154,6 +187,7 @@ async fn a_page_of_large_messages_ends_early_and_is_not_the_end(engine: Engine) 
 }
 
 each_engine!(
+    a_message_is_found_so_many_behind_another,
     an_accepted_message_reads_back_byte_for_byte_and_is_handed_to_dispatch,
     a_message_belongs_to_its_application_alone,
     an_event_id_is_unique_in_its_application_for_a_day,

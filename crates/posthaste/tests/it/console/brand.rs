@@ -47,6 +47,15 @@ async fn every_page_has_the_operators_name_picture_and_colour(store: Store) {
     world.stop().await;
 }
 
+async fn an_authenticator_app_is_told_the_operators_name(store: Store) {
+    let world = with_look(store, Theme::Auto).await;
+    let ada = Person::of(&world, "ada@acme.example", &[EVERYWHERE]).await;
+    let page = text_of(&ada.get("/account/totp").await);
+    assert!(page.contains("otpauth://totp/Acme%20%3CHooks%3E%20posthaste.test:"), "an address of theirs");
+    assert!(page.contains("Add Acme &#60;Hooks&#62; to your authenticator app"), "{page}");
+    world.stop().await;
+}
+
 async fn a_colour_that_could_not_be_read_is_made_readable_on_either_theme(store: Store) {
     let world = with_look(store, Theme::Auto).await;
     let browser = Chromium::start().await;
@@ -69,6 +78,7 @@ async fn a_theme_can_be_the_only_one(store: Store) {
 }
 
 each_store!(
+    an_authenticator_app_is_told_the_operators_name,
     every_page_has_the_operators_name_picture_and_colour,
     a_colour_that_could_not_be_read_is_made_readable_on_either_theme,
     a_theme_can_be_the_only_one,

@@ -66,6 +66,30 @@ async fn a_long_log_is_leafed_through_to_its_end(store: Store) {
     world.stop().await;
 }
 
+async fn a_text_is_found_in_payloads_and_an_id_wherever_it_is(store: Store) {
+    let world = World::start(store).await;
+    let ada = Person::of(&world, "ada@acme.example", &[EVERYWHERE]).await;
+    let mut ids = Vec::new();
+    for (tag, name) in [("one", "Zo\u{eb}"), ("two", "<b>Bob</b>")] {
+        let message = json!({"eventType": "customer.created", "payload": {"name": name}, "tags": [tag], "eventId": format!("evt-{tag}")});
+        ids.push(world.send_with(&message).await);
+    }
+    let base = format!("/app/{}/log", world.application);
+    for (text, found) in [
+        ("Zo%C3%AB", vec!["one"]),
+        ("%3Cb%3EBob", vec!["two"]),
+        ("name", vec!["two", "one"]),
+        ("bob", vec![]),
+        ("evt-one", vec!["one"]),
+    ] {
+        let page = text_of(&ada.get(&format!("{base}?text={text}")).await);
+        assert_eq!(tags(&page), found, "{text}: {page}");
+    }
+    let page = text_of(&ada.get(&format!("{base}?text={}", ids[1])).await);
+    assert_eq!(tags(&page), ["two"]);
+    world.stop().await;
+}
+
 async fn what_is_rare_is_looked_for_step_by_step(store: Store) {
     let world = World::with((store, START), |config| config.looked_max = Some(4)).await;
     let ada = Person::of(&world, "ada@acme.example", &[EVERYWHERE]).await;
@@ -93,6 +117,7 @@ async fn what_is_rare_is_looked_for_step_by_step(store: Store) {
 }
 
 each_store!(
+    a_text_is_found_in_payloads_and_an_id_wherever_it_is,
     what_is_rare_is_looked_for_step_by_step,
     the_log_is_narrowed_down_by_what_an_event_is_and_what_became_of_it,
     a_long_log_is_leafed_through_to_its_end,
