@@ -17,7 +17,7 @@ use store::StoreError;
 /// What became of an invitation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Invited {
-    /// They have an account: they are a member now.
+    /// They have an account, or are invited to one elsewhere: they are a member now.
     Member(User),
     /// A mail with a link is on its way to them: by it they choose a password.
     Mailed(User),
@@ -72,7 +72,11 @@ impl App {
         if user.has_password {
             return Ok(Invited::Member(user));
         }
-        self.invite(user, membership.application).await
+        let may_see_link = may_see_link(principal, &user, membership.application);
+        match self.invite(user, membership.application).await? {
+            Invited::ByHand { user, .. } if !may_see_link => Ok(Invited::Member(user)),
+            invited => Ok(invited),
+        }
     }
 
     /// Changes a member's role.
@@ -179,6 +183,12 @@ impl App {
 fn role_of(user: &User, of: Option<ApplicationKey>) -> Option<Value> {
     let here = user.memberships.iter().find(|membership| membership.application == of);
     here.map(|membership| json!({"role": membership.role.word()}))
+}
+
+/// Whoever has the link has the account. It is shown to whoever administers all that the account reaches, and to nobody else.
+fn may_see_link(principal: &Principal, user: &User, of: Option<ApplicationKey>) -> bool {
+    let reaches_further = user.memberships.iter().any(|membership| membership.application != of);
+    !reaches_further || principal.may_in_environment(Right::Administer).is_ok()
 }
 
 /// Members of a place are the matter of those who administer it. Who administers an application alone has no say over others.

@@ -5,6 +5,7 @@ use crate::binary::{posthaste, run};
 use crate::server::{Store, World};
 use domain::environment::ENVIRONMENT_DEFAULT;
 use domain::role::Role;
+use serde_json::json;
 use std::time::Duration;
 use testkit::{HttpClient, Process};
 
@@ -35,6 +36,33 @@ async fn who_is_invited_chooses_a_password_once_and_is_a_member(store: Store) {
     let late = format!("/password/{}", between(&page, "/password/", "<").expect("a link"));
     world.clock.advance_ms(7 * 86_400_000);
     assert_eq!(Person::new(&world).get(&late).await.status, 404);
+    world.stop().await;
+}
+
+/// A link by which a password is chosen is the account: an application's administrator may not have it for accounts that reach further.
+async fn who_administers_an_application_gets_no_link_to_an_account_that_reaches_further(store: Store) {
+    let world = World::start(store).await;
+    let other = world.call("POST", "/api/v1/app", &json!({"name": "Other"})).await;
+    let in_other = Seat { application: other["id"].as_str(), role: Role::Administrator };
+    let seat = Seat { application: Some(&world.application), role: Role::Administrator };
+    let eve = Person::of(&world, "eve@customer.example", &[seat]).await;
+    // None of them has a password yet, as whoever comes by an identity provider has none.
+    Person::of(&world, "ada@acme.example", &[EVERYWHERE]).await;
+    Person::of(&world, "bob@other.example", &[in_other]).await;
+    let members = format!("/app/{}/member", world.application);
+    for email in ["ada@acme.example", "bob@other.example"] {
+        let added = eve.post(&members, &[("email", email), ("role", "viewer")]).await;
+        assert_eq!(added.status, 303, "{}", text_of(&added));
+        assert!(!text_of(&added).contains("/password/"));
+        let page = text_of(&eve.get(&members).await);
+        assert!(page.contains(email) && !page.contains("/password/"), "{page}");
+    }
+    // Whoever is a member of nothing else is theirs to invite, also once more.
+    for _ in 0..2 {
+        let own =
+            text_of(&eve.post(&members, &[("email", "carl@customer.example"), ("role", "viewer")]).await);
+        assert!(own.contains("/password/"), "{own}");
+    }
     world.stop().await;
 }
 
@@ -115,6 +143,7 @@ async fn the_first_start_prints_the_link_of_the_first_account() {
 }
 
 each_store!(
+    who_administers_an_application_gets_no_link_to_an_account_that_reaches_further,
     who_is_invited_chooses_a_password_once_and_is_a_member,
     a_role_that_changes_counts_at_once_and_the_last_administrator_stays,
 );
