@@ -31,8 +31,8 @@ pub(crate) fn router() -> Router<Console> {
 
 /// Messages of a page.
 const SHOWN: u16 = 50;
-/// A text is looked for in so many times fewer events than what is not in the payload.
-const TEXT_SHARE: u32 = 5;
+/// A text is looked for in so many times fewer events than what is not in the payload: each may be large.
+const TEXT_SHARE: u32 = 25;
 /// Webhooks that are offered to choose from.
 const OFFERED: u16 = 200;
 
